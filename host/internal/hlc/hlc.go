@@ -1,0 +1,56 @@
+// Package hlc is hybrid logical time: wall-clock time that never runs backwards and that also respects causality
+// (S. Kulkarni et al., "Logical Physical Clocks", OPODIS 2014).
+//
+// The package reads no clock: whoever uses it hands the wall time in. Read Time and Clock.
+package hlc
+
+import (
+	"sync"
+	"time"
+)
+
+// logicalBits is how much of a Time counts events within one microsecond.
+const logicalBits = 12
+
+// Time is microseconds since 1970 in the upper 52 bits and a counter in the lower 12. It orders like an integer and
+// lasts until the year 2112.
+type Time uint64
+
+// FromWall returns the Time of a wall-clock reading; readings before 1970 become 0.
+func FromWall(t time.Time) Time {
+	return Time(max(0, t.UnixMicro())) << logicalBits
+}
+
+// Wall returns the wall-clock part, to the microsecond.
+func (t Time) Wall() time.Time { return time.UnixMicro(int64(t >> logicalBits)).UTC() }
+
+// Clock hands out increasing times. Safe for concurrent use.
+type Clock struct {
+	// mu guards last.
+	mu   sync.Mutex
+	last Time
+}
+
+// Next returns a time later than every one returned or observed before, and not earlier than now.
+func (c *Clock) Next(now time.Time) Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.last = max(c.last+1, FromWall(now))
+	return c.last
+}
+
+// MaxDrift is how far ahead of the local wall clock a remote time may lie and still move the local clock. Beyond it the
+// remote clock is taken to be wrong, and following it would spread the error to everyone.
+const MaxDrift = time.Minute
+
+// Observe takes note of a time seen elsewhere, so that later local times are greater. It reports false, and does
+// nothing, when t lies more than MaxDrift ahead of now.
+func (c *Clock) Observe(now time.Time, t Time) bool {
+	if t > FromWall(now.Add(MaxDrift)) {
+		return false
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.last = max(c.last, t)
+	return true
+}
