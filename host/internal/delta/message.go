@@ -1,0 +1,30 @@
+package delta
+
+import "github.com/syncbase/syncbase/host/internal/id"
+
+// ScopeVector is what somebody knows of one scope.
+type ScopeVector struct {
+	Scope  id.Scope
+	Vector id.Vector
+}
+
+// Open begins a pull: the initiator names what it wants and what it knows.
+type Open struct {
+	Database id.Name
+	// Syncgroups whose scopes are wanted.
+	Syncgroups []id.Name
+	// Known has one entry for each wanted scope.
+	Known []ScopeVector
+	// Window is how many bytes of commits the responder may send beyond what the initiator has given credit for.
+	Window uint64
+}
+
+// Message is what a responder sends. Exactly one field is set.
+type Message struct {
+	// Accepted lists the scopes that will be sent; it is the first message.
+	Accepted []id.Scope
+	// Commits are encoded commits (package wire) in the order in which the responder learned them.
+	Commits [][]byte
+	// Progress says that everything the responder knows of these scopes up to these vectors has been sent.
+	Progress []ScopeVector
+}

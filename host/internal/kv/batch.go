@@ -1,0 +1,80 @@
+package kv
+
+import (
+	"errors"
+	"fmt"
+	"syscall"
+
+	"github.com/cockroachdb/pebble/v2"
+)
+
+// Batch collects writes that happen together. It is not safe for concurrent use, and useless after Commit or Apply.
+type Batch struct {
+	s *Store
+	b *pebble.Batch
+	// err is the first failure of a write; it surfaces when the batch is applied.
+	err error
+}
+
+// NewBatch returns an empty batch.
+func (s *Store) NewBatch() *Batch { return &Batch{s: s, b: s.db.NewBatch()} }
+
+// Set stores a value; both slices may be reused afterwards.
+func (b *Batch) Set(key, value []byte) { b.note(b.b.Set(key, value, nil)) }
+
+// Delete removes a key, present or not.
+func (b *Batch) Delete(key []byte) { b.note(b.b.Delete(key, nil)) }
+
+// DeleteRange removes lo <= key < hi with one record, however many keys there are.
+func (b *Batch) DeleteRange(lo, hi []byte) { b.note(b.b.DeleteRange(lo, hi, nil)) }
+
+// Size is how many bytes the batch takes in the log.
+func (b *Batch) Size() int { return b.b.Len() }
+
+// Empty reports whether there is nothing to write.
+func (b *Batch) Empty() bool { return b.b.Empty() }
+
+func (b *Batch) note(err error) {
+	if b.err == nil {
+		b.err = err
+	}
+}
+
+// Discard gives up a batch that was not applied.
+func (b *Batch) Discard() { _ = b.b.Close() }
+
+// Commit applies the batch and, with Sync, waits until it is durable.
+func (b *Batch) Commit(d Durability) error {
+	if b.err != nil {
+		b.Discard()
+		return b.err
+	}
+	err := b.s.db.Apply(b.b, &pebble.WriteOptions{Sync: bool(d)})
+	return errors.Join(mapWriteError(err), b.b.Close())
+}
+
+// Apply makes the batch visible and starts to make it durable. The caller must call Wait afterwards, from any goroutine:
+// this is how commits that follow one another share one sync of the log.
+func (b *Batch) Apply() error {
+	if b.err != nil {
+		b.Discard()
+		return b.err
+	}
+	if err := b.s.db.ApplyNoSyncWait(b.b, pebble.Sync); err != nil {
+		return errors.Join(mapWriteError(err), b.b.Close())
+	}
+	return nil
+}
+
+// Wait returns when an applied batch is durable, with all batches applied before it.
+func (b *Batch) Wait() error {
+	err := b.b.SyncWait()
+	return errors.Join(mapWriteError(err), b.b.Close())
+}
+
+func mapWriteError(err error) error {
+	if errors.Is(err, syscall.ENOSPC) {
+		return fmt.Errorf("%w: %v", ErrFull, err)
+	}
+	return err
+}

@@ -1,0 +1,58 @@
+package kv
+
+import "github.com/cockroachdb/pebble/v2"
+
+// Iter walks a range in byte order. Key and Value are valid until the next move. Not safe for concurrent use.
+type Iter struct {
+	it *pebble.Iterator
+}
+
+func newIter(r pebble.Reader, lo, hi []byte) (*Iter, error) {
+	it, err := r.NewIter(&pebble.IterOptions{LowerBound: lo, UpperBound: hi})
+	if err != nil {
+		return nil, err
+	}
+	return &Iter{it: it}, nil
+}
+
+// First moves to the first key and reports whether there is one.
+func (i *Iter) First() bool { return i.it.First() }
+
+// Last moves to the last key.
+func (i *Iter) Last() bool { return i.it.Last() }
+
+// Next moves on.
+func (i *Iter) Next() bool { return i.it.Next() }
+
+// Prev moves back.
+func (i *Iter) Prev() bool { return i.it.Prev() }
+
+// SeekGE moves to the first key that is not less than key.
+func (i *Iter) SeekGE(key []byte) bool { return i.it.SeekGE(key) }
+
+// SeekLT moves to the last key less than key.
+func (i *Iter) SeekLT(key []byte) bool { return i.it.SeekLT(key) }
+
+// Valid reports whether the iterator stands on a key.
+func (i *Iter) Valid() bool { return i.it.Valid() }
+
+// Key returns the current key.
+func (i *Iter) Key() []byte { return i.it.Key() }
+
+// Value returns the current value.
+func (i *Iter) Value() []byte { return i.it.Value() }
+
+// Close ends the iteration and returns the first error that cut it short, if any.
+func (i *Iter) Close() error { return i.it.Close() }
+
+// PrefixEnd returns the least key greater than every key with the prefix, and nil when there is none.
+func PrefixEnd(prefix []byte) []byte {
+	for n := len(prefix); n > 0; n-- {
+		if prefix[n-1] != 0xff {
+			end := append([]byte(nil), prefix[:n]...)
+			end[n-1]++
+			return end
+		}
+	}
+	return nil
+}

@@ -1,0 +1,224 @@
+// Package kv is the ordered key-value store under everything that lasts, and the only room that knows Pebble.
+//
+// It guarantees: a batch is applied whole or not at all; what was synced survives power loss; readers see snapshots; one
+// process at a time holds a directory; a directory of a newer format is refused untouched. It knows nothing of what the
+// keys mean: each room above owns a range of first bytes (see docs/format.md). Read Store, Batch and Iter.
+package kv
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/bloom"
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// Sentinels that callers branch on.
+var (
+	ErrNotFound = errors.New("key not found")
+	// ErrLocked means that another process holds the directory.
+	ErrLocked = errors.New("data directory is in use by another process")
+	// ErrNewerFormat means that a later version of the software wrote the directory.
+	ErrNewerFormat = errors.New("data directory has a newer format")
+	// ErrFull means that the disk is full.
+	ErrFull = errors.New("disk is full")
+)
+
+// FormatVersion is the version of the whole store's layout. A directory of an older version is brought forward by one
+// function for each step; a newer one is refused.
+const FormatVersion = 1
+
+// formatKey holds FormatVersion as decimal text. It lies below every space.
+var formatKey = []byte{0x00, 'f', 'o', 'r', 'm', 'a', 't'}
+
+// Durability says when a commit returns.
+type Durability bool
+
+const (
+	// Sync returns when the batch survives power loss.
+	Sync Durability = true
+	// NoSync returns when the batch is visible; a later Sync makes it durable too.
+	NoSync Durability = false
+)
+
+// Options of a store. The zero value is ready for use.
+type Options struct {
+	// CacheBytes bounds the block cache. Default 64 MiB.
+	CacheBytes int64
+	// MemTableBytes bounds one memory table; two may exist at a time. Default 16 MiB.
+	MemTableBytes uint64
+	// FS replaces the file system, for tests: see NewMemFS.
+	FS *MemFS
+}
+
+func (o Options) withDefaults() Options {
+	if o.CacheBytes == 0 {
+		o.CacheBytes = 64 << 20
+	}
+	if o.MemTableBytes == 0 {
+		o.MemTableBytes = 16 << 20
+	}
+	return o
+}
+
+// Store is an open directory. Safe for concurrent use.
+type Store struct {
+	db *pebble.DB
+}
+
+// Reader is a store or a snapshot of one.
+type Reader interface {
+	// Get returns a copy of the value, or ErrNotFound.
+	Get(key []byte) ([]byte, error)
+	// Iter iterates over lo <= key < hi; nil means no bound.
+	Iter(lo, hi []byte) (*Iter, error)
+}
+
+// Open opens the directory, which is created when absent.
+func Open(dir string, opts Options) (*Store, error) {
+	opts = opts.withDefaults()
+	cache := pebble.NewCache(opts.CacheBytes)
+	defer cache.Unref()
+	po := &pebble.Options{
+		Cache:                       cache,
+		MemTableSize:                opts.MemTableBytes,
+		MemTableStopWritesThreshold: 3,
+		L0CompactionThreshold:       4,
+		L0StopWritesThreshold:       24,
+		LBaseMaxBytes:               64 << 20,
+		FormatMajorVersion:          pebble.FormatNewest,
+		Logger:                      quiet{},
+	}
+	for i := range po.Levels {
+		po.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
+		po.Levels[i].FilterType = pebble.TableFilter
+		po.Levels[i].BlockSize = 16 << 10
+	}
+	if opts.FS != nil {
+		po.FS = opts.FS.fs
+	} else if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("create data directory: %w", err)
+	}
+	db, err := pebble.Open(dir, po)
+	if err != nil {
+		return nil, openError(dir, err)
+	}
+	s := &Store{db: db}
+	if err := s.checkFormat(dir); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return s, nil
+}
+
+// OpenMem opens a store that lives in memory, for tests.
+func OpenMem() (*Store, error) { return Open("mem", Options{FS: NewMemFS()}) }
+
+func openError(dir string, err error) error {
+	if errors.Is(err, syscall.EAGAIN) || errors.Is(err, syscall.EACCES) || strings.Contains(err.Error(), "lock held") {
+		return fmt.Errorf("%w: %s", ErrLocked, dir)
+	}
+	if strings.Contains(err.Error(), "format major version") {
+		return fmt.Errorf("%w: %s: %v", ErrNewerFormat, dir, err)
+	}
+	return fmt.Errorf("open %s: %w", filepath.Clean(dir), err)
+}
+
+func (s *Store) checkFormat(dir string) error {
+	text, err := s.Get(formatKey)
+	if errors.Is(err, ErrNotFound) {
+		b := s.NewBatch()
+		b.Set(formatKey, []byte(strconv.Itoa(FormatVersion)))
+		return b.Commit(Sync)
+	}
+	if err != nil {
+		return err
+	}
+	version, err := strconv.Atoi(string(text))
+	if err != nil {
+		return fmt.Errorf("open %s: format version %q is no number", dir, text)
+	}
+	if version > FormatVersion {
+		return fmt.Errorf("%w: %s has version %d, this program knows versions up to %d", ErrNewerFormat, dir, version, FormatVersion)
+	}
+	return nil
+}
+
+// Close flushes and releases the directory. Readers and iterators must be closed before.
+func (s *Store) Close() error { return s.db.Close() }
+
+// Get implements Reader.
+func (s *Store) Get(key []byte) ([]byte, error) { return get(s.db, key) }
+
+// Iter implements Reader.
+func (s *Store) Iter(lo, hi []byte) (*Iter, error) { return newIter(s.db, lo, hi) }
+
+// Snapshot returns an unchanging view. It holds back space until it is closed.
+func (s *Store) Snapshot() *Snapshot { return &Snapshot{s: s.db.NewSnapshot()} }
+
+// Checkpoint writes a consistent copy of the store into dir, which must not exist, sharing files by hard link where
+// possible.
+func (s *Store) Checkpoint(dir string) error {
+	return s.db.Checkpoint(dir, pebble.WithFlushedWAL())
+}
+
+// DiskBytes estimates how much disk the range takes.
+func (s *Store) DiskBytes(lo, hi []byte) (uint64, error) { return s.db.EstimateDiskUsage(lo, hi) }
+
+// Snapshot is an unchanging view of a store.
+type Snapshot struct {
+	s *pebble.Snapshot
+}
+
+// Get implements Reader.
+func (s *Snapshot) Get(key []byte) ([]byte, error) { return get(s.s, key) }
+
+// Iter implements Reader.
+func (s *Snapshot) Iter(lo, hi []byte) (*Iter, error) { return newIter(s.s, lo, hi) }
+
+// Close releases the snapshot.
+func (s *Snapshot) Close() error { return s.s.Close() }
+
+func get(r pebble.Reader, key []byte) ([]byte, error) {
+	value, closer, err := r.Get(key)
+	if errors.Is(err, pebble.ErrNotFound) {
+		return nil, ErrNotFound
+	}
+	if err != nil {
+		return nil, err
+	}
+	return bytes.Clone(value), closer.Close()
+}
+
+// quiet drops Pebble's chatter; errors come back from the calls.
+type quiet struct{}
+
+func (quiet) Infof(string, ...any)  {}
+func (quiet) Errorf(string, ...any) {}
+
+// Fatalf is called by Pebble when it cannot go on without risking the data.
+func (quiet) Fatalf(format string, args ...any) {
+	panic("kv: " + fmt.Sprintf(format, args...))
+}
+
+var _ io.Closer = (*Store)(nil)
+
+// MemFS is a file system in memory that can lose what was not synced.
+type MemFS struct {
+	fs *vfs.MemFS
+}
+
+// NewMemFS returns an empty one that remembers what was synced.
+func NewMemFS() *MemFS { return &MemFS{fs: vfs.NewCrashableMem()} }
+
+// CrashClone returns the state that a power loss at this moment would leave behind: only what was synced.
+func (m *MemFS) CrashClone() *MemFS {
+	return &MemFS{fs: m.fs.CrashClone(vfs.CrashCloneCfg{})}
+}
