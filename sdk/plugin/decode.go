@@ -86,9 +86,11 @@ func (d *decoder) value(data json.RawMessage, v reflect.Value, path string) {
 	}
 	switch v.Kind() {
 	case reflect.Pointer:
-		if v.IsNil() {
-			v.Set(reflect.New(v.Type().Elem()))
+		fresh := reflect.New(v.Type().Elem()) // the defaults stay as they are
+		if !v.IsNil() {
+			fresh.Elem().Set(v.Elem())
 		}
+		v.Set(fresh)
 		d.value(data, v.Elem(), path)
 	case reflect.Struct:
 		d.object(data, v, path)
