@@ -1,0 +1,217 @@
+package conf
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// load loads the text of a file, named test.yaml in faults, on a machine that is the same everywhere.
+func load(t *testing.T, text string, opts Options) (Config, error) {
+	t.Helper()
+	opts.DefaultName, opts.DefaultDataDir = "box", "/data"
+	dir := t.TempDir()
+	if text != "" {
+		opts.File = filepath.Join(dir, "test.yaml")
+		if err := os.WriteFile(opts.File, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cfg, err := Load(opts)
+	var faults Faults
+	if errors.As(err, &faults) {
+		for i := range faults {
+			faults[i].Source = strings.TrimPrefix(faults[i].Source, dir+string(filepath.Separator))
+		}
+	}
+	return cfg, err
+}
+
+func mustLoad(t *testing.T, text string, opts Options) Config {
+	t.Helper()
+	cfg, err := load(t, text, opts)
+	if err != nil {
+		t.Fatalf("Load: %v", err)
+	}
+	return cfg
+}
+
+func TestDefaults(t *testing.T) {
+	got := mustLoad(t, "", Options{})
+	want := Config{
+		Node:     Node{Name: "box", DataDir: "/data", Listen: []string{"0.0.0.0:0"}, Peers: []string{}},
+		Identity: Identity{Dir: "/data/identity"},
+		Plugins: map[string]Plugin{
+			"disk": {Kind: KindBlobStore, Path: PathSelf, Required: true},
+			"lan":  {Kind: KindDiscovery, Path: PathSelf},
+		},
+		Blobs:     Blobs{Store: "disk"},
+		Discovery: []string{"lan"},
+		Sync:      Sync{Interval: 30 * time.Second},
+		Log:       Log{Level: "info", Format: "text"},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("defaults (-want +got):\n%s", diff)
+	}
+}
+
+func TestPrecedence(t *testing.T) {
+	const file = "node: {name: from-file}"
+	env := []string{"SYNCBASE_NODE__NAME=from-env"}
+	flags := map[string]any{"node.name": "from-flag"}
+	cases := []struct {
+		name string
+		file string
+		opts Options
+		want string
+	}{
+		{"default", "", Options{}, "box"},
+		{"file over default", file, Options{}, "from-file"},
+		{"environment over file", file, Options{Environ: env}, "from-env"},
+		{"flag over file", file, Options{Flags: flags}, "from-flag"},
+		{"flag over environment", file, Options{Environ: env, Flags: flags}, "from-flag"},
+		{"environment without file", "", Options{Environ: env}, "from-env"},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			if got := mustLoad(t, c.file, c.opts).Node.Name; got != c.want {
+				t.Errorf("node.name = %q, want %q", got, c.want)
+			}
+		})
+	}
+}
+
+func TestSectionsKeepDefaultsAndPluginsDoNot(t *testing.T) {
+	cfg := mustLoad(t, `
+node:
+  listen: []
+identity:
+plugins:
+  store2: {kind: blobstore, path: self}
+blobs: {store: store2}
+discovery: []
+`, Options{})
+	if cfg.Node.Name != "box" || len(cfg.Node.Listen) != 0 {
+		t.Errorf("node = %+v, want the default name and no listeners", cfg.Node)
+	}
+	if _, ok := cfg.Plugins["disk"]; ok || len(cfg.Plugins) != 1 {
+		t.Errorf("plugins = %v, want store2 only", cfg.Plugins)
+	}
+}
+
+func TestEnvironment(t *testing.T) {
+	const file = `
+plugins:
+  photos:
+    kind: blobstore
+    path: self
+    config: {bucket: family, password: "old", port: 1, "dotted.key": kept, big: 9007199254740993}
+blobs: {store: photos}
+discovery: []
+`
+	cfg := mustLoad(t, file, Options{Environ: []string{
+		"HOME=/root",
+		"SYNCBASE_ADDRESS=unix:///x", // the command line's
+		"SYNCBASE_NODE_SERVICE_HOST=10.0.0.1",
+		"SYNCBASE_PLUGINS__PHOTOS__CONFIG__BUCKET=other",
+		"SYNCBASE_PLUGINS__PHOTOS__CONFIG__PASSWORD=12345",
+		"SYNCBASE_PLUGINS__PHOTOS__CONFIG__PORT=9000",
+		"SYNCBASE_PLUGINS__PHOTOS__CONFIG__DEEP__SWITCH=true",
+		"SYNCBASE_PLUGINS__PHOTOS__CONFIG__PHONE=0123",
+		"SYNCBASE_PLUGINS__PHOTOS__CONFIG__LIST=[1,\"a\"]",
+		"SYNCBASE_PLUGINS__PHOTOS__ENV__AWS_REGION=eu-west-1",
+		"SYNCBASE_PLUGINS__PHOTOS__REQUIRED=true",
+		"SYNCBASE_NODE__PEERS=a:1, b:2",
+		"SYNCBASE_NODE__LISTEN=",
+		"SYNCBASE_SYNC__INTERVAL=5s",
+	}})
+	want := Plugin{
+		Kind: KindBlobStore, Path: PathSelf, Required: true,
+		Env: map[string]string{"AWS_REGION": "eu-west-1"},
+		Config: map[string]any{
+			"bucket": "other", "password": "12345", "port": 9000, "phone": "0123", "dotted.key": "kept",
+			"big": 9007199254740993, "deep": map[string]any{"switch": true}, "list": []any{1, "a"},
+		},
+	}
+	if diff := cmp.Diff(want, cfg.Plugins["photos"]); diff != "" {
+		t.Errorf("plugin (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]string{"a:1", "b:2"}, cfg.Node.Peers); diff != "" {
+		t.Errorf("peers (-want +got):\n%s", diff)
+	}
+	if len(cfg.Node.Listen) != 0 || cfg.Sync.Interval != 5*time.Second {
+		t.Errorf("listen = %v, interval = %v", cfg.Node.Listen, cfg.Sync.Interval)
+	}
+}
+
+func TestFlagTypes(t *testing.T) {
+	cfg := mustLoad(t, "", Options{Flags: map[string]any{
+		"node.listen":           []string{"127.0.0.1:0"},
+		"plugins.lan.required":  true,
+		"sync.interval":         2 * time.Second,
+		"plugins.disk.config.x": "7",
+	}})
+	if diff := cmp.Diff([]string{"127.0.0.1:0"}, cfg.Node.Listen); diff != "" {
+		t.Error(diff)
+	}
+	if !cfg.Plugins["lan"].Required || cfg.Sync.Interval != 2*time.Second || cfg.Plugins["disk"].Config["x"] != 7 {
+		t.Errorf("config = %+v", cfg)
+	}
+}
+
+func TestPathsAreAbsolute(t *testing.T) {
+	t.Setenv("HOME", "/home/someone")
+	cfg := mustLoad(t, "node: {data_dir: ~/sync}", Options{})
+	if cfg.Node.DataDir != "/home/someone/sync" || cfg.Identity.Dir != "/home/someone/sync/identity" {
+		t.Errorf("data_dir = %q, identity.dir = %q", cfg.Node.DataDir, cfg.Identity.Dir)
+	}
+	wd, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := mustLoad(t, "node: {data_dir: here}", Options{}).Node.DataDir, filepath.Join(wd, "here"); got != want {
+		t.Errorf("data_dir = %q, want %q", got, want)
+	}
+}
+
+func TestDefaultName(t *testing.T) {
+	for hostname, want := range map[string]string{
+		"Laptop.example.org":     "Laptop",
+		"böx_1":                  "b-x_1",
+		"":                       "syncbase",
+		"...":                    "syncbase",
+		strings.Repeat("a", 100): strings.Repeat("a", 63),
+	} {
+		got := defaultName(hostname)
+		if got != want || !validName(got) {
+			t.Errorf("defaultName(%q) = %q, want %q", hostname, got, want)
+		}
+	}
+}
+
+// Every field of Config has a shape that the reader knows; a new field of another type needs code in schema.go.
+func TestSchemaIsReadable(t *testing.T) {
+	var walk func(t *testing.T, typ reflect.Type, path string)
+	walk = func(t *testing.T, typ reflect.Type, path string) {
+		switch shapeOf(typ) {
+		case shapeUnknown:
+			t.Errorf("%s has type %v, which a configuration file cannot hold", path, typ)
+		case shapeSection:
+			for key, field := range keysOf(typ) {
+				if key == "" {
+					t.Errorf("%s has a field without a yaml tag", path)
+				}
+				walk(t, field, path+"."+key)
+			}
+		case shapeMap:
+			walk(t, typ.Elem(), path+".*")
+		}
+	}
+	walk(t, reflect.TypeFor[Config](), "config")
+}
