@@ -215,3 +215,22 @@ func TestSchemaIsReadable(t *testing.T) {
 	}
 	walk(t, reflect.TypeFor[Config](), "config")
 }
+
+// everyKey lists the last parts of all keys that Config has.
+func everyKey() []string {
+	var keys []string
+	var walk func(typ reflect.Type)
+	walk = func(typ reflect.Type) {
+		switch shapeOf(typ) {
+		case shapeSection:
+			for key, field := range keysOf(typ) {
+				keys = append(keys, key)
+				walk(field)
+			}
+		case shapeMap:
+			walk(typ.Elem())
+		}
+	}
+	walk(reflect.TypeFor[Config]())
+	return keys
+}

@@ -151,7 +151,7 @@ discovery: []
 			`test.yaml:6: plugins.disk.config.ref: anchors and aliases are not supported; write the value out`,
 			`test.yaml:6: plugins.disk.config: key "5" is not a text; quote it`,
 		}},
-		{name: "not YAML", file: "node: [", want: []string{`test.yaml: not valid YAML: yaml: line 1: did not find expected node content`}},
+		{name: "not YAML", file: "node: [", want: []string{`test.yaml:1: not valid YAML: did not find expected node content`}},
 		{name: "two documents", file: "node: {}\n---\nlog: {}\n", want: []string{`test.yaml:2: only one YAML document is allowed in a configuration file`}},
 		{name: "a list instead of keys", file: "- a\n", want: []string{`test.yaml:1: must be a map of keys, not a list`}},
 		{name: "environment", opts: Options{Environ: []string{

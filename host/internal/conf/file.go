@@ -8,7 +8,9 @@ import (
 	"math"
 	"os"
 	"reflect"
+	"regexp"
 	"strconv"
+	"strings"
 	"time"
 
 	"go.yaml.in/yaml/v3"
@@ -53,7 +55,7 @@ func (r *fileReader) read(data []byte) map[string]any {
 	case errors.Is(err, io.EOF):
 		return nil
 	case err != nil:
-		r.report.at(origin{source: r.name}, nil, "not valid YAML: %v", err)
+		r.syntax(err)
 		return nil
 	}
 	var second yaml.Node
@@ -66,6 +68,18 @@ func (r *fileReader) read(data []byte) map[string]any {
 	}
 	values, _ := r.value(doc.Content[0], reflect.TypeFor[Config](), nil).(map[string]any)
 	return values
+}
+
+// yamlLine is how the YAML library tells where it stopped.
+var yamlLine = regexp.MustCompile(`^yaml: line (\d+): `)
+
+func (r *fileReader) syntax(err error) {
+	message, from := err.Error(), origin{source: r.name}
+	if m := yamlLine.FindStringSubmatch(message); m != nil {
+		from.line, _ = strconv.Atoi(m[1])
+		message = message[len(m[0]):]
+	}
+	r.report.at(from, nil, "not valid YAML: %s", strings.TrimPrefix(message, "yaml: "))
 }
 
 // value converts one node, or reports why it cannot and gives nil.
