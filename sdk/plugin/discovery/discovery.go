@@ -26,7 +26,8 @@ type Plugin interface {
 
 	// Watch reports every known advert as Seen, then Synced once, then Seen and Lost as things change, until ctx ends.
 	// A lease that is still good is reported again before its TTL is over. The function report is not safe for
-	// concurrent use; when it fails the watch is over and Watch returns its error. Several watches may run at once.
+	// concurrent use; it drops and logs events that exceed the bounds of this package, and when it fails the watch is
+	// over and Watch returns its error. Several watches may run at once.
 	Watch(ctx context.Context, report func(Event) error) error
 }
 
@@ -45,7 +46,7 @@ type Advert struct {
 	Record []byte
 }
 
-// Bounds of an advert. The adapter refuses what exceeds them, in both directions.
+// Bounds of an advert. What exceeds them is passed on in neither direction.
 const (
 	MaxNodeIDBytes  = 64
 	MaxAddresses    = 16
