@@ -1,0 +1,146 @@
+package identity
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/peer"
+
+	"github.com/syncbase/syncbase/host/internal/id"
+)
+
+// AuthInfo is the proven identity of the other end of a gRPC connection; there is one for each connection.
+type AuthInfo struct {
+	credentials.CommonAuthInfo
+	principal id.Principal
+	local     bool
+}
+
+// AuthType implements credentials.AuthInfo.
+func (a *AuthInfo) AuthType() string {
+	if a.local {
+		return "local"
+	}
+	return "tls"
+}
+
+// Principal is who is at the other end.
+func (a *AuthInfo) Principal() id.Principal { return a.principal }
+
+// Local reports whether the connection came through the local socket.
+func (a *AuthInfo) Local() bool { return a.local }
+
+func proven(p id.Principal, local bool) *AuthInfo {
+	return &AuthInfo{
+		CommonAuthInfo: credentials.CommonAuthInfo{SecurityLevel: credentials.PrivacyAndIntegrity},
+		principal:      p,
+		local:          local,
+	}
+}
+
+// ErrAnonymous is returned by Caller for a call over a transport that proves nobody.
+var ErrAnonymous = errors.New("identity: the caller has not proven who it is")
+
+// Caller returns the principal that makes the gRPC call of ctx, on either transport.
+func Caller(ctx context.Context) (id.Principal, error) {
+	p, ok := peer.FromContext(ctx)
+	if !ok {
+		return "", ErrAnonymous
+	}
+	proof, ok := p.AuthInfo.(interface{ Principal() id.Principal })
+	if !ok || proof.Principal() == "" {
+		return "", ErrAnonymous
+	}
+	return proof.Principal(), nil
+}
+
+// ServerCredentials authenticates connections of other devices; ServerTLS says how. Alerts with which callers refuse
+// this device are told to refused too.
+func (i *Identity) ServerCredentials(refused func(Refusal)) credentials.TransportCredentials {
+	return tlsCredentials{identity: i, refused: refused}
+}
+
+// ClientCredentials authenticates this device to others, and them to it; ClientTLS says how.
+func (i *Identity) ClientCredentials(refused func(Refusal)) credentials.TransportCredentials {
+	return tlsCredentials{identity: i, refused: refused}
+}
+
+type tlsCredentials struct {
+	identity *Identity
+	refused  func(Refusal)
+}
+
+func (c tlsCredentials) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthInfo, error) {
+	conn := tls.Server(raw, c.identity.ServerTLS(c.refused))
+	return c.finish(context.Background(), conn, raw.RemoteAddr().String())
+}
+
+func (c tlsCredentials) ClientHandshake(ctx context.Context, address string, raw net.Conn) (net.Conn, credentials.AuthInfo, error) {
+	conn := tls.Client(raw, c.identity.ClientTLS(address, c.refused))
+	return c.finish(ctx, conn, address)
+}
+
+func (c tlsCredentials) finish(ctx context.Context, conn *tls.Conn, address string) (net.Conn, credentials.AuthInfo, error) {
+	if err := conn.HandshakeContext(ctx); err != nil {
+		conn.Close()
+		if r, ok := c.identity.RemoteRefusal(address, err); ok {
+			if c.refused != nil {
+				c.refused(r)
+			}
+			return nil, nil, r
+		}
+		return nil, nil, fmt.Errorf("handshake with %s: %w", address, err)
+	}
+	principal, err := c.identity.PeerPrincipal(conn.ConnectionState())
+	if err != nil {
+		conn.Close()
+		return nil, nil, fmt.Errorf("handshake with %s: %w", address, err)
+	}
+	return conn, proven(principal, false), nil
+}
+
+func (c tlsCredentials) Info() credentials.ProtocolInfo {
+	return credentials.ProtocolInfo{SecurityProtocol: "tls"}
+}
+
+func (c tlsCredentials) Clone() credentials.TransportCredentials { return c }
+
+func (c tlsCredentials) OverrideServerName(string) error { return nil }
+
+// LocalCredentials authenticates processes at the local Unix socket: those of this process's user, and root, are the
+// owner. Where the system cannot tell who is at the other end, the mode of the socket is the only guard.
+func (i *Identity) LocalCredentials() credentials.TransportCredentials {
+	return localCredentials{owner: i.Owner}
+}
+
+type localCredentials struct{ owner func() id.Principal }
+
+func (c localCredentials) ServerHandshake(conn net.Conn) (net.Conn, credentials.AuthInfo, error) {
+	uid, err := peerUID(conn)
+	switch {
+	case errors.Is(err, errors.ErrUnsupported):
+	case err != nil:
+		return nil, nil, fmt.Errorf("local socket: who is calling: %w", err)
+	case uid != os.Getuid() && uid != 0:
+		return nil, nil, fmt.Errorf("local socket: refused: the caller runs as user %d, this daemon as %d; use a certificate and the TLS address", uid, os.Getuid())
+	}
+	return conn, proven(c.owner(), true), nil
+}
+
+// ClientHandshake refuses: a client of the local socket has nothing to prove beyond what the kernel says of it.
+func (c localCredentials) ClientHandshake(context.Context, string, net.Conn) (net.Conn, credentials.AuthInfo, error) {
+	return nil, nil, errors.New("identity: local credentials are for the listening side")
+}
+
+func (c localCredentials) Info() credentials.ProtocolInfo {
+	return credentials.ProtocolInfo{SecurityProtocol: "local"}
+}
+
+func (c localCredentials) Clone() credentials.TransportCredentials { return c }
+
+func (c localCredentials) OverrideServerName(string) error { return nil }
