@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 
 	"github.com/bufbuild/protocompile"
@@ -103,9 +104,17 @@ func runGenerator(tool string, in []byte, root string) error {
 		return fmt.Errorf("%s", resp.GetError())
 	}
 	for _, f := range resp.File {
-		if err := os.WriteFile(filepath.Join(root, filepath.FromSlash(f.GetName())), []byte(f.GetContent()), 0o644); err != nil {
+		content := f.GetContent()
+		if !strings.HasSuffix(f.GetName(), "_grpc.pb.go") {
+			content = packageDoc.ReplaceAllString(content, "${1}package ")
+		}
+		if err := os.WriteFile(filepath.Join(root, filepath.FromSlash(f.GetName())), []byte(content), 0o644); err != nil {
 			return err
 		}
 	}
 	return nil
 }
+
+// packageDoc matches the comment of the proto package, which protoc-gen-go sets apart from the package clause, so that
+// go doc would not show it. One of the two files of a package is enough.
+var packageDoc = regexp.MustCompile(`(?m)^(// Package [^\n]*\n(?://[^\n]*\n)*)\npackage `)

@@ -13,7 +13,6 @@
 //
 // Evolution: within v1 fields, methods and features are only added. Payload fields carry the highest number of their
 // message (15) so that a sender may append the payload to an encoded header without copying it.
-
 package blobstorev1
 
 import (

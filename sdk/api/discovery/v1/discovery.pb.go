@@ -9,7 +9,6 @@
 // answers there is decided by mutual TLS.
 //
 // Evolution: within v1 fields, methods and features are only added.
-
 package discoveryv1
 
 import (

@@ -14,7 +14,6 @@
 // FAILED_PRECONDITION, RESOURCE_EXHAUSTED, UNAVAILABLE.
 //
 // Evolution: within v1 fields and methods are only added.
-
 package nodev1
 
 import (

@@ -9,7 +9,6 @@
 //
 // Evolution: within v1 fields, methods and features are only added. A behaviour that both sides must know of is a named
 // feature, exchanged in Hello; a host talks to a peer of the same or the previous major version.
-
 package peerv1
 
 import (

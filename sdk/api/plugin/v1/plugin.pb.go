@@ -9,7 +9,6 @@
 //
 // Evolution: within v1 fields, methods and features are only added; numbers, types and names never change. The
 // go-plugin handshake protocol stays 1 for as long as this service exists.
-
 package pluginv1
 
 import (

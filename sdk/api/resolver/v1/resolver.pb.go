@@ -10,7 +10,6 @@
 // member has to come to the same result.
 //
 // Evolution: within v1 fields, methods and features are only added.
-
 package resolverv1
 
 import (
