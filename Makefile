@@ -1,0 +1,75 @@
+# What people run by hand. The gate, .ci/run, is made of the same targets.
+
+GO        ?= go
+TOOLS     := $(CURDIR)/.tools
+FUZZTIME  ?= 10s
+# Seconds of soak; the tests run again and again with new seeds until then.
+SOAKTIME  ?= 600
+# Packages whose tests run the built binary. The race detector sees nothing in another process.
+INPROCESS  = $(shell $(GO) list ./... | grep -v '/test/')
+
+.PHONY: build test race lint fmt generate check-generated lint-proto demo bench fuzz soak acceptance tools clean help
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
+
+build: ## build the binary and the stand-alone plugins into bin/
+	@mkdir -p bin
+	$(GO) build -trimpath -o bin/ ./cmd/... ./plugins/...
+
+test: ## run every test
+	$(GO) test ./...
+
+race: ## run the tests of everything that runs in one process under the race detector
+	$(GO) test -race -short $(INPROCESS)
+
+lint: $(TOOLS)/staticcheck ## gofmt, go vet, staticcheck
+	@unformatted=$$(gofmt -s -l $$(git ls-files -co --exclude-standard '*.go' | grep -v '\.pb\.go$$')); \
+	if [ -n "$$unformatted" ]; then echo "gofmt -s would change:"; echo "$$unformatted"; exit 1; fi
+	$(GO) vet ./...
+	$(TOOLS)/staticcheck ./...
+
+fmt: ## format every Go file
+	gofmt -s -w $$(git ls-files -co --exclude-standard '*.go' | grep -v '\.pb\.go$$')
+
+generate: ## generate the Go code of the protocols in sdk/api
+	cd tools && $(GO) run ./protogen ../sdk/api
+
+check-generated: ## fail when the generated code in sdk/api is not what the .proto files say
+	@dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && cp -R sdk/api "$$dir/api" && find "$$dir/api" -name '*.pb.go' -delete && \
+	(cd tools && $(GO) run ./protogen "$$dir/api") && \
+	{ diff -r sdk/api "$$dir/api" || { echo "generated code is stale; run make generate"; exit 1; }; }
+
+lint-proto: $(TOOLS)/buf ## check the style of the .proto files
+	$(TOOLS)/buf lint
+
+demo: ## watch two daemons sync
+	./test/demo.sh
+
+bench: ## run every benchmark once
+	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+fuzz: ## run each fuzz target for FUZZTIME
+	@grep -rnoE '^func Fuzz[A-Za-z0-9_]+' --include='*_test.go' . | sed -E 's|^\./(.*)/[^/]+:[0-9]+:func (.*)$$|\1 \2|' | \
+	while read -r dir name; do \
+		echo "fuzz $$dir $$name"; \
+		$(GO) test -run '^$$' -fuzz "^$$name$$" -fuzztime $(FUZZTIME) "./$$dir" || exit 1; \
+	done
+
+soak: ## repeat the tests under the race detector, with new seeds each time, for SOAKTIME seconds
+	@end=$$(($$(date +%s) + $(SOAKTIME))); \
+	while [ $$(date +%s) -lt $$end ]; do $(GO) test -race -count=1 $(INPROCESS) || exit 1; done
+
+acceptance: ## run the tests that run the built binary, and demand network namespaces
+	SYNCBASE_REQUIRE_NETNS=1 $(GO) test -count=1 -timeout=30m ./test/...
+
+tools: $(TOOLS)/staticcheck $(TOOLS)/buf ## build the tools that lint needs
+
+$(TOOLS)/staticcheck: tools/go.mod
+	cd tools && $(GO) build -o $@ honnef.co/go/tools/cmd/staticcheck
+
+$(TOOLS)/buf: tools/buf/go.mod
+	cd tools/buf && $(GO) build -o $@ github.com/bufbuild/buf/cmd/buf
+
+clean: ## remove what make built
+	rm -rf bin $(TOOLS)
