@@ -26,6 +26,8 @@ var (
 	ErrTransient = errors.New("temporary failure")
 	// ErrRange means that a range lies outside its object.
 	ErrRange = errors.New("range lies outside the object")
+	// ErrInvalid means that the plugin refuses the arguments of the call. No repetition helps.
+	ErrInvalid = errors.New("invalid argument")
 	// ErrDenied means that what stands behind the plugin refused its credentials.
 	ErrDenied = errors.New("access denied")
 	// ErrProtocol means that the plugin broke its protocol. No repetition helps.
@@ -43,6 +45,7 @@ var sentinels = map[codes.Code]error{
 	codes.Unavailable:        ErrTransient,
 	codes.FailedPrecondition: ErrTransient,
 	codes.OutOfRange:         ErrRange,
+	codes.InvalidArgument:    ErrInvalid,
 	codes.PermissionDenied:   ErrDenied,
 	codes.Unauthenticated:    ErrDenied,
 	codes.Unimplemented:      errors.ErrUnsupported,

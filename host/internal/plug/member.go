@@ -196,24 +196,37 @@ func (m *member) retire(s *supervisor) {
 
 // hear takes note of what happens to a supervisor.
 func (m *member) hear(r report) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
+	if !m.heed(r) {
+		return
+	}
 	events := m.host.opts.Events
 	switch {
-	case r.from != m.front && r.from != m.next:
 	case r.live != nil:
-		if r.from == m.next {
-			m.retireFront()
-		}
-		m.handle.publish(r.live)
 		events.Ready(m.name)
 	case r.loop:
 		m.host.pluginLog(m.name).Error("plugin is in a crash loop", "reason", r.down)
 		events.CrashLoop(m.name, r.down)
 	default:
-		m.handle.explain(r.down)
 		events.Down(m.name, r.down)
 	}
+}
+
+// heed reports whether the supervisor still matters, and draws the consequences for callers.
+func (m *member) heed(r report) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	switch {
+	case r.from != m.front && r.from != m.next:
+		return false
+	case r.live != nil:
+		if r.from == m.next {
+			m.retireFront()
+		}
+		m.handle.publish(r.live)
+	case r.from == m.front:
+		m.handle.explain(r.down)
+	}
+	return true
 }
 
 // retireFront puts next into the place of front. The caller holds mu.

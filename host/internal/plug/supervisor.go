@@ -63,6 +63,7 @@ func newSupervisor(h *Host, sp spec, generation *atomic.Uint64, send func(report
 		stopped:    make(chan struct{}),
 		done:       make(chan struct{}),
 		spec:       sp,
+		state:      supervise.Verifying, // what people see until it runs
 	}
 }
 
@@ -268,6 +269,7 @@ func (s *supervisor) publish() {
 	s.serving = s.current
 	s.desc = s.current.desc
 	s.mu.Unlock()
+	s.log.Info("plugin is ready", "pid", s.current.proc.Pid(), "plugin", s.desc.name, "version", s.desc.version)
 	s.report(report{from: s, live: &live{conn: s.current.conn, gone: s.current.proc.Exited(), desc: s.current.desc}})
 }
 
