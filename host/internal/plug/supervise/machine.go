@@ -55,7 +55,7 @@ type Machine struct {
 	deadline time.Time // of the state; zero when it has none
 	reason   string    // why the last attempt failed, or what the plugin says about its health
 	stopping bool
-	grace    time.Duration
+	spawning bool // Spawn has no answer yet
 
 	failures   int // in a row, for the backoff
 	readySince time.Time
@@ -144,8 +144,10 @@ func (m *Machine) enter(now time.Time, state State, action ActionKind, timeout t
 func (m *Machine) advance(now time.Time) []Action {
 	switch m.state {
 	case Verifying:
+		m.spawning = true
 		return m.enter(now, Starting, Spawn, StartTimeout)
 	case Starting:
+		m.spawning = false
 		return m.enter(now, Describing, Describe, DescribeTimeout)
 	case Describing:
 		return m.enter(now, Configuring, Configure, ConfigureTimeout)
@@ -154,6 +156,8 @@ func (m *Machine) advance(now time.Time) []Action {
 		m.readySince, m.misses, m.probing = now, 0, false
 		m.nextPing = now.Add(HealthInterval)
 		return []Action{{Kind: Publish}}
+	case Killing: // too late; Exited follows
+		m.spawning = false
 	}
 	return nil
 }
@@ -166,8 +170,10 @@ func (m *Machine) fail(now time.Time, reason string) []Action {
 	case Describing, Configuring:
 		m.reason = reason
 		return m.kill(now)
-	case Killing: // Spawn was cut short
-		return m.gone(now, reason)
+	case Killing:
+		if m.spawning { // it was cut short, and nothing is left
+			return m.gone(now, reason)
+		}
 	}
 	return nil
 }
@@ -249,7 +255,6 @@ func (m *Machine) stop(now time.Time, grace time.Duration) []Action {
 		return nil
 	}
 	m.stopping = true
-	m.grace = grace
 	switch m.state {
 	case Stopped, Backoff, Verifying:
 		return m.finish()
@@ -276,6 +281,7 @@ func (m *Machine) gone(now time.Time, reason string) []Action {
 	if m.state != Killing || m.reason == "" { // a kill has its reason already
 		m.reason = reason
 	}
+	m.spawning = false
 	var actions []Action
 	if served {
 		actions = append(actions, Action{Kind: Retract})
