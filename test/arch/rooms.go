@@ -84,6 +84,8 @@ var sideways = []edge{
 	{"host/internal/rows", "host/internal/kv", "the rooms of floor 2 stand on one store"},
 	{"host/internal/acl", "host/internal/kv", "the rooms of floor 2 stand on one store"},
 	{"host/internal/blobs", "host/internal/kv", "the rooms of floor 2 stand on one store"},
+	{"host/internal/peer", "host/internal/identity", "a session begins with a proof; identity knows nothing of sessions"},
+	{"host/internal/api", "host/internal/identity", "a call begins with who calls; identity knows nothing of calls"},
 	{"sdk/client", "sdk/api", "a client speaks the protocol"},
 	{"sdk/plugin", "sdk/api", "a plugin speaks the protocol"},
 }
