@@ -13,7 +13,10 @@
 // Read first: Config, Load, Fault.
 package conf
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // Config is the effective configuration. It is a plain value: whoever holds it may copy it, and nobody needs to know
 // where its parts came from.
@@ -48,13 +51,14 @@ type Identity struct {
 // Plugin is one plugin instance: a process, and what it is told.
 type Plugin struct {
 	Kind Kind `yaml:"kind"`
-	// Path is an absolute path, or PathSelf.
+	// Path is an absolute path, PathSelf for the bundled plugin of the kind, or PathSelf and "/NAME" for another one.
 	Path string `yaml:"path"`
 	// SHA256 pins the executable: "sha256:" and 64 hexadecimal digits. Empty with PathSelf.
 	SHA256 string `yaml:"sha256,omitempty"`
 	// AllowUnpinned lets an executable run without a pin, for those who develop a plugin.
-	AllowUnpinned bool     `yaml:"allow_unpinned,omitempty"`
-	Args          []string `yaml:"args,omitempty"`
+	AllowUnpinned bool `yaml:"allow_unpinned,omitempty"`
+	// Args are passed to the executable; a bundled plugin takes none.
+	Args []string `yaml:"args,omitempty"`
 	// Env is added to the minimal environment that plugins get.
 	Env map[string]string `yaml:"env,omitempty"`
 	// Required makes the daemon refuse to start when this plugin does not get ready.
@@ -75,6 +79,9 @@ const (
 
 // PathSelf as a plugin's path means bundled: the daemon runs its own executable as the plugin.
 const PathSelf = "self"
+
+// Bundled tells whether the plugin is the daemon's own executable.
+func (p Plugin) Bundled() bool { return p.Path == PathSelf || strings.HasPrefix(p.Path, PathSelf+"/") }
 
 // Blobs assigns the roles of blob storage to instances.
 type Blobs struct {

@@ -104,10 +104,12 @@ plugins:
   d: {kind: resolver, path: /d, sha256: "sha256:12"}
   e: {kind: resolver, path: /e, sha256: "` + pin + `", env: {"A-B": x}}
   f: {kind: resolver, path: /f, allow_unpinned: true, config: {x: ["${env:}"], y: "${file:rel}", z: "${other}"}}
+  g: {kind: discovery, path: self/Other, args: [x]}
+  h: {kind: discovery, path: self/discovery-mdns}
 discovery: []
 `, want: []string{
 			`test.yaml:3: plugins.disk.sha256: a bundled plugin is the daemon itself and takes no pin`,
-			`test.yaml:4: plugins.Photos-2: an instance is named with a lower-case letter and then letters, digits or '_', at most 63, so that a variable can reach it`,
+			`test.yaml:4: plugins.Photos-2: an instance is named with a lower-case letter and then letters, digits or '_', at most 32, so that a variable can reach it`,
 			`test.yaml:4: plugins.Photos-2.kind: "blobstoer" is not one of blobstore, discovery, resolver`,
 			`test.yaml:5: plugins.a.path: is missing: an absolute path, or "self" for a bundled plugin`,
 			`test.yaml:6: plugins.b.path: "./b" is neither absolute nor "self"; plugins are not searched for`,
@@ -116,6 +118,8 @@ discovery: []
 			`test.yaml:9: plugins.e.env.A-B: is not the name of an environment variable`,
 			`test.yaml:10: plugins.f.config.x.0: "${env:}" does not name an environment variable`,
 			`test.yaml:10: plugins.f.config.y: "${file:rel}" does not name a file by its absolute path`,
+			`test.yaml:11: plugins.g.path: "self/Other" does not name a bundled plugin, as in "self/blobstore-fs"`,
+			`test.yaml:11: plugins.g.args: a bundled plugin takes no arguments; what it has to know stands in config`,
 		}},
 		{name: "values", file: `
 node:

@@ -14,6 +14,7 @@ import (
 
 const (
 	maxName      = 63
+	maxInstance  = 32
 	maxPlugins   = 64
 	maxAddresses = 256
 
@@ -92,7 +93,7 @@ func (k Kind) known() bool {
 func (p Plugin) validate(path []string, r *report) {
 	below := func(key string) []string { return append(path[:len(path):len(path)], key) }
 	if !validInstance(path[1]) {
-		r.key(path, "an instance is named with a lower-case letter and then letters, digits or '_', at most %d, so that a variable can reach it", maxName)
+		r.key(path, "an instance is named with a lower-case letter and then letters, digits or '_', at most %d, so that a variable can reach it", maxInstance)
 	}
 	if !p.Kind.known() {
 		oneOf(string(p.Kind), []string{string(KindBlobStore), string(KindDiscovery), string(KindResolver)}, below("kind"), r)
@@ -109,12 +110,13 @@ func (p Plugin) validate(path []string, r *report) {
 }
 
 func (p Plugin) validateExecutable(below func(string) []string, r *report) {
+	if p.Bundled() {
+		p.validateBundled(below, r)
+		return
+	}
 	switch {
 	case p.Path == "":
 		r.key(below("path"), "is missing: an absolute path, or %q for a bundled plugin", PathSelf)
-	case p.Path == PathSelf && p.SHA256 != "":
-		r.key(below("sha256"), "a bundled plugin is the daemon itself and takes no pin")
-	case p.Path == PathSelf:
 	case !filepath.IsAbs(p.Path):
 		r.key(below("path"), "%q is neither absolute nor %q; plugins are not searched for", p.Path, PathSelf)
 	case p.SHA256 == "" && !p.AllowUnpinned:
@@ -122,6 +124,27 @@ func (p Plugin) validateExecutable(below func(string) []string, r *report) {
 	case p.SHA256 != "" && !validPin(p.SHA256):
 		r.key(below("sha256"), "%q is not \"sha256:\" followed by 64 hexadecimal digits", p.SHA256)
 	}
+}
+
+func (p Plugin) validateBundled(below func(string) []string, r *report) {
+	if name, ok := strings.CutPrefix(p.Path, PathSelf+"/"); ok && !validBundled(name) {
+		r.key(below("path"), "%q does not name a bundled plugin, as in %q", p.Path, PathSelf+"/blobstore-fs")
+	}
+	if p.SHA256 != "" {
+		r.key(below("sha256"), "a bundled plugin is the daemon itself and takes no pin")
+	}
+	if len(p.Args) > 0 {
+		r.key(below("args"), "a bundled plugin takes no arguments; what it has to know stands in config")
+	}
+}
+
+func validBundled(name string) bool {
+	for i, c := range name {
+		if !isLower(c) && (i == 0 || !isDigit(c) && c != '-') {
+			return false
+		}
+	}
+	return name != "" && len(name) <= maxName
 }
 
 func validPin(pin string) bool {
@@ -161,7 +184,7 @@ func validInstance(name string) bool {
 		}
 	}
 	// Two underscores are how a variable separates levels.
-	return name != "" && len(name) <= maxName && !strings.Contains(name, envSeparator)
+	return name != "" && len(name) <= maxInstance && !strings.Contains(name, envSeparator)
 }
 
 func validVariable(name string) bool {
