@@ -5,8 +5,10 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
+	"time"
 
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/peer"
@@ -77,31 +79,90 @@ type tlsCredentials struct {
 
 func (c tlsCredentials) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthInfo, error) {
 	conn := tls.Server(raw, c.identity.ServerTLS(c.refused))
-	return c.finish(context.Background(), conn, raw.RemoteAddr().String())
+	address := raw.RemoteAddr().String()
+	if err := conn.HandshakeContext(context.Background()); err != nil {
+		linger(raw)
+		return nil, nil, c.failed(conn, address, err)
+	}
+	return c.finish(conn, conn, address)
 }
 
 func (c tlsCredentials) ClientHandshake(ctx context.Context, address string, raw net.Conn) (net.Conn, credentials.AuthInfo, error) {
 	conn := tls.Client(raw, c.identity.ClientTLS(address, c.refused))
-	return c.finish(ctx, conn, address)
+	if err := conn.HandshakeContext(ctx); err != nil {
+		return nil, nil, c.failed(conn, address, err)
+	}
+	accepted, err := awaitAcceptance(ctx, conn)
+	if err != nil {
+		return nil, nil, c.failed(conn, address, err)
+	}
+	return c.finish(conn, accepted, address)
 }
 
-func (c tlsCredentials) finish(ctx context.Context, conn *tls.Conn, address string) (net.Conn, credentials.AuthInfo, error) {
-	if err := conn.HandshakeContext(ctx); err != nil {
-		conn.Close()
-		if r, ok := c.identity.RemoteRefusal(address, err); ok {
-			if c.refused != nil {
-				c.refused(r)
-			}
-			return nil, nil, r
-		}
-		return nil, nil, fmt.Errorf("handshake with %s: %w", address, err)
+// failed closes the connection and explains, to the hook too, when the other side has refused us.
+func (c tlsCredentials) failed(conn *tls.Conn, address string, err error) error {
+	conn.Close()
+	var refusal Refusal
+	if errors.As(err, &refusal) {
+		return refusal
 	}
+	if r, ok := c.identity.RemoteRefusal(address, err); ok {
+		if c.refused != nil {
+			c.refused(r)
+		}
+		return r
+	}
+	return fmt.Errorf("handshake with %s: %w", address, err)
+}
+
+func (c tlsCredentials) finish(conn *tls.Conn, out net.Conn, address string) (net.Conn, credentials.AuthInfo, error) {
 	principal, err := c.identity.PeerPrincipal(conn.ConnectionState())
 	if err != nil {
 		conn.Close()
 		return nil, nil, fmt.Errorf("handshake with %s: %w", address, err)
 	}
-	return conn, proven(principal, false), nil
+	return out, proven(principal, false), nil
+}
+
+// awaitAcceptance waits for the first byte of the server, which an HTTP/2 server sends unasked. Only it, or an alert in
+// its place, tells whether the server accepts the client: to the client, a handshake in TLS 1.3 is complete before.
+func awaitAcceptance(ctx context.Context, conn *tls.Conn) (net.Conn, error) {
+	stop := context.AfterFunc(ctx, func() { conn.SetReadDeadline(time.Unix(1, 0)) })
+	first := make([]byte, 1)
+	_, err := io.ReadFull(conn, first)
+	if !stop() {
+		return nil, errors.Join(context.Cause(ctx), err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &begunConn{Conn: conn, first: first}, nil
+}
+
+// begunConn is a connection of which the first byte has been read already. Reading is for one goroutine at a time.
+type begunConn struct {
+	net.Conn
+	first []byte
+}
+
+func (c *begunConn) Read(b []byte) (int, error) {
+	if len(c.first) > 0 && len(b) > 0 {
+		n := copy(b, c.first)
+		c.first = c.first[n:]
+		return n, nil
+	}
+	return c.Conn.Read(b)
+}
+
+// linger lets the other side read the alert that ends a refused handshake: closing while something that it sent is
+// unread would make the kernel throw the alert away.
+func linger(raw net.Conn) {
+	const patience, most = time.Second, 64 << 10
+	if half, ok := raw.(interface{ CloseWrite() error }); ok && half.CloseWrite() != nil {
+		return
+	}
+	raw.SetReadDeadline(time.Now().Add(patience))
+	io.CopyN(io.Discard, raw, most)
 }
 
 func (c tlsCredentials) Info() credentials.ProtocolInfo {
