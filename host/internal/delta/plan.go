@@ -1,0 +1,109 @@
+package delta
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/syncbase/syncbase/host/internal/id"
+)
+
+// Request returns what to send to a peer in order to get what is missing of the scopes.
+func Request(k *Knowledge, scopes []id.Scope) []ScopeVector {
+	list := make([]ScopeVector, 0, len(scopes))
+	for _, s := range scopes {
+		list = append(list, ScopeVector{Scope: s, Vector: k.At(s)})
+	}
+	return list
+}
+
+// Range is a run of generations of one writer in one collection's log: From exclusive, To inclusive.
+type Range struct {
+	Collection id.Collection
+	Writer     id.Writer
+	From, To   uint64
+}
+
+// Plan is what a responder still has to send: for each scope of the session what the initiator holds (or has been sent)
+// and what the responder holds. Sending in the order of generations within each Range makes every prefix of the stream
+// safe to take note of, record by record.
+type Plan struct {
+	scopes []planScope
+}
+
+type planScope struct {
+	scope    id.Scope
+	have     id.Vector
+	upTo     id.Vector
+	advanced bool
+}
+
+// NewPlan starts from what the initiator says it knows.
+func NewPlan(known []ScopeVector) *Plan {
+	p := &Plan{}
+	for _, sv := range known {
+		p.scopes = append(p.scopes, planScope{scope: sv.Scope, have: sv.Vector.Clone()})
+	}
+	return p
+}
+
+// Update compares with what the responder holds now and returns the runs of its log to go through, few and in order;
+// none means that there is nothing to send. Records in a run are to be filtered by Wants.
+func (p *Plan) Update(k *Knowledge) []Range {
+	type at struct {
+		c id.Collection
+		w id.Writer
+	}
+	runs := map[at]Range{}
+	for i := range p.scopes {
+		s := &p.scopes[i]
+		s.upTo = k.At(s.scope)
+		s.advanced = false
+		for w, to := range s.upTo {
+			from := s.have[w]
+			if to <= from {
+				continue
+			}
+			s.advanced = true
+			key := at{s.scope.Collection, w}
+			run, found := runs[key]
+			if !found {
+				run = Range{Collection: key.c, Writer: w, From: from, To: to}
+			}
+			run.From, run.To = min(run.From, from), max(run.To, to)
+			runs[key] = run
+		}
+	}
+	return slices.SortedFunc(maps.Values(runs), func(a, b Range) int {
+		if c := a.Collection.Compare(b.Collection); c != 0 {
+			return c
+		}
+		return a.Writer.Compare(b.Writer)
+	})
+}
+
+// Wants reports whether the initiator lacks this record of a run that Update returned.
+func (p *Plan) Wants(c id.Collection, key string, v id.Version) bool {
+	for i := range p.scopes {
+		s := &p.scopes[i]
+		if s.have[v.Writer] < v.Gen && v.Gen <= s.upTo[v.Writer] && s.scope.Has(c, key) {
+			return true
+		}
+	}
+	return false
+}
+
+// Sent notes that all runs of the last Update have been sent and returns the progress to tell the initiator: the
+// vectors of the scopes that moved.
+func (p *Plan) Sent() []ScopeVector {
+	var list []ScopeVector
+	for i := range p.scopes {
+		s := &p.scopes[i]
+		if !s.advanced {
+			continue
+		}
+		s.have.Merge(s.upTo)
+		s.advanced = false
+		list = append(list, ScopeVector{Scope: s.scope, Vector: s.upTo})
+	}
+	return list
+}

@@ -1,0 +1,232 @@
+// Package history decides how a record changes what is known of a row: whether it is new, follows from what is there, or
+// was written concurrently with it.
+//
+// Causality is decided by vectors alone, never by retained history: a version carries what its own history covers (Seen),
+// so the log can be reclaimed without creating false conflicts. A version implicitly covers all earlier versions of its
+// own writer, because a writer always writes on top of everything it holds.
+//
+// The package is a pure core: values in, values out. It does not choose winners (package merge does) and does not know
+// where rows lie. Read State and State.Apply.
+package history
+
+import (
+	"slices"
+
+	"github.com/syncbase/syncbase/host/internal/hlc"
+	"github.com/syncbase/syncbase/host/internal/id"
+	"github.com/syncbase/syncbase/host/internal/wire"
+)
+
+// Head is a version that no other known version of the row follows from.
+type Head struct {
+	Version id.Version
+	// Time of the write at its writer.
+	Time    hlc.Time
+	Deleted bool
+	Raw     bool
+	Type    string
+	Value   []byte
+	// Seen is what the version's history covers, other than its own writer's earlier versions. Links have been merged
+	// into it.
+	Seen id.Vector
+	// Tips are the links laid on top of the version; empty when there are none. Whoever writes next takes them as parents.
+	Tips []id.Version
+}
+
+// covers reports whether v is the head's version or in its history.
+func (h *Head) covers(v id.Version) bool {
+	if v.Writer == h.Version.Writer {
+		return v.Gen <= h.Version.Gen
+	}
+	return h.Seen.Covers(v)
+}
+
+// parents are the versions that whatever is made on top of the head names.
+func (h *Head) parents() []id.Version {
+	if len(h.Tips) > 0 {
+		return h.Tips
+	}
+	return []id.Version{h.Version}
+}
+
+// SameContent reports whether both heads leave the row in the same state.
+func (h *Head) SameContent(o *Head) bool {
+	return h.Deleted == o.Deleted && h.Raw == o.Raw && h.Type == o.Type && string(h.Value) == string(o.Value)
+}
+
+// State is what is known of a row. The zero State is a row never heard of. More than one head is a conflict.
+type State struct {
+	Heads []Head
+}
+
+// Outcome says what a record did to a state.
+type Outcome uint8
+
+const (
+	// Known: the state covered the record already; nothing changed.
+	Known Outcome = iota
+	// Advanced: the record's version is now a head, and nothing competes with it that did not before.
+	Advanced
+	// Conflicted: the record's version is now a head beside one that it neither follows nor precedes.
+	Conflicted
+	// Linked: a link gave a head more history.
+	Linked
+)
+
+// Apply takes the record into the state. A link to a winner that the state does not know does nothing: conflict
+// detection will come to its own conclusion when the winner arrives.
+func (s *State) Apply(r *wire.Record, t hlc.Time) Outcome {
+	if r.Kind == wire.Link {
+		return s.applyLink(r)
+	}
+	for i := range s.Heads {
+		if s.Heads[i].covers(r.Version) {
+			return Known
+		}
+	}
+	head := Head{
+		Version: r.Version, Time: t, Deleted: r.Kind == wire.Delete,
+		Raw: r.Raw, Type: r.Type, Value: r.Value, Seen: r.Seen,
+	}
+	s.supersede(&head)
+	s.Heads = append(s.Heads, head)
+	s.sort()
+	if len(s.Heads) > 1 {
+		return Conflicted
+	}
+	return Advanced
+}
+
+// applyLink gives every head that stems from the winner the history of the losers, which is what the link has seen and,
+// implicitly, everything that the linking writer wrote to the row before it.
+func (s *State) applyLink(r *wire.Record) Outcome {
+	winner := r.Parents[0]
+	gained := r.Seen.Clone()
+	gained.Add(r.Version)
+	outcome := Known
+	for i := range s.Heads {
+		h := &s.Heads[i]
+		if !h.covers(winner) {
+			continue
+		}
+		topped := h.Version == winner && h.addTip(r)
+		if h.inherit(gained) || topped {
+			outcome = Linked
+		}
+	}
+	s.dropCovered()
+	return outcome
+}
+
+// inherit adds to what the head's history covers and reports whether that was more than before.
+func (h *Head) inherit(seen id.Vector) bool {
+	grown := h.Seen.Clone()
+	grown.Merge(seen)
+	delete(grown, h.Version.Writer)
+	if h.Seen.Dominates(grown) {
+		return false
+	}
+	h.Seen = grown
+	return true
+}
+
+// addTip lays the link on the head, in place of the tips that it was itself laid on, and reports whether it did. A link
+// that lies beneath another one is not laid again, in whatever order and however often they arrive; only for links of
+// the head's own writer Seen cannot tell, so the last of them always stays.
+func (h *Head) addTip(r *wire.Record) bool {
+	own := func(v id.Version) bool { return v.Writer == h.Version.Writer }
+	if !own(r.Version) && h.Seen.Covers(r.Version) {
+		return false
+	}
+	for _, t := range h.Tips {
+		if t.Writer == r.Version.Writer && t.Gen >= r.Version.Gen {
+			return false
+		}
+	}
+	tips := slices.DeleteFunc(slices.Clone(h.Tips), func(t id.Version) bool {
+		return t.Writer == r.Version.Writer || !own(t) && r.Seen.Covers(t)
+	})
+	h.Tips = append(tips, r.Version)
+	slices.SortFunc(h.Tips, id.Version.Compare)
+	return true
+}
+
+// supersede removes the heads that the new one follows from. It takes over what links had added to their history: a
+// link holds for everything that stems from its winner, whichever of the two arrives first.
+func (s *State) supersede(by *Head) {
+	heads := make([]Head, 0, len(s.Heads)+1)
+	for i := range s.Heads {
+		if h := &s.Heads[i]; by.covers(h.Version) {
+			by.inherit(h.Seen)
+		} else {
+			heads = append(heads, *h)
+		}
+	}
+	s.Heads = heads
+}
+
+// dropCovered removes heads that another head covers, which takes over their history.
+func (s *State) dropCovered() {
+	if len(s.Heads) < 2 {
+		return
+	}
+	all := slices.Clone(s.Heads)
+	s.Heads = s.Heads[:0:0]
+	for i := range all {
+		h, covered := all[i], false
+		for j := range all {
+			if o := &all[j]; i != j && o.covers(h.Version) && !h.covers(o.Version) {
+				o.inherit(h.Seen)
+				covered = true
+			}
+		}
+		if !covered {
+			s.Heads = append(s.Heads, h)
+		}
+	}
+}
+
+func (s *State) sort() {
+	slices.SortFunc(s.Heads, func(a, b Head) int { return a.Version.Compare(b.Version) })
+}
+
+// Next returns the ancestry of a version about to be made by the writer on top of everything in the state.
+func (s *State) Next(w id.Writer) (parents []id.Version, seen id.Vector) {
+	for i := range s.Heads {
+		h := &s.Heads[i]
+		parents = append(parents, h.parents()...)
+		if len(h.Seen) > 0 || h.Version.Writer != w {
+			if seen == nil {
+				seen = id.Vector{}
+			}
+			seen.Merge(h.Seen)
+			seen.Add(h.Version)
+		}
+	}
+	delete(seen, w)
+	return parents, seen
+}
+
+// Join makes the link record of version v by which the head at index winner wins over all others, and applies it.
+func (s *State) Join(winner int, key string, v id.Version) wire.Record {
+	won := &s.Heads[winner]
+	parents := append([]id.Version{won.Version}, won.Tips...)
+	for i := range s.Heads {
+		if i != winner {
+			parents = append(parents, s.Heads[i].parents()...)
+		}
+	}
+	_, seen := s.Next(v.Writer)
+	link := wire.Record{Version: v, Kind: wire.Link, Key: key, Parents: parents, Seen: seen}
+	s.applyLink(&link)
+	return link
+}
+
+// Time returns the latest time of a head: whatever is made on top of the state has to be later, so that time never
+// contradicts causality, however wrong a clock was.
+func (s *State) Time() (t hlc.Time) {
+	for i := range s.Heads {
+		t = max(t, s.Heads[i].Time)
+	}
+	return t
+}

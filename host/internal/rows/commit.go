@@ -1,0 +1,318 @@
+package rows
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+
+	"github.com/syncbase/syncbase/host/internal/hlc"
+	"github.com/syncbase/syncbase/host/internal/id"
+	"github.com/syncbase/syncbase/host/internal/perm"
+	"github.com/syncbase/syncbase/host/internal/wire"
+)
+
+// Limits of a batch.
+const (
+	MaxBatchOps   = wire.MaxCommitRecords
+	MaxBatchBytes = 32 << 20
+)
+
+// OpKind tells what an operation does.
+type OpKind uint8
+
+const (
+	OpPut OpKind = iota
+	OpDelete
+	// OpCheck makes the batch fail unless the row is as expected.
+	OpCheck
+)
+
+// Op is one operation of a batch.
+type Op struct {
+	Kind       OpKind
+	Collection id.Collection
+	Key        string
+	// Value of a put: JSON unless Raw.
+	Value []byte
+	Raw   bool
+	Type  string
+	// Expect belongs to OpCheck.
+	Expect Expect
+}
+
+// Expect is what a check demands: that the row is absent, or has the version if one is given, or else has the value.
+type Expect struct {
+	Absent  bool
+	Version id.Version
+	Value   []byte
+}
+
+// Guard is asked, while nothing else can change the database, whether the caller may do an operation of this kind on a
+// collection with this access list. An error refuses the whole batch and is passed on.
+type Guard func(c id.Collection, list perm.List, kind OpKind) error
+
+// Commit applies the operations together: all of them or, after an error, none. It returns when the batch survives power
+// loss, with one version for each operation: of the record that a put or delete made (for several writes of one row, the
+// last), zero for a check and for a delete of what is absent. Checks and deletes see the state before the batch.
+//
+// Errors: ErrInvalid, ErrNoCollection, ErrConflict (a check failed), ErrDestroyed, kv.ErrFull and what guard returns.
+func (db *DB) Commit(ops []Op, guard Guard) ([]id.Version, error) {
+	if err := validateOps(ops); err != nil {
+		return nil, err
+	}
+	return db.commit(ops, func(t *txn, colls []*collection) error {
+		for i := range ops {
+			if err := db.admit(colls[i], ops[i].Kind, guard); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// admit checks that the collection exists and that the guard lets the operation pass.
+func (db *DB) admit(coll *collection, kind OpKind, guard Guard) error {
+	if coll.id.Kind == id.Rows && coll.perms == nil {
+		return fmt.Errorf("%w: %s", ErrNoCollection, coll.id)
+	}
+	if guard == nil {
+		return nil
+	}
+	return guard(coll.id, coll.perms, kind)
+}
+
+// commit runs the operations after ready has agreed to the collections they touch.
+func (db *DB) commit(ops []Op, ready func(t *txn, colls []*collection) error) ([]id.Version, error) {
+	t, p, versions, err := db.commitLocked(ops, ready)
+	if err != nil || t == nil {
+		return versions, err
+	}
+	return versions, t.finish(p)
+}
+
+func (db *DB) commitLocked(ops []Op, ready func(t *txn, colls []*collection) error) (*txn, Published, []id.Version, error) {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	if err := db.alive(); err != nil {
+		return nil, Published{}, nil, err
+	}
+	t := db.begin()
+	colls := make([]*collection, len(ops))
+	for i := range ops {
+		colls[i] = db.enter(t.b, ops[i].Collection, t.fresh)
+	}
+	err := ready(t, colls)
+	var todo []int
+	if err == nil {
+		todo, err = t.effective(ops, colls)
+	}
+	if err != nil || len(todo) == 0 {
+		t.b.Discard()
+		return nil, Published{}, make([]id.Version, len(ops)), err
+	}
+	versions := t.writeOps(ops, colls, todo)
+	p, err := t.apply(db.know)
+	if err != nil {
+		return nil, Published{}, nil, err
+	}
+	return t, p, versions, nil
+}
+
+// effective evaluates the checks and returns the positions of the operations that make a record: for each row the last
+// write, unless it deletes what is absent.
+func (t *txn) effective(ops []Op, colls []*collection) ([]int, error) {
+	last := make(map[rowRef]int, len(ops))
+	for i := range ops {
+		op := &ops[i]
+		row, err := t.row(colls[i], op.Key)
+		if err != nil {
+			return nil, err
+		}
+		if op.Kind != OpCheck {
+			last[rowRef{colls[i], op.Key}] = i
+		} else if !op.Expect.met(row) {
+			return nil, fmt.Errorf("check of %s failed: it %w", describe(op.Collection, op.Key), ErrConflict)
+		}
+	}
+	todo := make([]int, 0, len(last))
+	for i := range ops {
+		ref := rowRef{colls[i], ops[i].Key}
+		if ops[i].Kind == OpCheck || last[ref] != i || ops[i].Kind == OpDelete && t.rows[ref].live() == nil {
+			continue
+		}
+		todo = append(todo, i)
+	}
+	return todo, nil
+}
+
+func (e *Expect) met(row *rowState) bool {
+	head := row.live()
+	switch {
+	case e.Absent:
+		return head == nil
+	case head == nil:
+		return false
+	case !e.Version.IsZero():
+		return head.Version == e.Version
+	}
+	return bytes.Equal(head.Value, e.Value)
+}
+
+// writeOps makes one commit of the operations in todo.
+func (t *txn) writeOps(ops []Op, colls []*collection, todo []int) []id.Version {
+	versions := make([]id.Version, len(ops))
+	made := make(map[rowRef]id.Version, len(todo))
+	self := t.db.writer
+	at := t.db.s.clock.Next(t.db.s.opts.Now())
+	for _, i := range todo {
+		at = max(at, t.rows[rowRef{colls[i], ops[i].Key}].Time()+1)
+	}
+	t.startCommit(false, self, t.ownGen+1, uint64(len(todo)), at)
+	for _, i := range todo {
+		op, row := &ops[i], t.rows[rowRef{colls[i], ops[i].Key}]
+		t.ownGen++
+		rec := wire.Record{Version: id.Version{Writer: self, Gen: t.ownGen}, Key: op.Key}
+		rec.Parents, rec.Seen = row.Next(self)
+		if op.Kind == OpDelete {
+			rec.Kind = wire.Delete
+		} else {
+			rec.Value, rec.Raw, rec.Type = op.Value, op.Raw, op.Type
+		}
+		t.record(colls[i], row, &rec)
+		made[rowRef{colls[i], op.Key}] = rec.Version
+	}
+	for i := range ops {
+		if ops[i].Kind != OpCheck {
+			versions[i] = made[rowRef{colls[i], ops[i].Key}]
+		}
+	}
+	return versions
+}
+
+func validateOps(ops []Op) error {
+	if len(ops) == 0 || len(ops) > MaxBatchOps {
+		return fmt.Errorf("%w: a batch of %d operations, want 1 to %d", ErrInvalid, len(ops), MaxBatchOps)
+	}
+	size := 0
+	var last id.Collection
+	for i := range ops {
+		op := &ops[i]
+		if op.Collection != last {
+			if err := op.Collection.Validate(); err != nil {
+				return fmt.Errorf("%w: operation %d: %w", ErrInvalid, i, err)
+			}
+			last = op.Collection
+		}
+		if err := op.validate(); err != nil {
+			return fmt.Errorf("%w: operation %d: %w", ErrInvalid, i, err)
+		}
+		size += len(op.Key) + len(op.Value)
+	}
+	if size > MaxBatchBytes {
+		return fmt.Errorf("%w: a batch of %d bytes, the limit is %d", ErrInvalid, size, MaxBatchBytes)
+	}
+	return nil
+}
+
+func (op *Op) validate() error {
+	if err := id.ValidateKey(op.Key); err != nil {
+		return err
+	}
+	if op.Kind != OpPut {
+		return nil
+	}
+	if err := id.ValidateType(op.Type); err != nil {
+		return err
+	}
+	if len(op.Value) > wire.MaxValueLen {
+		return fmt.Errorf("value of %d bytes for %q, the limit is %d; larger things belong into a blob", len(op.Value), op.Key, wire.MaxValueLen)
+	}
+	if !op.Raw && !json.Valid(op.Value) {
+		return fmt.Errorf("value for %q is not JSON; store bytes as raw", op.Key)
+	}
+	return nil
+}
+
+// CreateCollection makes an empty collection with the access list.
+func (db *DB) CreateCollection(c id.Collection, list perm.List) error {
+	if err := validateCollection(c, list); err != nil {
+		return err
+	}
+	_, err := db.commit([]Op{listOp(c, list)}, func(_ *txn, colls []*collection) error {
+		if colls[0].perms != nil {
+			return fmt.Errorf("collection %s %w", c, ErrExists)
+		}
+		return nil
+	})
+	return err
+}
+
+// SetCollectionPermissions replaces the access list. With a version it fails with ErrConflict unless that is still the
+// list's.
+func (db *DB) SetCollectionPermissions(c id.Collection, list perm.List, version id.Version, guard Guard) (id.Version, error) {
+	if err := validateCollection(c, list); err != nil {
+		return id.Version{}, err
+	}
+	versions, err := db.commit([]Op{listOp(c, list)}, func(_ *txn, colls []*collection) error {
+		if err := db.admit(colls[0], OpPut, guard); err != nil {
+			return err
+		}
+		if now := colls[0].version; !version.IsZero() && now != version {
+			return fmt.Errorf("access list of %s has version %s, not %s: it %w", c, now, version, ErrConflict)
+		}
+		return nil
+	})
+	if err != nil {
+		return id.Version{}, err
+	}
+	return versions[0], nil
+}
+
+func validateCollection(c id.Collection, list perm.List) error {
+	if err := c.Validate(); err != nil {
+		return fmt.Errorf("%w: %w", ErrInvalid, err)
+	}
+	if c.Kind != id.Rows {
+		return fmt.Errorf("%w: %s is not a collection of rows", ErrInvalid, c)
+	}
+	if err := list.Validate(perm.CollectionTags); err != nil {
+		return fmt.Errorf("%w: %w", ErrInvalid, err)
+	}
+	return nil
+}
+
+func listOp(c id.Collection, list perm.List) Op {
+	return Op{Kind: OpPut, Collection: c, Value: list.Marshal()}
+}
+
+// destroyBatch is how many rows one commit of DestroyCollection deletes.
+const destroyBatch = 10_000
+
+// DestroyCollection deletes all rows of the collection and then its access list. It works in bounded commits: when it is
+// cut short, the collection is still there, with fewer rows, and destroying it again goes on.
+func (db *DB) DestroyCollection(c id.Collection, guard Guard) error {
+	for {
+		var ops []Op
+		more := false
+		err := db.Scan(c, ScanRange{}, func(r Row) (bool, error) {
+			ops = append(ops, Op{Kind: OpDelete, Collection: c, Key: r.Key})
+			more = len(ops) == destroyBatch
+			return !more, nil
+		})
+		if err != nil {
+			return err
+		}
+		if !more {
+			ops = append(ops, Op{Kind: OpDelete, Collection: c})
+		}
+		_, err = db.commit(ops, func(_ *txn, colls []*collection) error {
+			return db.admit(colls[0], OpDelete, guard)
+		})
+		if err != nil || !more {
+			return err
+		}
+	}
+}
+
+// observe lets a remote time move the local clock, within bounds.
+func (s *Store) observe(t hlc.Time) bool { return s.clock.Observe(s.opts.Now(), t) }

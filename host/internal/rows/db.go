@@ -1,0 +1,343 @@
+package rows
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"sync"
+
+	"github.com/syncbase/syncbase/host/internal/delta"
+	"github.com/syncbase/syncbase/host/internal/id"
+	"github.com/syncbase/syncbase/host/internal/kv"
+	"github.com/syncbase/syncbase/host/internal/perm"
+	"github.com/syncbase/syncbase/host/internal/wire"
+)
+
+// DB is one database. Safe for concurrent use.
+type DB struct {
+	s    *Store
+	name id.Name
+	num  uint32
+	// writer is this device in the epoch in which it made the database.
+	writer id.Writer
+
+	// mu is held while a commit reads the state it builds on and is applied; it orders commits. It guards the fields
+	// below it.
+	mu        sync.Mutex
+	destroyed bool
+	seq       uint64
+	know      *delta.Knowledge
+	colls     map[id.Collection]*collection
+	byNum     map[uint32]*collection
+	perms     perm.List
+	permsVer  uint64
+
+	// pub guards the fields below it: what is durable, and so may be shown to peers and watchers.
+	pub       sync.Mutex
+	published Published
+	// pending is knowledge to be published once its Seq is.
+	pending Published
+	// more is closed and replaced whenever published changes.
+	more chan struct{}
+}
+
+// collection is a collection's number and, while it exists, its access list.
+type collection struct {
+	id  id.Collection
+	num uint32
+	// perms is nil while the collection does not exist.
+	perms   perm.List
+	version id.Version
+}
+
+// Published is the durable state of a database's log. Know is shared and must not be changed.
+type Published struct {
+	Seq  uint64
+	Know *delta.Knowledge
+}
+
+func (s *Store) openDB(name id.Name, record []byte) (*DB, error) {
+	db := &DB{
+		s: s, name: name, more: make(chan struct{}),
+		colls: map[id.Collection]*collection{}, byNum: map[uint32]*collection{},
+	}
+	c := cursor{data: record}
+	c.version()
+	db.num, db.permsVer = c.uint32(), c.uvarint()
+	db.writer = id.Writer{Device: s.writer.Device, Epoch: c.uint32()}
+	if c.bad {
+		return nil, corrupt("database record", nil)
+	}
+	list, err := perm.Parse(c.data, perm.DatabaseTags)
+	if err != nil {
+		return nil, corrupt("database access list", err)
+	}
+	db.perms = list
+	for _, load := range []func() error{db.loadLog, db.loadCollections, db.loadKnowledge} {
+		if err := load(); err != nil {
+			return nil, err
+		}
+	}
+	db.published = Published{Seq: db.seq, Know: db.know.Clone()}
+	return db, nil
+}
+
+// loadLog finds where the log goes on.
+func (db *DB) loadLog() error {
+	prefix := dbKey(spaceSeq, db.num)
+	it, err := db.s.kv.Iter(prefix, kv.PrefixEnd(prefix))
+	if err != nil {
+		return err
+	}
+	var ownGen uint64
+	if it.Last() {
+		var count uint64
+		if ownGen, count, err = seqHeader(it.Value()); err == nil {
+			db.seq = binary.BigEndian.Uint64(it.Key()[5:]) + count - 1
+		}
+	}
+	db.know = delta.NewKnowledge(id.Version{Writer: db.writer, Gen: ownGen})
+	return errors.Join(err, it.Close())
+}
+
+func (db *DB) loadCollections() error {
+	prefix := dbKey(spaceCollection, db.num)
+	it, err := db.s.kv.Iter(prefix, kv.PrefixEnd(prefix))
+	if err != nil {
+		return err
+	}
+	for ok := it.First(); ok && err == nil; ok = it.Next() {
+		c := cursor{data: it.Value()}
+		c.version()
+		coll := &collection{
+			num: binary.BigEndian.Uint32(it.Key()[5:]),
+			id: id.Collection{
+				Kind: id.CollectionKind(c.byte()),
+				Name: id.Name{Owner: id.Principal(c.string()), Local: c.string()},
+			},
+		}
+		if c.bad {
+			err = corrupt("collection record", nil)
+			break
+		}
+		db.colls[coll.id], db.byNum[coll.num] = coll, coll
+		err = db.loadCollectionPerms(coll)
+	}
+	return errors.Join(err, it.Close())
+}
+
+func (db *DB) loadCollectionPerms(coll *collection) error {
+	data, err := db.s.kv.Get(collKey(spaceRow, db.num, coll.num))
+	if errors.Is(err, kv.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	head, err := decodeHead(data)
+	if err != nil {
+		return err
+	}
+	coll.version = head.Version
+	coll.perms, err = perm.Parse(head.Value, perm.CollectionTags)
+	return err
+}
+
+func (db *DB) loadKnowledge() error {
+	prefix := dbKey(spaceKnowledge, db.num)
+	it, err := db.s.kv.Iter(prefix, kv.PrefixEnd(prefix))
+	if err != nil {
+		return err
+	}
+	for ok := it.First(); ok && err == nil; ok = it.Next() {
+		coll := db.byNum[binary.BigEndian.Uint32(it.Key()[5:])]
+		if coll == nil || len(it.Value()) == 0 || it.Value()[0] != valueVersion {
+			err = corrupt("knowledge", nil)
+			break
+		}
+		var v id.Vector
+		if v, err = wire.DecodeVector(it.Value()[1:]); err == nil {
+			s := id.Scope{Collection: coll.id, Prefix: string(it.Key()[9:])}
+			db.know.Track(s)
+			db.know.Advance(s, v)
+		}
+	}
+	return errors.Join(err, it.Close())
+}
+
+// Name returns the database's name.
+func (db *DB) Name() id.Name { return db.name }
+
+// Num is the number by which this device's other rooms may refer to the database; it is never reused.
+func (db *DB) Num() uint32 { return db.num }
+
+// Writer names this device as the author of its records in the database.
+func (db *DB) Writer() id.Writer { return db.writer }
+
+// record encodes the database's own record.
+func (db *DB) record(version uint64, list perm.List) []byte {
+	data := binary.BigEndian.AppendUint32([]byte{valueVersion}, db.num)
+	data = binary.AppendUvarint(data, version)
+	data = binary.BigEndian.AppendUint32(data, db.writer.Epoch)
+	return append(data, list.Marshal()...)
+}
+
+// Published returns what is durable.
+func (db *DB) Published() Published {
+	db.pub.Lock()
+	defer db.pub.Unlock()
+	return db.published
+}
+
+// More returns what is durable and a channel that is closed as soon as that changes.
+func (db *DB) More() (Published, <-chan struct{}) {
+	db.pub.Lock()
+	defer db.pub.Unlock()
+	return db.published, db.more
+}
+
+// publish makes a durable state visible. States may arrive out of order; an older one is covered by a newer. A nil know
+// keeps the knowledge.
+func (db *DB) publish(seq uint64, know *delta.Knowledge) {
+	db.pub.Lock()
+	defer db.pub.Unlock()
+	if seq < db.published.Seq {
+		return
+	}
+	if know == nil {
+		know = db.published.Know
+	}
+	db.show(seq, know)
+}
+
+// show sets what is published and tells everybody. Called with pub held.
+func (db *DB) show(seq uint64, know *delta.Knowledge) {
+	if late := db.pending; late.Know != nil && seq >= late.Seq {
+		know = know.Clone()
+		for _, s := range late.Know.Scopes() {
+			know.Advance(s, late.Know.Stored(s))
+		}
+		db.pending = Published{}
+	}
+	db.published = Published{Seq: seq, Know: know}
+	close(db.more)
+	db.more = make(chan struct{})
+}
+
+// Err returns ErrDestroyed once the database is gone.
+func (db *DB) Err() error {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	return db.alive()
+}
+
+// alive is called with mu held.
+func (db *DB) alive() error {
+	if db.destroyed {
+		return fmt.Errorf("%w: %s", ErrDestroyed, db.name)
+	}
+	return nil
+}
+
+// Permissions returns the database's access list, which is not to be changed, and its version.
+func (db *DB) Permissions() (perm.List, string) {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	return db.perms, strconv.FormatUint(db.permsVer, 10)
+}
+
+// SetPermissions replaces the access list. With a version it fails with ErrConflict unless that is still the list's.
+func (db *DB) SetPermissions(list perm.List, version string) (string, error) {
+	if err := list.Validate(perm.DatabaseTags); err != nil {
+		return "", fmt.Errorf("%w: %w", ErrInvalid, err)
+	}
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	if err := db.alive(); err != nil {
+		return "", err
+	}
+	if now := strconv.FormatUint(db.permsVer, 10); version != "" && version != now {
+		return "", fmt.Errorf("access list of %s has version %s, not %s: it %w", db.name, now, version, ErrConflict)
+	}
+	b := db.s.kv.NewBatch()
+	b.Set(databaseKey(db.name), db.record(db.permsVer+1, list))
+	if err := b.Commit(kv.Sync); err != nil {
+		return "", err
+	}
+	db.perms, db.permsVer = list.Clone(), db.permsVer+1
+	return strconv.FormatUint(db.permsVer, 10), nil
+}
+
+// Collections returns the application's collections that exist, in order.
+func (db *DB) Collections() []id.Collection {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	var list []id.Collection
+	for _, c := range db.colls {
+		if c.id.Kind == id.Rows && c.perms != nil {
+			list = append(list, c.id)
+		}
+	}
+	slices.SortFunc(list, id.Collection.Compare)
+	return list
+}
+
+// CollectionPermissions returns the access list of a collection and the version it has.
+func (db *DB) CollectionPermissions(c id.Collection) (perm.List, id.Version, error) {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	coll := db.colls[c]
+	if coll == nil || coll.perms == nil {
+		return nil, id.Version{}, fmt.Errorf("%w: %s", ErrNoCollection, c)
+	}
+	return coll.perms, coll.version, nil
+}
+
+// CollectionNum returns the number of a collection that this device has heard of.
+func (db *DB) CollectionNum(c id.Collection) (uint32, bool) {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	if coll := db.colls[c]; coll != nil {
+		return coll.num, true
+	}
+	return 0, false
+}
+
+// CollectionByNum is the inverse of CollectionNum.
+func (db *DB) CollectionByNum(num uint32) (id.Collection, bool) {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	if coll := db.byNum[num]; coll != nil {
+		return coll.id, true
+	}
+	return id.Collection{}, false
+}
+
+// enter returns the collection's entry, giving it a number when it has none. Called with mu held; the entry becomes part
+// of the database when the batch is applied and adopt is called.
+func (db *DB) enter(b *kv.Batch, c id.Collection, fresh map[id.Collection]*collection) *collection {
+	if coll := db.colls[c]; coll != nil {
+		return coll
+	}
+	if coll := fresh[c]; coll != nil {
+		return coll
+	}
+	coll := &collection{id: c, num: uint32(len(db.colls)+len(fresh)) + 1}
+	value := append([]byte{valueVersion}, byte(c.Kind))
+	value = binary.AppendUvarint(value, uint64(len(c.Name.Owner)))
+	value = append(value, c.Name.Owner...)
+	value = binary.AppendUvarint(value, uint64(len(c.Name.Local)))
+	value = append(value, c.Name.Local...)
+	b.Set(collKey(spaceCollection, db.num, coll.num), value)
+	fresh[c] = coll
+	return coll
+}
+
+// adopt takes fresh entries into the database after their batch was applied. Called with mu held.
+func (db *DB) adopt(fresh map[id.Collection]*collection) {
+	for c, coll := range fresh {
+		db.colls[c], db.byNum[coll.num] = coll, coll
+	}
+}

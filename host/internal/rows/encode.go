@@ -1,0 +1,265 @@
+package rows
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"github.com/syncbase/syncbase/host/internal/history"
+	"github.com/syncbase/syncbase/host/internal/hlc"
+	"github.com/syncbase/syncbase/host/internal/id"
+	"github.com/syncbase/syncbase/host/internal/wire"
+)
+
+// valueVersion is the version byte of every value of this room.
+const valueVersion = 1
+
+// ErrCorrupt means that the store holds what this program never writes.
+var ErrCorrupt = errors.New("store is corrupt")
+
+func corrupt(what string, cause error) error {
+	if cause == nil {
+		return fmt.Errorf("%w: %s", ErrCorrupt, what)
+	}
+	return fmt.Errorf("%w: %s: %v", ErrCorrupt, what, cause)
+}
+
+// appendHead encodes a row or tombstone.
+func appendHead(dst []byte, h *history.Head) []byte {
+	dst = append(dst, valueVersion)
+	dst = wire.AppendWriter(dst, h.Version.Writer)
+	dst = binary.AppendUvarint(dst, h.Version.Gen)
+	dst = binary.BigEndian.AppendUint64(dst, uint64(h.Time))
+	dst = wire.AppendVersions(dst, h.Version, h.Tips)
+	body := wire.Record{Version: h.Version, Raw: h.Raw, Seen: h.Seen, Type: h.Type, Value: h.Value}
+	if h.Deleted {
+		body.Kind = wire.Delete
+	}
+	return wire.AppendBody(dst, &body)
+}
+
+// decodeHead reads a row or tombstone; the head aliases data.
+func decodeHead(data []byte) (history.Head, error) {
+	c := cursor{data: data}
+	c.version()
+	v := id.Version{Writer: c.writer(), Gen: c.uvarint()}
+	t := hlc.Time(c.uint64())
+	if c.bad {
+		return history.Head{}, corrupt("row", nil)
+	}
+	tips, rest, err := wire.DecodeVersions(c.data, v)
+	if err != nil {
+		return history.Head{}, corrupt("row", err)
+	}
+	r, err := wire.DecodeBody(rest, v)
+	if err != nil {
+		return history.Head{}, corrupt("row", err)
+	}
+	return history.Head{
+		Version: v, Time: t, Deleted: r.Kind == wire.Delete, Raw: r.Raw,
+		Type: r.Type, Value: r.Value, Seen: r.Seen, Tips: tips,
+	}, nil
+}
+
+// logHeader is what a log record says beside its body.
+type logHeader struct {
+	seq, index, count uint64
+	time              hlc.Time
+}
+
+func appendLog(dst []byte, h logHeader, body []byte) []byte {
+	dst = append(dst, valueVersion)
+	dst = binary.AppendUvarint(dst, h.seq)
+	dst = binary.AppendUvarint(dst, h.index)
+	dst = binary.AppendUvarint(dst, h.count)
+	dst = binary.BigEndian.AppendUint64(dst, uint64(h.time))
+	return append(dst, body...)
+}
+
+// decodeLog splits a log value; the body aliases data.
+func decodeLog(data []byte) (h logHeader, body []byte, err error) {
+	c := cursor{data: data}
+	c.version()
+	h = logHeader{seq: c.uvarint(), index: c.uvarint(), count: c.uvarint(), time: hlc.Time(c.uint64())}
+	if c.bad {
+		return h, nil, corrupt("log record", nil)
+	}
+	return h, c.data, nil
+}
+
+// learned is one commit as space `15` lists it.
+type learned struct {
+	fromSync bool
+	writer   id.Writer
+	first    uint64
+	count    uint64
+	time     hlc.Time
+	changes  []change
+}
+
+// change is a visible change: the log record that became current.
+type change struct {
+	coll    uint32
+	version id.Version
+}
+
+// appendSeq encodes a run of commits.
+func appendSeq(dst []byte, ownGen uint64, commits []learned) []byte {
+	dst = append(dst, valueVersion)
+	dst = binary.AppendUvarint(dst, ownGen)
+	dst = binary.AppendUvarint(dst, uint64(len(commits)))
+	for i := range commits {
+		dst = commits[i].append(dst)
+	}
+	return dst
+}
+
+func (l *learned) append(dst []byte) []byte {
+	var flags byte
+	if l.fromSync {
+		flags = 1
+	}
+	dst = append(dst, flags)
+	dst = wire.AppendWriter(dst, l.writer)
+	dst = binary.AppendUvarint(dst, l.first)
+	dst = binary.AppendUvarint(dst, l.count)
+	dst = binary.BigEndian.AppendUint64(dst, uint64(l.time))
+	dst = binary.AppendUvarint(dst, uint64(len(l.changes)))
+	for _, ch := range l.changes {
+		dst = binary.AppendUvarint(dst, uint64(ch.coll))
+		if v := ch.version; v.Writer == l.writer && v.Gen >= l.first && v.Gen < l.first+l.count {
+			dst = append(dst, 0)
+			dst = binary.AppendUvarint(dst, v.Gen-l.first)
+			continue
+		}
+		dst = append(dst, 1)
+		dst = wire.AppendWriter(dst, ch.version.Writer)
+		dst = binary.AppendUvarint(dst, ch.version.Gen)
+	}
+	return dst
+}
+
+// decodeSeq reads what appendSeq wrote.
+func decodeSeq(data []byte) (ownGen uint64, commits []learned, err error) {
+	c := cursor{data: data}
+	c.version()
+	ownGen = c.uvarint()
+	n := c.uvarint()
+	if c.bad || n > uint64(len(c.data)) {
+		return 0, nil, corrupt("commit sequence", nil)
+	}
+	commits = make([]learned, 0, n)
+	for range n {
+		l := learned{fromSync: c.byte()&1 != 0, writer: c.writer(), first: c.uvarint(), count: c.uvarint(), time: hlc.Time(c.uint64())}
+		m := c.uvarint()
+		if c.bad || m > uint64(len(c.data)) {
+			return 0, nil, corrupt("commit sequence", nil)
+		}
+		l.changes = make([]change, 0, m)
+		for range m {
+			l.changes = append(l.changes, c.change(&l))
+		}
+		commits = append(commits, l)
+	}
+	if c.bad || len(c.data) != 0 {
+		return 0, nil, corrupt("commit sequence", nil)
+	}
+	return ownGen, commits, nil
+}
+
+// seqHeader reads only the newest own generation and the number of commits.
+func seqHeader(data []byte) (ownGen, count uint64, err error) {
+	c := cursor{data: data}
+	c.version()
+	ownGen, count = c.uvarint(), c.uvarint()
+	if c.bad || count == 0 {
+		return 0, 0, corrupt("commit sequence", nil)
+	}
+	return ownGen, count, nil
+}
+
+// cursor reads the primitives of values that this room wrote itself.
+type cursor struct {
+	data []byte
+	bad  bool
+}
+
+func (c *cursor) take(n int) []byte {
+	if c.bad || n > len(c.data) {
+		c.bad = true
+		return nil
+	}
+	head := c.data[:n]
+	c.data = c.data[n:]
+	return head
+}
+
+func (c *cursor) version() {
+	if c.byte() != valueVersion {
+		c.bad = true
+	}
+}
+
+func (c *cursor) byte() byte {
+	if b := c.take(1); b != nil {
+		return b[0]
+	}
+	return 0
+}
+
+func (c *cursor) uvarint() uint64 {
+	v, n := binary.Uvarint(c.data)
+	if c.bad || n <= 0 {
+		c.bad = true
+		return 0
+	}
+	c.data = c.data[n:]
+	return v
+}
+
+func (c *cursor) uint64() uint64 {
+	if b := c.take(8); b != nil {
+		return binary.BigEndian.Uint64(b)
+	}
+	return 0
+}
+
+func (c *cursor) uint32() uint32 {
+	if b := c.take(4); b != nil {
+		return binary.BigEndian.Uint32(b)
+	}
+	return 0
+}
+
+func (c *cursor) writer() id.Writer {
+	if b := c.take(wire.WriterLen); b != nil {
+		return wire.DecodeWriter(b)
+	}
+	return id.Writer{}
+}
+
+func (c *cursor) string() string {
+	n := c.uvarint()
+	if n > uint64(len(c.data)) {
+		c.bad = true
+		return ""
+	}
+	return string(c.take(int(n)))
+}
+
+func (c *cursor) change(l *learned) change {
+	coll := c.uvarint()
+	if coll > 1<<32-1 {
+		c.bad = true
+	}
+	ch := change{coll: uint32(coll)}
+	switch c.byte() {
+	case 0:
+		ch.version = id.Version{Writer: l.writer, Gen: l.first + c.uvarint()}
+	case 1:
+		ch.version = id.Version{Writer: c.writer(), Gen: c.uvarint()}
+	default:
+		c.bad = true
+	}
+	return ch
+}

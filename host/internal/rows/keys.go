@@ -1,0 +1,76 @@
+package rows
+
+import (
+	"bytes"
+	"encoding/binary"
+
+	"github.com/syncbase/syncbase/host/internal/id"
+	"github.com/syncbase/syncbase/host/internal/wire"
+)
+
+// The spaces of this room, drawn in docs/format.md.
+const (
+	spaceNode       = 0x01
+	spaceDatabase   = 0x10
+	spaceCollection = 0x11
+	spaceRow        = 0x12
+	spaceTomb       = 0x13
+	spaceLog        = 0x14
+	spaceSeq        = 0x15
+	spaceKnowledge  = 0x16
+	spaceSyncgroup  = 0x18
+)
+
+// spacesOfDatabase are those whose keys begin with a database number.
+var spacesOfDatabase = []byte{
+	spaceCollection, spaceRow, spaceTomb, spaceLog, spaceSeq, spaceKnowledge, spaceSyncgroup,
+}
+
+var (
+	keyWriter = []byte{spaceNode, 'w', 'r', 'i', 't', 'e', 'r'}
+	keyNextDB = []byte{spaceNode, 'n', 'e', 'x', 't', '-', 'd', 'b'}
+)
+
+func appendName(key []byte, n id.Name) []byte {
+	key = append(key, n.Owner...)
+	key = append(key, 0)
+	key = append(key, n.Local...)
+	return append(key, 0)
+}
+
+// parseName reads what appendName wrote.
+func parseName(key []byte) (n id.Name, ok bool) {
+	owner, rest, found := bytes.Cut(key, []byte{0})
+	local, rest, found2 := bytes.Cut(rest, []byte{0})
+	return id.Name{Owner: id.Principal(owner), Local: string(local)}, found && found2 && len(rest) == 0
+}
+
+func databaseKey(n id.Name) []byte { return appendName([]byte{spaceDatabase}, n) }
+
+func dbKey(space byte, db uint32) []byte {
+	return binary.BigEndian.AppendUint32([]byte{space}, db)
+}
+
+func collKey(space byte, db, coll uint32) []byte {
+	key := make([]byte, 9, 64)
+	key[0] = space
+	binary.BigEndian.PutUint32(key[1:], db)
+	binary.BigEndian.PutUint32(key[5:], coll)
+	return key
+}
+
+func rowKey(space byte, db, coll uint32, key string) []byte {
+	return append(collKey(space, db, coll), key...)
+}
+
+func logKey(db, coll uint32, v id.Version) []byte {
+	key := wire.AppendWriter(collKey(spaceLog, db, coll), v.Writer)
+	return binary.BigEndian.AppendUint64(key, v.Gen)
+}
+
+// logGen returns the generation at the end of a log key.
+func logGen(key []byte) uint64 { return binary.BigEndian.Uint64(key[len(key)-8:]) }
+
+func seqKey(db uint32, seq uint64) []byte {
+	return binary.BigEndian.AppendUint64(dbKey(spaceSeq, db), seq)
+}

@@ -1,0 +1,153 @@
+package rows
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/syncbase/syncbase/host/internal/hlc"
+	"github.com/syncbase/syncbase/host/internal/id"
+	"github.com/syncbase/syncbase/host/internal/kv"
+)
+
+// Row is a row as it stands.
+type Row struct {
+	Key     string
+	Value   []byte
+	Raw     bool
+	Type    string
+	Version id.Version
+	Time    hlc.Time
+}
+
+// ScanRange selects rows: Start <= key < Limit, an empty Limit being no limit. With Prefix the other two are not used.
+type ScanRange struct {
+	Prefix, Start, Limit string
+}
+
+// Get returns a row, or ErrNoRow.
+func (db *DB) Get(c id.Collection, key string) (Row, error) {
+	if err := id.ValidateKey(key); err != nil {
+		return Row{}, fmt.Errorf("%w: %w", ErrInvalid, err)
+	}
+	num, err := db.readable(c)
+	if err != nil {
+		return Row{}, err
+	}
+	data, err := db.s.kv.Get(rowKey(spaceRow, db.num, num, key))
+	if errors.Is(err, kv.ErrNotFound) {
+		return Row{}, fmt.Errorf("%w: %s", ErrNoRow, describe(c, key))
+	}
+	if err != nil {
+		return Row{}, err
+	}
+	return decodeRow(key, data)
+}
+
+// readable returns the number of a collection that exists. A syncgroup's metadata has no access list of its own.
+func (db *DB) readable(c id.Collection) (uint32, error) {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	if err := db.alive(); err != nil {
+		return 0, err
+	}
+	coll := db.colls[c]
+	if coll == nil || coll.perms == nil && c.Kind == id.Rows {
+		return 0, fmt.Errorf("%w: %s", ErrNoCollection, c)
+	}
+	return coll.num, nil
+}
+
+func decodeRow(key string, data []byte) (Row, error) {
+	head, err := decodeHead(data)
+	if err != nil {
+		return Row{}, fmt.Errorf("row %q: %w", key, err)
+	}
+	return Row{
+		Key: key, Value: head.Value, Raw: head.Raw, Type: head.Type, Version: head.Version, Time: head.Time,
+	}, nil
+}
+
+// Scan visits the rows of the range in ascending order of their keys, as they were at one moment. The value is valid
+// only during the visit; visit returns false to stop.
+func (db *DB) Scan(c id.Collection, r ScanRange, visit func(Row) (bool, error)) error {
+	num, err := db.readable(c)
+	if err != nil {
+		return err
+	}
+	lo, hi := db.bounds(num, r)
+	return scan(db.s.kv, lo, hi, visit)
+}
+
+// bounds returns the keys that enclose the range; the collection's own record, whose row key is empty, is left out.
+func (db *DB) bounds(coll uint32, r ScanRange) (lo, hi []byte) {
+	prefix := collKey(spaceRow, db.num, coll)
+	if r.Prefix != "" {
+		lo = rowKey(spaceRow, db.num, coll, r.Prefix)
+		return lo, kv.PrefixEnd(lo)
+	}
+	lo, hi = rowKey(spaceRow, db.num, coll, r.Start), kv.PrefixEnd(prefix)
+	if r.Start == "" {
+		lo = append(lo, 0)
+	}
+	if r.Limit != "" {
+		hi = rowKey(spaceRow, db.num, coll, r.Limit)
+	}
+	return lo, hi
+}
+
+func scan(from kv.Reader, lo, hi []byte, visit func(Row) (bool, error)) error {
+	it, err := from.Iter(lo, hi)
+	if err != nil {
+		return err
+	}
+	for ok := it.First(); ok; ok = it.Next() {
+		row, err := decodeRow(string(it.Key()[9:]), it.Value())
+		if err == nil {
+			ok, err = visit(row)
+		}
+		if err != nil || !ok {
+			return errors.Join(err, it.Close())
+		}
+	}
+	return it.Close()
+}
+
+// Local is a small value that an upper room keeps with the database on this device alone.
+func (db *DB) Local(name id.Name) ([]byte, error) {
+	return db.s.kv.Get(appendName(dbKey(spaceSyncgroup, db.num), name))
+}
+
+// SetLocal stores a local value durably; nil removes it.
+func (db *DB) SetLocal(name id.Name, value []byte) error {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	if err := db.alive(); err != nil {
+		return err
+	}
+	key := appendName(dbKey(spaceSyncgroup, db.num), name)
+	b := db.s.kv.NewBatch()
+	if value == nil {
+		b.Delete(key)
+	} else {
+		b.Set(key, value)
+	}
+	return b.Commit(kv.Sync)
+}
+
+// Locals visits the local values in order of their names.
+func (db *DB) Locals(visit func(name id.Name, value []byte) error) error {
+	prefix := dbKey(spaceSyncgroup, db.num)
+	it, err := db.s.kv.Iter(prefix, kv.PrefixEnd(prefix))
+	if err != nil {
+		return err
+	}
+	for ok := it.First(); ok && err == nil; ok = it.Next() {
+		name, valid := parseName(it.Key()[len(prefix):])
+		if !valid {
+			err = corrupt("local value", nil)
+			break
+		}
+		err = visit(name, it.Value())
+	}
+	return errors.Join(err, it.Close())
+}

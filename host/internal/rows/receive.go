@@ -1,0 +1,251 @@
+package rows
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/syncbase/syncbase/host/internal/delta"
+	"github.com/syncbase/syncbase/host/internal/history"
+	"github.com/syncbase/syncbase/host/internal/id"
+	"github.com/syncbase/syncbase/host/internal/perm"
+	"github.com/syncbase/syncbase/host/internal/wire"
+)
+
+// ErrRefused is wrapped by every error that blames what was received: nothing of it was taken.
+var ErrRefused = errors.New("refused what the peer sent")
+
+// Step is a part of a pull: whole commits, in the order in which the peer learned them, and what the peer says is
+// complete after them.
+type Step struct {
+	Commits []wire.Commit
+	// Scopes are those that the pull is about; a record outside them is refused.
+	Scopes   []id.Scope
+	Progress []delta.ScopeVector
+}
+
+// Received says what a step came to.
+type Received struct {
+	// Records that were new.
+	Records int
+	// Duplicates that were held already and left alone.
+	Duplicates int
+	// Conflicts that were found and settled between versions of different content.
+	Conflicts int
+	// Ahead is how many commits bore a time too far ahead of this device's clock to follow.
+	Ahead int
+	// Fresh are the new values of rows, for whoever looks for references in them. They alias the step.
+	Fresh []Arrival
+}
+
+// Arrival is a value that arrived from another device.
+type Arrival struct {
+	Collection id.Collection
+	Record     *wire.Record
+}
+
+// Receive applies a step as one atomic change: its commits, the outcome of the conflicts they cause, and what is known
+// afterwards. What is held already is skipped, so nothing received twice is applied twice. It returns when the step is
+// durable. Errors: ErrRefused, ErrDestroyed, kv.ErrFull.
+func (db *DB) Receive(step Step) (Received, error) {
+	t, p, got, err := db.receiveLocked(step)
+	if err != nil || t == nil {
+		return got, err
+	}
+	return got, t.finish(p)
+}
+
+func (db *DB) receiveLocked(step Step) (*txn, Published, Received, error) {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	if err := db.alive(); err != nil {
+		return nil, Published{}, Received{}, err
+	}
+	r := receiver{txn: db.begin(), know: db.know.Clone(), scopes: step.Scopes, touched: map[id.Scope]bool{}}
+	err := r.take(step)
+	if err == nil && len(r.commits) == 0 {
+		// Nothing new but progress: it is taken note of in memory and persisted with the next step. Losing it costs a
+		// scan of an empty range at the peer.
+		r.b.Discard()
+		db.know = r.know
+		db.learn(r.know)
+		return nil, Published{}, r.got, nil
+	}
+	if err != nil {
+		r.b.Discard()
+		return nil, Published{}, Received{}, err
+	}
+	p, err := r.apply(r.know)
+	if err != nil {
+		return nil, Published{}, Received{}, err
+	}
+	return r.txn, p, r.got, nil
+}
+
+// learn publishes knowledge that came without records, as soon as everything applied before it is durable. Called with mu
+// held.
+func (db *DB) learn(know *delta.Knowledge) {
+	db.pub.Lock()
+	defer db.pub.Unlock()
+	db.pending = Published{Seq: db.seq, Know: know.Clone()}
+	if db.published.Seq >= db.seq {
+		db.show(db.published.Seq, db.published.Know)
+	}
+}
+
+// receiver is a transaction that takes commits from a peer.
+type receiver struct {
+	*txn
+	know    *delta.Knowledge
+	scopes  []id.Scope
+	touched map[id.Scope]bool
+	got     Received
+}
+
+func (r *receiver) take(step Step) error {
+	for i := range step.Commits {
+		if err := r.takeCommit(&step.Commits[i]); err != nil {
+			return err
+		}
+	}
+	for _, p := range step.Progress {
+		if !slices.Contains(r.scopes, p.Scope) {
+			return fmt.Errorf("%w: progress of scope %s, which was not asked for", ErrRefused, p.Scope)
+		}
+		if own := p.Vector[r.db.writer]; own > r.ownGen {
+			return r.restored(own)
+		}
+		if r.know.Advance(p.Scope, p.Vector) {
+			r.touched[p.Scope] = true
+		}
+	}
+	if len(r.commits) == 0 {
+		return nil
+	}
+	now := r.db.s.clock.Next(r.db.s.opts.Now())
+	r.got.Conflicts = r.settle(now)
+	r.writeKnowledge()
+	return nil
+}
+
+// restored explains that a peer has more of this writer's generations than this writer made.
+func (r *receiver) restored(gen uint64) error {
+	return fmt.Errorf("%w: it holds generation %d of this device, which has made only %d: this data directory was restored from a backup or copied from another device",
+		ErrRefused, gen, r.ownGen)
+}
+
+func (r *receiver) takeCommit(c *wire.Commit) error {
+	var entries []*wire.Entry
+	for i := range c.Records {
+		e := &c.Records[i]
+		if !slices.ContainsFunc(r.scopes, func(s id.Scope) bool { return s.Has(e.Collection, e.Record.Key) }) {
+			return fmt.Errorf("%w: a record of %s, which was not asked for", ErrRefused, describe(e.Collection, e.Record.Key))
+		}
+		v := e.Record.Version
+		if v.Writer == r.db.writer && v.Gen > r.ownGen {
+			return r.restored(v.Gen)
+		}
+		if r.know.Holds(e.Collection, e.Record.Key, v) {
+			r.got.Duplicates++
+			continue
+		}
+		if err := r.check(e); err != nil {
+			return err
+		}
+		entries = append(entries, e)
+	}
+	if len(entries) == 0 {
+		return nil
+	}
+	if !r.db.s.observe(c.Time) {
+		r.got.Ahead++
+	}
+	r.startCommit(true, c.Writer, c.First, c.Count, c.Time)
+	for _, e := range entries {
+		if err := r.takeRecord(e); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// check refuses records that no correct device writes.
+func (r *receiver) check(e *wire.Entry) error {
+	if e.Record.Key != "" || e.Record.Kind != wire.Put {
+		return nil
+	}
+	if e.Collection.Kind != id.Rows {
+		return fmt.Errorf("%w: an access list for %s", ErrRefused, e.Collection)
+	}
+	if _, err := perm.Parse(e.Record.Value, perm.CollectionTags); err != nil {
+		return fmt.Errorf("%w: access list of %s: %w", ErrRefused, e.Collection, err)
+	}
+	return nil
+}
+
+func (r *receiver) takeRecord(e *wire.Entry) error {
+	coll := r.db.enter(r.b, e.Collection, r.fresh)
+	row, err := r.row(coll, e.Record.Key)
+	if err != nil {
+		return err
+	}
+	outcome := r.record(coll, row, &e.Record)
+	r.got.Records++
+	if outcome != history.Known && e.Record.Kind == wire.Put {
+		r.got.Fresh = append(r.got.Fresh, Arrival{Collection: e.Collection, Record: &e.Record})
+	}
+	one := id.Vector{e.Record.Version.Writer: e.Record.Version.Gen}
+	for _, s := range r.scopes {
+		if s.Has(e.Collection, e.Record.Key) && r.know.Advance(s, one) {
+			r.touched[s] = true
+		}
+	}
+	return nil
+}
+
+// writeKnowledge persists the vectors that moved.
+func (r *receiver) writeKnowledge() {
+	for _, s := range r.scopes {
+		if r.touched[s] {
+			r.setKnowledge(s, r.know.Stored(s))
+		}
+	}
+}
+
+func (t *txn) setKnowledge(s id.Scope, v id.Vector) {
+	coll := t.db.enter(t.b, s.Collection, t.fresh)
+	t.b.Set(rowKey(spaceKnowledge, t.db.num, coll.num, s.Prefix), wire.AppendVector([]byte{valueVersion}, v))
+}
+
+// Track begins to keep knowledge of the scopes, durably: from now on records of other devices may be received for them.
+func (db *DB) Track(scopes []id.Scope) error {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	if err := db.alive(); err != nil {
+		return err
+	}
+	t := db.begin()
+	know := db.know.Clone()
+	for _, s := range scopes {
+		if err := s.Validate(); err != nil {
+			t.b.Discard()
+			return fmt.Errorf("%w: %w", ErrInvalid, err)
+		}
+		if !know.Tracks(s) {
+			know.Track(s)
+			t.setKnowledge(s, nil)
+		}
+	}
+	if t.b.Empty() {
+		t.b.Discard()
+		return nil
+	}
+	if err := t.b.Commit(true); err != nil {
+		return err
+	}
+	db.adopt(t.fresh)
+	db.know = know
+	// The batch was synced after everything applied before it, so all of that is durable too.
+	db.publish(db.seq, know.Clone())
+	return nil
+}

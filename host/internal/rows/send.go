@@ -1,0 +1,162 @@
+package rows
+
+import (
+	"cmp"
+	"container/heap"
+	"context"
+	"errors"
+
+	"github.com/syncbase/syncbase/host/internal/delta"
+	"github.com/syncbase/syncbase/host/internal/id"
+	"github.com/syncbase/syncbase/host/internal/kv"
+	"github.com/syncbase/syncbase/host/internal/wire"
+)
+
+// Send streams to emit what the plan's initiator lacks of what is durable here: encoded commits in the order in which
+// this device learned them, so that whatever a record was made from goes before it. The plan then counts them as sent.
+// The bytes are valid only during the call. It returns the progress to report after the last commit; none means that there
+// was nothing to say.
+func (db *DB) Send(ctx context.Context, plan *delta.Plan, emit func(commit []byte) error) ([]delta.ScopeVector, error) {
+	runs := plan.Update(db.Published().Know)
+	if len(runs) == 0 {
+		return nil, nil
+	}
+	s := sender{db: db, plan: plan, emit: emit}
+	err := s.open(runs)
+	if err == nil {
+		err = s.stream(ctx)
+	}
+	if err = errors.Join(err, s.close()); err != nil {
+		return nil, err
+	}
+	return plan.Sent(), nil
+}
+
+// sender merges the runs of the log by the order in which the records were learned.
+type sender struct {
+	db      *DB
+	plan    *delta.Plan
+	emit    func([]byte) error
+	runs    runHeap
+	all     []*run
+	encoder wire.CommitEncoder
+	buf     []byte
+}
+
+// run is a position in one writer's part of one collection's log.
+type run struct {
+	it     *kv.Iter
+	coll   id.Collection
+	writer id.Writer
+	gen    uint64
+	key    string
+	head   logHeader
+	body   []byte
+}
+
+func (s *sender) open(ranges []delta.Range) error {
+	for _, r := range ranges {
+		num, known := s.db.CollectionNum(r.Collection)
+		if !known {
+			continue
+		}
+		lo := logKey(s.db.num, num, id.Version{Writer: r.Writer, Gen: r.From + 1})
+		hi := logKey(s.db.num, num, id.Version{Writer: r.Writer, Gen: r.To})
+		it, err := s.db.s.kv.Iter(lo, append(hi, 0))
+		if err != nil {
+			return err
+		}
+		run := &run{it: it, coll: r.Collection, writer: r.Writer}
+		s.all = append(s.all, run)
+		if ok, err := s.load(run, it.First()); err != nil {
+			return err
+		} else if ok {
+			s.runs = append(s.runs, run)
+		}
+	}
+	heap.Init(&s.runs)
+	return nil
+}
+
+// load reads the record that the run stands on, moving on over those that are not wanted. It reports false at the end.
+func (s *sender) load(r *run, ok bool) (bool, error) {
+	for ; ok; ok = r.it.Next() {
+		var err error
+		if r.head, r.body, err = decodeLog(r.it.Value()); err != nil {
+			return false, err
+		}
+		r.gen = logGen(r.it.Key())
+		rec, err := wire.DecodeBody(r.body, id.Version{Writer: r.writer, Gen: r.gen})
+		if err != nil {
+			return false, corrupt("log record", err)
+		}
+		if s.plan.Wants(r.coll, rec.Key, rec.Version) {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+func (s *sender) stream(ctx context.Context) error {
+	for len(s.runs) > 0 {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := s.sendCommit(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sendCommit sends the commit that the first run stands on, with its records from every run.
+func (s *sender) sendCommit() error {
+	first := s.runs[0]
+	seq, w, start := first.head.seq, first.writer, first.gen-first.head.index
+	s.encoder.Begin(w, start, first.head.count, first.head.time)
+	for len(s.runs) > 0 {
+		r := s.runs[0]
+		if r.head.seq != seq || r.writer != w || r.gen-r.head.index != start {
+			break
+		}
+		s.encoder.Add(r.coll, r.gen, r.body)
+		ok, err := s.load(r, r.it.Next())
+		if err != nil {
+			return err
+		}
+		if ok {
+			heap.Fix(&s.runs, 0)
+		} else {
+			heap.Pop(&s.runs)
+		}
+	}
+	s.buf = s.encoder.Append(s.buf[:0])
+	return s.emit(s.buf)
+}
+
+func (s *sender) close() error {
+	var errs []error
+	for _, r := range s.all {
+		errs = append(errs, r.it.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// runHeap orders runs by where their records were learned, and within a commit by generation.
+type runHeap []*run
+
+func (h runHeap) Len() int { return len(h) }
+func (h runHeap) Less(i, j int) bool {
+	if c := cmp.Compare(h[i].head.seq, h[j].head.seq); c != 0 {
+		return c < 0
+	}
+	return h[i].gen < h[j].gen
+}
+func (h runHeap) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
+func (h *runHeap) Push(x any)   { *h = append(*h, x.(*run)) }
+func (h *runHeap) Pop() any {
+	old := *h
+	last := old[len(old)-1]
+	*h = old[:len(old)-1]
+	return last
+}

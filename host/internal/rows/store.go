@@ -1,0 +1,233 @@
+// Package rows is the store of structured data: databases, collections and rows, the one commit log, and what this device
+// knows of others' commits.
+//
+// It guarantees: a commit, local or received, is applied whole or not at all and appends, in the same atomic write, what
+// watching and syncing need; generations are never used twice; what Published reports is durable and has no holes; nobody
+// sees a commit before it is durable except by reading rows. It knows nothing of peers, access checks or
+// policies beyond last-writer-wins, and reads no clock: time comes from Options.
+//
+// Read Store, DB and DB.Commit first; then DB.Receive and DB.Send, which are the two ends of a delta.
+package rows
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/syncbase/syncbase/host/internal/hlc"
+	"github.com/syncbase/syncbase/host/internal/id"
+	"github.com/syncbase/syncbase/host/internal/kv"
+	"github.com/syncbase/syncbase/host/internal/perm"
+	"github.com/syncbase/syncbase/host/internal/wire"
+)
+
+// Sentinels that callers branch on.
+var (
+	ErrNoDatabase   = errors.New("no such database")
+	ErrNoCollection = errors.New("no such collection")
+	ErrNoRow        = errors.New("no such row")
+	ErrExists       = errors.New("already exists")
+	// ErrConflict means that a check of a batch failed, or that a version given by the caller is no longer current.
+	ErrConflict = errors.New("changed in the meantime")
+	ErrInvalid  = errors.New("invalid argument")
+	// ErrDestroyed means that the database was destroyed while it was in use.
+	ErrDestroyed = errors.New("database was destroyed")
+)
+
+// References is told of row values, so that blob references can be kept in step with rows.
+type References interface {
+	// IndexRow adds to the batch what a change of the row from the old to the new value means; nil is no value.
+	IndexRow(b *kv.Batch, db, coll uint32, key string, old, new []byte) error
+	// DropDatabase adds to the batch the removal of everything IndexRow kept for a database.
+	DropDatabase(b *kv.Batch, db uint32) error
+}
+
+// Options of a store.
+type Options struct {
+	// Now is the wall clock; required.
+	Now func() time.Time
+	// NewDevice makes the identity of a new store; required.
+	NewDevice func() id.Device
+	// References may be nil.
+	References References
+}
+
+// Store holds the databases of a device. Safe for concurrent use.
+type Store struct {
+	kv    *kv.Store
+	opts  Options
+	clock hlc.Clock
+
+	// mu guards the fields below it and the numbering of databases. It is taken before a DB's own lock, never after.
+	mu     sync.Mutex
+	writer id.Writer
+	dbs    map[id.Name]*DB
+	// changed is closed and replaced whenever a database comes or goes; guarded by mu.
+	changed chan struct{}
+}
+
+// Open reads the databases that lie in the store.
+func Open(store *kv.Store, opts Options) (*Store, error) {
+	s := &Store{kv: store, opts: opts, dbs: map[id.Name]*DB{}, changed: make(chan struct{})}
+	if err := s.loadWriter(); err != nil {
+		return nil, err
+	}
+	it, err := store.Iter([]byte{spaceDatabase}, []byte{spaceDatabase + 1})
+	if err != nil {
+		return nil, err
+	}
+	for ok := it.First(); ok; ok = it.Next() {
+		name, valid := parseName(it.Key()[1:])
+		if !valid {
+			err = corrupt("database name", nil)
+			break
+		}
+		var db *DB
+		if db, err = s.openDB(name, slices.Clone(it.Value())); err != nil {
+			err = fmt.Errorf("database %s: %w", name, err)
+			break
+		}
+		s.dbs[name] = db
+	}
+	return s, errors.Join(err, it.Close())
+}
+
+// Writer names this device in its present epoch.
+func (s *Store) Writer() id.Writer {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.writer
+}
+
+func (s *Store) loadWriter() error {
+	data, err := s.kv.Get(keyWriter)
+	if errors.Is(err, kv.ErrNotFound) {
+		s.writer = id.Writer{Device: s.opts.NewDevice(), Epoch: 1}
+		b := s.kv.NewBatch()
+		b.Set(keyWriter, wire.AppendWriter(nil, s.writer))
+		return b.Commit(kv.Sync)
+	}
+	if err != nil {
+		return err
+	}
+	if len(data) != wire.WriterLen {
+		return corrupt("device name", nil)
+	}
+	s.writer = wire.DecodeWriter(data)
+	return nil
+}
+
+// Create makes an empty database that belongs to name.Owner.
+func (s *Store) Create(name id.Name, list perm.List) (*DB, error) {
+	if err := errors.Join(name.Validate(), list.Validate(perm.DatabaseTags)); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.dbs[name] != nil {
+		return nil, fmt.Errorf("database %s %w", name, ErrExists)
+	}
+	num, err := s.nextNumber()
+	if err != nil {
+		return nil, err
+	}
+	record := (&DB{num: num, writer: s.writer}).record(1, list)
+	b := s.kv.NewBatch()
+	b.Set(databaseKey(name), record)
+	b.Set(keyNextDB, binary.BigEndian.AppendUint32(nil, num+1))
+	if err := b.Commit(kv.Sync); err != nil {
+		return nil, err
+	}
+	db, err := s.openDB(name, record)
+	if err != nil {
+		return nil, err
+	}
+	s.dbs[name] = db
+	s.notify()
+	return db, nil
+}
+
+func (s *Store) nextNumber() (uint32, error) {
+	data, err := s.kv.Get(keyNextDB)
+	if errors.Is(err, kv.ErrNotFound) {
+		return 1, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	if len(data) != 4 {
+		return 0, corrupt("database counter", nil)
+	}
+	return binary.BigEndian.Uint32(data), nil
+}
+
+// Database returns an existing database.
+func (s *Store) Database(name id.Name) (*DB, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if db := s.dbs[name]; db != nil {
+		return db, nil
+	}
+	return nil, fmt.Errorf("%w: %s", ErrNoDatabase, name)
+}
+
+// Databases returns all of them in order of their names, and a channel that is closed when the set changes.
+func (s *Store) Databases() ([]*DB, <-chan struct{}) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	list := make([]*DB, 0, len(s.dbs))
+	for _, db := range s.dbs {
+		list = append(list, db)
+	}
+	slices.SortFunc(list, func(a, b *DB) int { return a.name.Compare(b.name) })
+	return list, s.changed
+}
+
+// notify is called with mu held.
+func (s *Store) notify() {
+	close(s.changed)
+	s.changed = make(chan struct{})
+}
+
+// Destroy removes a database with everything in it from this device. Whoever still uses it gets ErrDestroyed.
+func (s *Store) Destroy(name id.Name) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	db := s.dbs[name]
+	if db == nil {
+		return fmt.Errorf("%w: %s", ErrNoDatabase, name)
+	}
+	// A database of the same name made later must not use this one's generations again: it gets a new epoch.
+	next := id.Writer{Device: s.writer.Device, Epoch: s.writer.Epoch + 1}
+	b := s.kv.NewBatch()
+	b.Set(keyWriter, wire.AppendWriter(nil, next))
+	b.Delete(databaseKey(name))
+	for _, space := range spacesOfDatabase {
+		prefix := dbKey(space, db.num)
+		b.DeleteRange(prefix, kv.PrefixEnd(prefix))
+	}
+	if s.opts.References != nil {
+		if err := s.opts.References.DropDatabase(b, db.num); err != nil {
+			b.Discard()
+			return err
+		}
+	}
+	// Under the database's lock nobody else is between reading its state and writing.
+	db.mu.Lock()
+	err := b.Commit(kv.Sync)
+	if err == nil {
+		db.destroyed = true
+	}
+	db.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	db.publish(db.Published().Seq+1, nil)
+	delete(s.dbs, name)
+	s.writer = next
+	s.notify()
+	return nil
+}

@@ -1,0 +1,265 @@
+package rows
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/syncbase/syncbase/host/internal/delta"
+	"github.com/syncbase/syncbase/host/internal/history"
+	"github.com/syncbase/syncbase/host/internal/hlc"
+	"github.com/syncbase/syncbase/host/internal/id"
+	"github.com/syncbase/syncbase/host/internal/kv"
+	"github.com/syncbase/syncbase/host/internal/merge"
+	"github.com/syncbase/syncbase/host/internal/perm"
+	"github.com/syncbase/syncbase/host/internal/wire"
+)
+
+// txn is one atomic change of a database, built while DB.mu is held: some commits, the rows they touch, what is known
+// afterwards. Nothing of the database changes before apply.
+type txn struct {
+	db    *DB
+	b     *kv.Batch
+	fresh map[id.Collection]*collection
+	rows  map[rowRef]*rowState
+	// order has the touched rows in the order of their first touch, so that equal inputs write equal batches.
+	order   []rowRef
+	commits []learned
+	ownGen  uint64
+	body    []byte
+}
+
+type rowRef struct {
+	coll *collection
+	key  string
+}
+
+// rowState is a row as the transaction sees it.
+type rowState struct {
+	history.State
+	// before is the value that readers saw before the transaction, nil for none.
+	before []byte
+	// shown is the version that readers, and the changes listed so far, have as current.
+	shown   id.Version
+	hadRow  bool
+	hadTomb bool
+	dirty   bool
+}
+
+func (db *DB) begin() *txn {
+	return &txn{
+		db: db, b: db.s.kv.NewBatch(), fresh: map[id.Collection]*collection{},
+		rows: map[rowRef]*rowState{}, ownGen: db.know.Own().Gen,
+	}
+}
+
+// row loads what is known of a row.
+func (t *txn) row(coll *collection, key string) (*rowState, error) {
+	ref := rowRef{coll, key}
+	if r := t.rows[ref]; r != nil {
+		return r, nil
+	}
+	r := &rowState{}
+	data, err := t.db.s.kv.Get(rowKey(spaceRow, t.db.num, coll.num, key))
+	r.hadRow = err == nil
+	if errors.Is(err, kv.ErrNotFound) {
+		data, err = t.db.s.kv.Get(rowKey(spaceTomb, t.db.num, coll.num, key))
+		r.hadTomb = err == nil
+	}
+	switch {
+	case err == nil:
+		head, err := decodeHead(data)
+		if err != nil {
+			return nil, fmt.Errorf("%s %q: %w", coll.id, key, err)
+		}
+		r.Heads, r.shown = []history.Head{head}, head.Version
+		if r.hadRow {
+			r.before = head.Value
+		}
+	case !errors.Is(err, kv.ErrNotFound):
+		return nil, err
+	}
+	t.rows[ref] = r
+	t.order = append(t.order, ref)
+	return r, nil
+}
+
+// live returns the row's current head unless the row is absent or deleted.
+func (r *rowState) live() *history.Head {
+	if len(r.Heads) == 0 || r.Heads[0].Deleted {
+		return nil
+	}
+	return &r.Heads[0]
+}
+
+// seqOf is the sequence number that the i-th commit of the transaction will have.
+func (t *txn) seqOf(i int) uint64 { return t.db.seq + 1 + uint64(i) }
+
+// startCommit begins to list a commit; records and changes are added to the last one started.
+func (t *txn) startCommit(fromSync bool, w id.Writer, first, count uint64, at hlc.Time) {
+	t.commits = append(t.commits, learned{fromSync: fromSync, writer: w, first: first, count: count, time: at})
+}
+
+// record appends to the log and takes the record into its row.
+func (t *txn) record(coll *collection, row *rowState, rec *wire.Record) history.Outcome {
+	t.log(coll, rec)
+	c := &t.commits[len(t.commits)-1]
+	outcome := row.Apply(rec, c.time)
+	if outcome == history.Known {
+		return outcome
+	}
+	row.dirty = true
+	if outcome == history.Advanced {
+		c.changes = append(c.changes, change{coll: coll.num, version: rec.Version})
+		row.shown = rec.Version
+	}
+	return outcome
+}
+
+func (t *txn) log(coll *collection, rec *wire.Record) {
+	i := len(t.commits) - 1
+	c := &t.commits[i]
+	h := logHeader{seq: t.seqOf(i), index: rec.Version.Gen - c.first, count: c.count, time: c.time}
+	t.body = appendLog(t.body[:0], h, nil)
+	t.body = wire.AppendBody(t.body, rec)
+	t.b.Set(logKey(t.db.num, coll.num, rec.Version), t.body)
+}
+
+// settle resolves every row that has more than one head, as one commit of this device: each gets a link from the winner
+// to the losers, and the winner is listed as a change where readers saw another version.
+func (t *txn) settle(now hlc.Time) (conflicts int) {
+	var open []rowRef
+	for _, ref := range t.order {
+		if len(t.rows[ref].Heads) > 1 {
+			open = append(open, ref)
+		}
+	}
+	if len(open) == 0 {
+		return 0
+	}
+	t.startCommit(true, t.db.writer, t.ownGen+1, uint64(len(open)), now)
+	for _, ref := range open {
+		row := t.rows[ref]
+		winner := merge.LastWins(row.Heads)
+		won := row.Heads[winner]
+		for i := range row.Heads {
+			if !row.Heads[i].SameContent(&won) {
+				conflicts++
+				break
+			}
+		}
+		t.ownGen++
+		link := row.Join(winner, ref.key, id.Version{Writer: t.db.writer, Gen: t.ownGen})
+		t.log(ref.coll, &link)
+		if row.shown != won.Version {
+			c := &t.commits[len(t.commits)-1]
+			c.changes = append(c.changes, change{coll: ref.coll.num, version: won.Version})
+			row.shown = won.Version
+		}
+	}
+	return conflicts
+}
+
+// write puts the final state of every touched row into the batch.
+func (t *txn) write() error {
+	for _, ref := range t.order {
+		row := t.rows[ref]
+		if !row.dirty {
+			continue
+		}
+		if err := t.writeRow(ref, row); err != nil {
+			return err
+		}
+	}
+	value := appendSeq(nil, t.ownGen, t.commits)
+	t.b.Set(seqKey(t.db.num, t.seqOf(0)), value)
+	return nil
+}
+
+func (t *txn) writeRow(ref rowRef, row *rowState) error {
+	head := &row.Heads[0]
+	t.body = appendHead(t.body[:0], head)
+	to, from, had := byte(spaceRow), byte(spaceTomb), row.hadTomb
+	var after []byte
+	if head.Deleted {
+		to, from, had = spaceTomb, spaceRow, row.hadRow
+	} else {
+		after = head.Value
+	}
+	t.b.Set(rowKey(to, t.db.num, ref.coll.num, ref.key), t.body)
+	if had {
+		t.b.Delete(rowKey(from, t.db.num, ref.coll.num, ref.key))
+	}
+	refs := t.db.s.opts.References
+	if refs == nil || ref.key == "" || ref.coll.id.Kind != id.Rows || head.Raw {
+		return nil
+	}
+	return refs.IndexRow(t.b, t.db.num, ref.coll.num, ref.key, row.before, after)
+}
+
+// apply makes the transaction visible to readers and returns what to publish once the batch is durable. After an error
+// nothing has changed.
+func (t *txn) apply(know *delta.Knowledge) (Published, error) {
+	lists, err := t.collectionLists()
+	if err != nil {
+		t.b.Discard()
+		return Published{}, err
+	}
+	if err := t.write(); err != nil {
+		t.b.Discard()
+		return Published{}, err
+	}
+	if err := t.b.Apply(); err != nil {
+		return Published{}, err
+	}
+	db := t.db
+	db.adopt(t.fresh)
+	for coll, list := range lists {
+		coll.perms = list
+		coll.version = t.rows[rowRef{coll, ""}].shown
+	}
+	db.seq += uint64(len(t.commits))
+	db.know = know
+	db.know.SetOwn(t.ownGen)
+	return Published{Seq: db.seq, Know: db.know.Clone()}, nil
+}
+
+// collectionLists parses the access lists that the transaction changes.
+func (t *txn) collectionLists() (map[*collection]perm.List, error) {
+	lists := map[*collection]perm.List{}
+	for _, ref := range t.order {
+		row := t.rows[ref]
+		if ref.key != "" || !row.dirty {
+			continue
+		}
+		head := row.live()
+		if head == nil {
+			lists[ref.coll] = nil
+			continue
+		}
+		list, err := perm.Parse(head.Value, perm.CollectionTags)
+		if err != nil {
+			return nil, fmt.Errorf("%w: access list of %s: %w", ErrInvalid, ref.coll.id, err)
+		}
+		lists[ref.coll] = list
+	}
+	return lists, nil
+}
+
+// finish waits until an applied transaction is durable and publishes it.
+func (t *txn) finish(p Published) error {
+	if err := t.b.Wait(); err != nil {
+		return fmt.Errorf("make the commit durable: %w", err)
+	}
+	t.db.publish(p.Seq, p.Know)
+	return nil
+}
+
+// describe names a row in a message, shortening long keys.
+func describe(c id.Collection, key string) string {
+	const most = 80
+	if len(key) > most {
+		key = strings.ToValidUTF8(key[:most], "") + "..."
+	}
+	return fmt.Sprintf("%s %q", c, key)
+}

@@ -1,0 +1,172 @@
+package rows
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"github.com/syncbase/syncbase/host/internal/hlc"
+	"github.com/syncbase/syncbase/host/internal/id"
+	"github.com/syncbase/syncbase/host/internal/kv"
+	"github.com/syncbase/syncbase/host/internal/wire"
+)
+
+// ErrMarker means that a resume marker does not name a point of this database's log.
+var ErrMarker = errors.New("unknown resume marker")
+
+// Change is a visible change of one row, or of the access list of a collection when the key is empty.
+type Change struct {
+	Collection id.Collection
+	Key        string
+	Deleted    bool
+	Value      []byte
+	Raw        bool
+	Type       string
+	Version    id.Version
+	Time       hlc.Time
+}
+
+// Batch is what became visible together.
+type Batch struct {
+	// Seq is where the log goes on after the batch: the resume marker.
+	Seq      uint64
+	FromSync bool
+	// Name is the version of the first record of the commit.
+	Name    id.Version
+	Changes []Change
+}
+
+// ReadLog visits the durable batches after the marker, in order, until visit returns false, and returns the marker after
+// the last one visited. Batches without a change that passes the filter are passed over but counted in the marker. A nil
+// filter lets everything pass.
+func (db *DB) ReadLog(after uint64, filter func(c id.Collection, key string) bool, visit func(Batch) (bool, error)) (uint64, error) {
+	if err := db.Err(); err != nil {
+		return after, err
+	}
+	end := db.Published().Seq
+	if after > end {
+		return after, fmt.Errorf("%w: %d lies beyond the end of the log, %d", ErrMarker, after, end)
+	}
+	if after == end {
+		return after, nil
+	}
+	prefix := dbKey(spaceSeq, db.num)
+	it, err := db.s.kv.Iter(prefix, seqKey(db.num, end+1))
+	if err != nil {
+		return after, err
+	}
+	ok := it.SeekLT(seqKey(db.num, after+2))
+	if !ok {
+		ok = it.First()
+	}
+	for ; ok; ok = it.Next() {
+		var more bool
+		more, err = db.readRun(it, &after, end, filter, visit)
+		if err != nil || !more {
+			break
+		}
+	}
+	return after, errors.Join(err, it.Close())
+}
+
+// readRun visits the batches of one value of the sequence that lie after the marker, which it moves.
+func (db *DB) readRun(it *kv.Iter, after *uint64, end uint64, filter func(id.Collection, string) bool, visit func(Batch) (bool, error)) (bool, error) {
+	first := binary.BigEndian.Uint64(it.Key()[5:])
+	_, commits, err := decodeSeq(it.Value())
+	if err != nil {
+		return false, err
+	}
+	for i := range commits {
+		seq := first + uint64(i)
+		if seq <= *after {
+			continue
+		}
+		if seq > end {
+			return false, nil
+		}
+		l := &commits[i]
+		batch := Batch{Seq: seq, FromSync: l.fromSync, Name: id.Version{Writer: l.writer, Gen: l.first}}
+		if batch.Changes, err = db.changes(l, filter); err != nil {
+			return false, err
+		}
+		if len(batch.Changes) > 0 {
+			more, err := visit(batch)
+			if err != nil {
+				return false, err
+			}
+			*after = seq
+			if !more {
+				return false, nil
+			}
+		}
+		*after = seq
+	}
+	return true, nil
+}
+
+func (db *DB) changes(l *learned, filter func(id.Collection, string) bool) ([]Change, error) {
+	list := make([]Change, 0, len(l.changes))
+	for _, ch := range l.changes {
+		c, found := db.CollectionByNum(ch.coll)
+		if !found {
+			return nil, corrupt("commit sequence", fmt.Errorf("collection %d", ch.coll))
+		}
+		if c.Kind != id.Rows {
+			continue
+		}
+		rec, head, err := db.logRecord(ch.coll, ch.version)
+		if err != nil {
+			return nil, err
+		}
+		if filter != nil && !filter(c, rec.Key) {
+			continue
+		}
+		list = append(list, Change{
+			Collection: c, Key: rec.Key, Deleted: rec.Kind == wire.Delete, Value: rec.Value, Raw: rec.Raw, Type: rec.Type,
+			Version: rec.Version, Time: head.time,
+		})
+	}
+	return list, nil
+}
+
+// logRecord reads one record of the log.
+func (db *DB) logRecord(coll uint32, v id.Version) (wire.Record, logHeader, error) {
+	data, err := db.s.kv.Get(logKey(db.num, coll, v))
+	if err != nil {
+		return wire.Record{}, logHeader{}, fmt.Errorf("log record %s: %w", v, err)
+	}
+	h, body, err := decodeLog(data)
+	if err != nil {
+		return wire.Record{}, h, err
+	}
+	rec, err := wire.DecodeBody(body, v)
+	if err != nil {
+		return rec, h, corrupt("log record "+v.String(), err)
+	}
+	return rec, h, nil
+}
+
+// ScanSnapshot visits the existing rows of the collections, in order, as they were at one moment, and returns the marker
+// from which ReadLog goes on without a gap or a repeat. The marker may lie a moment ahead of what is durable: whoever
+// hands it out waits until Published has reached it.
+func (db *DB) ScanSnapshot(collections []id.Collection, prefix string, visit func(c id.Collection, r Row) error) (uint64, error) {
+	db.mu.Lock()
+	err := db.alive()
+	seq := db.seq
+	snap := db.s.kv.Snapshot()
+	nums := make([]uint32, len(collections))
+	for i, c := range collections {
+		if coll := db.colls[c]; coll != nil && coll.perms != nil {
+			nums[i] = coll.num
+		}
+	}
+	db.mu.Unlock()
+	for i, c := range collections {
+		if err != nil || nums[i] == 0 {
+			continue
+		}
+		lo, hi := db.bounds(nums[i], ScanRange{Prefix: prefix})
+		err = scan(snap, lo, hi, func(r Row) (bool, error) { return true, visit(c, r) })
+	}
+	return seq, errors.Join(err, snap.Close())
+}
