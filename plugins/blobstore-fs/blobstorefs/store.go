@@ -183,7 +183,7 @@ func (s *Store) Open(_ context.Context, key blobstore.Key, offset, _ int64) (io.
 	_, path := s.locate(key)
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, 0, mapError(err)
+		return nil, 0, mapMissing(err)
 	}
 	info, err := f.Stat()
 	if err == nil && offset > 0 {
@@ -200,7 +200,7 @@ func (s *Store) Stat(_ context.Context, key blobstore.Key) (blobstore.Info, erro
 	_, path := s.locate(key)
 	info, err := os.Lstat(path)
 	if err != nil {
-		return blobstore.Info{}, mapError(err)
+		return blobstore.Info{}, mapMissing(err)
 	}
 	return blobstore.Info{Key: key, Size: info.Size(), Modified: info.ModTime()}, nil
 }
@@ -219,7 +219,7 @@ func (s *Store) Locate(_ context.Context, key blobstore.Key) (blobstore.Location
 	_, path := s.locate(key)
 	info, err := os.Lstat(path)
 	if err != nil {
-		return blobstore.Location{}, mapError(err)
+		return blobstore.Location{}, mapMissing(err)
 	}
 	return blobstore.Location{Path: path, Length: info.Size()}, nil
 }
@@ -260,13 +260,19 @@ func (s *Store) Reconfigure(ctx context.Context, setup plugin.Setup) error {
 	return s.ledger.limit(ctx, config.MaxBytes)
 }
 
+// mapMissing is mapError for one object, where a missing file is a missing object.
+func mapMissing(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%w: %w", blobstore.ErrNotFound, err)
+	}
+	return mapError(err)
+}
+
 // mapError gives errors of the file system their meaning for the host.
 func mapError(err error) error {
 	switch {
 	case err == nil:
 		return nil
-	case errors.Is(err, fs.ErrNotExist):
-		return fmt.Errorf("%w: %w", blobstore.ErrNotFound, err)
 	case isFull(err):
 		return fmt.Errorf("%w: %w", blobstore.ErrFull, err)
 	case errors.Is(err, fs.ErrPermission):

@@ -50,6 +50,8 @@ type Options struct {
 	FrameBytes int
 	// Limit bounds the time of each check; 0 means two minutes.
 	Limit time.Duration
+	// Only names the checks to run; empty means all.
+	Only []string
 	// ListKeys is how many keys the checks of lists make; 0 means 3000.
 	ListKeys int
 }
@@ -69,6 +71,9 @@ func (o Options) withDefaults() Options {
 
 // missing says what a check needs and does not have; empty when it can run.
 func (o Options) missing(c Check) string {
+	if len(o.Only) > 0 && !slices.Contains(o.Only, c.Name) {
+		return "is not asked for"
+	}
 	switch c.Needs {
 	case "":
 		return ""
@@ -137,7 +142,7 @@ func Run(t *testing.T, conn grpc.ClientConnInterface, opts Options) {
 	opts = opts.withDefaults()
 	for _, c := range Checks() {
 		if why := opts.missing(c); why != "" {
-			t.Logf("%s is left out: it %s", c.Name, why)
+			t.Logf("check %q is left out: it %s", c.Name, why)
 			continue
 		}
 		t.Run(c.Name, func(t *testing.T) {
