@@ -53,7 +53,7 @@ fuzz: ## run each fuzz target for FUZZTIME
 	@grep -rnoE '^func Fuzz[A-Za-z0-9_]+' --include='*_test.go' . | sed -E 's|^\./(.*)/[^/]+:[0-9]+:func (.*)$$|\1 \2|' | \
 	while read -r dir name; do \
 		echo "fuzz $$dir $$name"; \
-		$(GO) test -run '^$$' -fuzz "^$$name$$" -fuzztime $(FUZZTIME) "./$$dir" || exit 1; \
+		$(GO) test -run '^$$' -fuzz "^$$name$$" -fuzztime $(FUZZTIME) "./$$dir" </dev/null || exit 1; \
 	done
 
 soak: ## repeat the tests under the race detector, with new seeds each time, for SOAKTIME seconds
