@@ -93,7 +93,7 @@ func checkImport(from room, imported string, say func(string, ...any)) {
 
 // testKit tells whether a room holds packages that are made for tests: hosttest and the conformance kits.
 func testKit(r room) bool {
-	return r.path == "host" || r.path == "sdk/plugin"
+	return r.path == "host/hosttest" || r.path == "sdk/plugin"
 }
 
 // checkInside holds an import within the module against floors, sideways and bans.
@@ -161,6 +161,8 @@ func checkTestImport(from room, imported string, say func(string, ...any)) {
 	switch {
 	case from.floor == floorSDK && to.floor > floorSDK:
 		say("imports %s in a test: the sdk knows nothing of the daemon", to.path)
+	case isPlugin(from) && to.floor != floorSDK:
+		say("imports %s in a test: a plugin is tested with the kit in the sdk, like one from elsewhere", to.path)
 	case house(from) && house(to) && from.floor < to.floor:
 		say("on floor %d imports %s on floor %d in a test", from.floor, to.path, to.floor)
 	}
