@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -177,6 +178,58 @@ func TestPathsAreAbsolute(t *testing.T) {
 	}
 	if got, want := mustLoad(t, "node: {data_dir: here}", Options{}).Node.DataDir, filepath.Join(wd, "here"); got != want {
 		t.Errorf("data_dir = %q, want %q", got, want)
+	}
+}
+
+func TestDefaultDataDir(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Logf("the expectations below are those of Linux; not checked on %s", runtime.GOOS)
+		return
+	}
+	for _, c := range []struct{ xdg, home, want string }{
+		{"/xdg", "/home/x", "/xdg/syncbase"},
+		{"", "/home/x", "/home/x/.local/share/syncbase"},
+		{"relative", "/home/x", "/home/x/.local/share/syncbase"},
+	} {
+		t.Setenv("XDG_DATA_HOME", c.xdg)
+		t.Setenv("HOME", c.home)
+		if got, err := DefaultDataDir(); err != nil || got != c.want {
+			t.Errorf("with %+v: %q, %v", c, got, err)
+		}
+	}
+}
+
+// A service without a home directory starts as soon as it is told where its data is, and otherwise says what is missing.
+func TestNoHome(t *testing.T) {
+	t.Setenv("XDG_DATA_HOME", "")
+	t.Setenv("HOME", "")
+	if _, err := Load(Options{}); err == nil || !strings.Contains(err.Error(), "set node.data_dir or --data") {
+		t.Errorf("without anything: %v", err)
+	}
+	file := filepath.Join(t.TempDir(), "x.yaml")
+	for text, ok := range map[string]bool{"node: {data_dir: /srv}": true, "node: {name: a}": false} {
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Load(Options{File: file}); (err == nil) != ok {
+			t.Errorf("with file %q: %v", text, err)
+		}
+	}
+	for _, opts := range []Options{
+		{Flags: map[string]any{"node.data_dir": "/srv"}},
+		{Environ: []string{"SYNCBASE_NODE__DATA_DIR=/srv"}},
+	} {
+		if cfg, err := Load(opts); err != nil || cfg.Node.DataDir != "/srv" {
+			t.Errorf("with %+v: %q, %v", opts, cfg.Node.DataDir, err)
+		}
+	}
+}
+
+func TestDatesReachPluginsAsWritten(t *testing.T) {
+	cfg := mustLoad(t, "plugins: {disk: {kind: blobstore, path: self, config: {since: 2026-01-02, none: null, half: 0.5}}}\ndiscovery: []", Options{})
+	want := map[string]any{"since": "2026-01-02", "none": nil, "half": 0.5}
+	if diff := cmp.Diff(want, cfg.Plugins["disk"].Config); diff != "" {
+		t.Errorf("config (-want +got):\n%s", diff)
 	}
 }
 

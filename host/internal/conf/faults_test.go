@@ -145,13 +145,14 @@ node: &n {name: a}
 identity: *n
 1: x
 plugins:
-  disk: {kind: blobstore, path: self, config: {nan: .nan, bin: !!binary aGk=, ref: &a 1, 5: y}}
+  disk: {kind: blobstore, path: self, config: {nan: .nan, bin: !!binary "/w==", ref: &a 1, 5: y}}
 discovery: []
 `, want: []string{
 			`test.yaml:2: node: anchors and aliases are not supported; write the value out`,
 			`test.yaml:3: identity: anchors and aliases are not supported; write the value out`,
 			`test.yaml:4: key "1" is not a text; quote it`,
 			`test.yaml:6: plugins.disk.config.nan: ".nan" cannot be passed to a plugin as JSON; quote it`,
+			`test.yaml:6: plugins.disk.config.bin: "/w==" cannot be passed to a plugin as JSON; quote it`,
 			`test.yaml:6: plugins.disk.config.ref: anchors and aliases are not supported; write the value out`,
 			`test.yaml:6: plugins.disk.config: key "5" is not a text; quote it`,
 		}},

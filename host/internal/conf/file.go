@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -166,8 +167,12 @@ func (r *fileReader) freeScalar(n *yaml.Node, path []string) any {
 		return nil
 	}
 	switch f := v.(type) {
-	case nil, bool, string, int, int64, uint64:
+	case nil, bool, int, int64, uint64:
 		return v
+	case string:
+		if utf8.ValidString(f) { // what !!binary says need not be a text
+			return v
+		}
 	case float64:
 		if !math.IsNaN(f) && !math.IsInf(f, 0) {
 			return v

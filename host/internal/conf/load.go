@@ -29,10 +29,7 @@ type Options struct {
 // Load gives the effective configuration. When a value is at fault, the error is of type Faults and lists everything
 // that is wrong.
 func Load(opts Options) (Config, error) {
-	opts, err := opts.withDefaults()
-	if err != nil {
-		return Config{}, err
-	}
+	opts = opts.withDefaults()
 	r := newReport()
 	file, err := loadFile(opts.File, r)
 	if err != nil {
@@ -72,27 +69,17 @@ func Check(file string) error {
 	return err
 }
 
-func (o Options) withDefaults() (Options, error) {
+func (o Options) withDefaults() Options {
 	if o.DefaultName == "" {
 		// Without a host name the name still has a default of its own.
 		hostname, _ := os.Hostname()
 		o.DefaultName = defaultName(hostname)
 	}
 	if o.DefaultDataDir == "" {
-		dir, err := DefaultDataDir()
-		if err != nil && !o.setsDataDir() {
-			return o, err
-		}
-		o.DefaultDataDir = dir
+		// Without a home directory there is no default; complete reports that when nothing else sets one.
+		o.DefaultDataDir, _ = DefaultDataDir()
 	}
-	return o, nil
-}
-
-// setsDataDir tells whether a missing home directory does not matter. A data directory in the file is not looked for:
-// validate reports an empty one.
-func (o Options) setsDataDir() bool {
-	_, flag := o.Flags["node.data_dir"]
-	return flag || o.File != ""
+	return o
 }
 
 func loadFile(path string, r *report) (map[string]any, error) {
@@ -145,7 +132,7 @@ func (c *Config) complete(opts Options, r *report) {
 		c.Node.DataDir = opts.DefaultDataDir
 	}
 	if c.Node.DataDir == "" {
-		r.key(keyDataDir, "no home directory to derive a default from; set it, or --data")
+		r.key(keyDataDir, "there is no home directory to derive a default from; set node.data_dir or --data")
 		return
 	}
 	resolve(&c.Node.DataDir, keyDataDir, r)
