@@ -34,6 +34,7 @@ func TestContract(t *testing.T) {
 			blobstoretest.Run(t, running.Conn, blobstoretest.Options{
 				Features: []string{blobstore.LocalFiles},
 				Small:    small.Conn,
+				ListKeys: blobstore.PageEntries + 100,
 				Reopen: func(ctx context.Context) (grpc.ClientConnInterface, error) {
 					if err := running.Drain(ctx, 100*time.Millisecond); err != nil {
 						return nil, err

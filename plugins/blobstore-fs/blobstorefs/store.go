@@ -102,11 +102,12 @@ type Store struct {
 }
 
 var (
-	_ blobstore.Store      = (*Store)(nil)
-	_ blobstore.Locator    = (*Store)(nil)
-	_ plugin.HealthChecker = (*Store)(nil)
-	_ plugin.Reconfigurer  = (*Store)(nil)
-	_ io.Closer            = (*Store)(nil)
+	_ blobstore.Store        = (*Store)(nil)
+	_ blobstore.Locator      = (*Store)(nil)
+	_ blobstore.BatchDeleter = (*Store)(nil)
+	_ plugin.HealthChecker   = (*Store)(nil)
+	_ plugin.Reconfigurer    = (*Store)(nil)
+	_ io.Closer              = (*Store)(nil)
 )
 
 // Open takes possession of a root, which is created if it does not exist. The caller has to Close the store.
@@ -206,12 +207,29 @@ func (s *Store) Stat(_ context.Context, key blobstore.Key) (blobstore.Info, erro
 }
 
 // Delete implements blobstore.Store.
-func (s *Store) Delete(_ context.Context, key blobstore.Key) error {
-	sh, path := s.locate(key)
-	if err := sh.remove(path, func(size int64) { s.ledger.add(sh, -1, -size) }); err != nil {
-		return mapError(err)
+func (s *Store) Delete(ctx context.Context, key blobstore.Key) error {
+	return s.DeleteBatch(ctx, []blobstore.Key{key})[0]
+}
+
+// DeleteBatch implements blobstore.BatchDeleter. It syncs every directory once, after all removals; also those in which
+// nothing was removed, since somebody else may have done so a moment ago.
+func (s *Store) DeleteBatch(_ context.Context, keys []blobstore.Key) []error {
+	errs := make([]error, len(keys))
+	touched := map[*shard]error{}
+	for i, key := range keys {
+		sh, path := s.locate(key)
+		touched[sh] = nil
+		errs[i] = mapError(sh.remove(path, func(size int64) { s.ledger.add(sh, -1, -size) }))
 	}
-	return mapError(syncDir(sh.dir))
+	for sh := range touched {
+		touched[sh] = mapError(syncDir(sh.dir))
+	}
+	for i, key := range keys {
+		if sh, _ := s.locate(key); errs[i] == nil {
+			errs[i] = touched[sh]
+		}
+	}
+	return errs
 }
 
 // Locate implements blobstore.Locator.

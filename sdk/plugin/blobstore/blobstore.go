@@ -52,6 +52,12 @@ type Locator interface {
 	Locate(ctx context.Context, key Key) (Location, error)
 }
 
+// BatchDeleter is implemented by a store that removes many objects with less effort than one after the other.
+type BatchDeleter interface {
+	// DeleteBatch does what Delete does for every key and answers an error or nil for each, in order.
+	DeleteBatch(ctx context.Context, keys []Key) []error
+}
+
 // LocalFiles is the feature of stores that implement Locator.
 const LocalFiles = "local-files"
 

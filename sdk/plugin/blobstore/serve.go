@@ -114,24 +114,49 @@ func (s *server) Delete(ctx context.Context, req *blobstorev1.DeleteRequest) (*b
 	if err := checkBatch(len(req.GetKeys())); err != nil {
 		return nil, err
 	}
-	store := s.store()
-	out := &blobstorev1.DeleteResponse{Faults: make([]*blobstorev1.Fault, 0, len(req.GetKeys()))}
-	for _, raw := range req.GetKeys() {
-		out.Faults = append(out.Faults, deleteOne(ctx, store, raw))
+	errs := make([]error, len(req.GetKeys()))
+	var keys []Key
+	var at []int // positions of keys within the request
+	for i, raw := range req.GetKeys() {
+		key, err := checkKey(raw)
+		if err != nil {
+			errs[i] = err
+			continue
+		}
+		keys, at = append(keys, key), append(at, i)
+	}
+	for i, err := range deleteBatch(ctx, s.store(), keys) {
+		errs[at[i]] = err
+	}
+	out := &blobstorev1.DeleteResponse{Faults: make([]*blobstorev1.Fault, len(errs))}
+	for i, err := range errs {
+		// Answers are matched by position, so success is a fault too, with code 0.
+		out.Faults[i] = &blobstorev1.Fault{}
+		if err != nil && Code(err) != codes.NotFound {
+			out.Faults[i] = faultOf(err)
+		}
 	}
 	return out, nil
 }
 
-// deleteOne answers a fault with code 0 for success, since the answers are matched by position.
-func deleteOne(ctx context.Context, store Store, raw []byte) *blobstorev1.Fault {
-	key, err := checkKey(raw)
-	if err == nil {
-		err = store.Delete(ctx, key)
+// deleteBatch answers as many errors as there are keys, whatever the store answers.
+func deleteBatch(ctx context.Context, store Store, keys []Key) []error {
+	errs := make([]error, len(keys))
+	batcher, ok := store.(BatchDeleter)
+	if !ok {
+		for i, key := range keys {
+			errs[i] = store.Delete(ctx, key)
+		}
+		return errs
 	}
-	if err == nil || Code(err) == codes.NotFound {
-		return &blobstorev1.Fault{}
+	answers := batcher.DeleteBatch(ctx, keys)
+	if len(answers) == len(keys) {
+		return answers
 	}
-	return faultOf(err)
+	for i := range errs {
+		errs[i] = fmt.Errorf("the store gave %d answers to the deletion of %d objects", len(answers), len(keys))
+	}
+	return errs
 }
 
 // Usage implements the protocol.
