@@ -26,7 +26,8 @@ type lineLog struct {
 	mu      sync.Mutex // guards the fields below
 	tokens  float64
 	last    time.Time
-	dropped int
+	dropped int  // since the last line that passed
+	muted   bool // until there are tokens for a second's worth of lines
 	panics  bool
 }
 
@@ -60,7 +61,8 @@ func (l *lineLog) admit() (pass bool, dropped int) {
 	now := l.now()
 	l.tokens = min(linesBurst, l.tokens+now.Sub(l.last).Seconds()*linesPerSecond)
 	l.last = now
-	if l.tokens < 1 {
+	l.muted = l.tokens < 1 || l.muted && l.tokens < linesPerSecond
+	if l.muted {
 		l.dropped++
 		return false, 0
 	}

@@ -1,6 +1,7 @@
 package runner
 
 import (
+	"bufio"
 	"fmt"
 	"io"
 	"regexp"
@@ -23,26 +24,22 @@ type greeting struct {
 	noise string // the first line that was no handshake
 }
 
-// run reads standard output until it ends. It keeps reading after the handshake so that the plugin never blocks.
+// run reads standard output until it ends. It keeps reading after the handshake, so that the plugin never blocks.
 func (g *greeting) run(stdout io.Reader) {
-	defer g.pass.Close()
-	lines := newLineReader(stdout)
-	for noise := 0; ; {
-		line, err := lines.next()
-		switch {
-		case g.greet(line):
-		case noise <= maxNoise:
-			if noise += len(line) + 1; noise > maxNoise {
-				g.pass.Close()
-			}
-			fallthrough
-		default:
-			g.out.Line(line)
+	r := bufio.NewReaderSize(stdout, maxLine)
+	for noise := 0; noise <= maxNoise; {
+		line, _, err := r.ReadLine() // of a longer line, a piece
+		if g.greet(line) {
+			break
 		}
+		noise += len(line) + 1
+		g.out.Line(line)
 		if err != nil {
-			return
+			break
 		}
 	}
+	g.pass.Close()
+	g.out.Copy(r)
 }
 
 func (g *greeting) greet(line []byte) bool {
@@ -59,7 +56,6 @@ func (g *greeting) greet(line []byte) bool {
 
 	// A write to a closed pipe means that go-plugin no longer waits.
 	_, _ = fmt.Fprintf(g.pass, "%s\n", line)
-	g.pass.Close()
 	return true
 }
 

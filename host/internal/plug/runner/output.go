@@ -1,7 +1,7 @@
 package runner
 
 import (
-	"bufio"
+	"bytes"
 	"io"
 	"slices"
 	"sync"
@@ -9,8 +9,8 @@ import (
 
 const (
 	tailLines   = 64
-	maxLine     = 16 << 10 // what is kept of one line
-	tailLineMax = 1 << 10  // what is kept of one line for the tail
+	maxLine     = 8 << 10 // what is kept of one line
+	tailLineMax = 1 << 10 // what is kept of one line for the tail
 )
 
 // Output receives every line that a plugin writes and remembers the last ones. Safe for concurrent use.
@@ -57,64 +57,58 @@ func (o *Output) remember(line []byte) {
 	o.tail = append(o.tail, string(line))
 }
 
-// Copy takes lines from r until it ends. Longer lines than 16 KiB lose their end.
+// Copy takes lines from r until it ends.
 func (o *Output) Copy(r io.Reader) {
-	lines := newLineReader(r)
-	for {
-		line, err := lines.next()
-		o.Line(line)
-		if err != nil {
-			return
-		}
-	}
+	w := &lineWriter{out: o}
+	_, _ = io.Copy(w, r) // an error is the end of r
+	w.flush()
 }
 
-// Writer returns a writer that takes whole lines and partial ones; a partial line is completed by the next write or cut
-// at 16 KiB. Every stream needs its own.
+// Writer returns a writer that takes lines in any pieces. Every stream needs its own.
 func (o *Output) Writer() io.Writer { return &lineWriter{out: o} }
 
+// lineWriter cuts a stream into lines. Of a longer line than maxLine it passes on the beginning, as soon as it has it.
 type lineWriter struct {
 	out *Output
 
-	mu      sync.Mutex // guards partial
-	partial []byte
+	mu   sync.Mutex // guards the fields below
+	line []byte
+	skip bool // the rest of a long line is being dropped
 }
 
 func (w *lineWriter) Write(p []byte) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for _, b := range p {
-		if b == '\n' || len(w.partial) == maxLine {
-			w.out.Line(w.partial)
-			w.partial = w.partial[:0]
+	for rest := p; len(rest) > 0; {
+		piece, after, ended := bytes.Cut(rest, []byte("\n"))
+		w.add(piece)
+		if ended {
+			w.pass()
+			w.skip = false
 		}
-		if b != '\n' {
-			w.partial = append(w.partial, b)
-		}
+		rest = after
 	}
 	return len(p), nil
 }
 
-// lineReader splits a stream into lines in bounded memory.
-type lineReader struct {
-	r    *bufio.Reader
-	line []byte
-}
-
-func newLineReader(r io.Reader) *lineReader {
-	return &lineReader{r: bufio.NewReaderSize(r, 4<<10)}
-}
-
-// next returns the next line, cut at maxLine, valid until the next call. A last line without an end comes with the error.
-func (l *lineReader) next() ([]byte, error) {
-	l.line = l.line[:0]
-	for {
-		part, more, err := l.r.ReadLine()
-		if room := maxLine - len(l.line); room > 0 {
-			l.line = append(l.line, part[:min(room, len(part))]...)
-		}
-		if err != nil || !more {
-			return l.line, err
-		}
+func (w *lineWriter) add(piece []byte) {
+	if w.skip {
+		return
 	}
+	w.line = append(w.line, piece[:min(len(piece), maxLine-len(w.line))]...)
+	if len(w.line) == maxLine {
+		w.pass()
+		w.skip = true
+	}
+}
+
+func (w *lineWriter) pass() {
+	w.out.Line(w.line)
+	w.line = w.line[:0]
+}
+
+func (w *lineWriter) flush() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.pass()
 }
