@@ -29,7 +29,8 @@ type Head struct {
 	// Seen is what the version's history covers, other than its own writer's earlier versions. Links have been merged
 	// into it.
 	Seen id.Vector
-	// Tips are the links laid on top of the version; empty when there are none. Whoever writes next takes them as parents.
+	// Tips are the links laid on top of the version, at most wire.MaxParents; empty when there are none. Whoever writes
+	// next takes them as parents.
 	Tips []id.Version
 }
 
@@ -54,7 +55,8 @@ func (h *Head) SameContent(o *Head) bool {
 	return h.Deleted == o.Deleted && h.Raw == o.Raw && h.Type == o.Type && string(h.Value) == string(o.Value)
 }
 
-// State is what is known of a row. The zero State is a row never heard of. More than one head is a conflict.
+// State is what is known of a row. The zero State is a row never heard of. More than one head is a conflict. A copy is
+// independent: changes replace Heads and what hangs on it.
 type State struct {
 	Heads []Head
 }
@@ -101,16 +103,15 @@ func (s *State) Apply(r *wire.Record, t hlc.Time) Outcome {
 // implicitly, everything that the linking writer wrote to the row before it.
 func (s *State) applyLink(r *wire.Record) Outcome {
 	winner := r.Parents[0]
-	gained := r.Seen.Clone()
-	gained.Add(r.Version)
 	outcome := Known
+	s.Heads = slices.Clone(s.Heads)
 	for i := range s.Heads {
 		h := &s.Heads[i]
 		if !h.covers(winner) {
 			continue
 		}
 		topped := h.Version == winner && h.addTip(r)
-		if h.inherit(gained) || topped {
+		if h.inherit(r.Seen, r.Version) || topped {
 			outcome = Linked
 		}
 	}
@@ -118,16 +119,25 @@ func (s *State) applyLink(r *wire.Record) Outcome {
 	return outcome
 }
 
-// inherit adds to what the head's history covers and reports whether that was more than before.
-func (h *Head) inherit(seen id.Vector) bool {
-	grown := h.Seen.Clone()
-	grown.Merge(seen)
-	delete(grown, h.Version.Writer)
-	if h.Seen.Dominates(grown) {
-		return false
+// inherit adds to what the head's history covers and reports whether that was more than before. Seen may be shared with
+// other states, so it is replaced, never changed.
+func (h *Head) inherit(seen id.Vector, more ...id.Version) (grown bool) {
+	add := func(v id.Version) {
+		if v.Writer == h.Version.Writer || h.Seen.Covers(v) {
+			return
+		}
+		if !grown {
+			h.Seen, grown = h.Seen.Clone(), true
+		}
+		h.Seen.Add(v)
 	}
-	h.Seen = grown
-	return true
+	for w, g := range seen {
+		add(id.Version{Writer: w, Gen: g})
+	}
+	for _, v := range more {
+		add(v)
+	}
+	return grown
 }
 
 // addTip lays the link on the head, in place of the tips that it was itself laid on, and reports whether it did. A link
@@ -148,6 +158,10 @@ func (h *Head) addTip(r *wire.Record) bool {
 	})
 	h.Tips = append(tips, r.Version)
 	slices.SortFunc(h.Tips, id.Version.Compare)
+	if len(h.Tips) > wire.MaxParents {
+		least := slices.IndexFunc(h.Tips, func(t id.Version) bool { return !own(t) })
+		h.Tips = slices.Delete(h.Tips, least, least+1)
+	}
 	return true
 }
 
@@ -157,7 +171,7 @@ func (s *State) supersede(by *Head) {
 	heads := make([]Head, 0, len(s.Heads)+1)
 	for i := range s.Heads {
 		if h := &s.Heads[i]; by.covers(h.Version) {
-			by.inherit(h.Seen)
+			by.inherit(h.Seen, h.Tips...)
 		} else {
 			heads = append(heads, *h)
 		}
@@ -165,49 +179,54 @@ func (s *State) supersede(by *Head) {
 	s.Heads = heads
 }
 
-// dropCovered removes heads that another head covers, which takes over their history.
+// dropCovered removes heads that another head covers, which takes over their history. It works in place.
 func (s *State) dropCovered() {
-	if len(s.Heads) < 2 {
-		return
-	}
-	all := slices.Clone(s.Heads)
-	s.Heads = s.Heads[:0:0]
-	for i := range all {
-		h, covered := all[i], false
-		for j := range all {
-			if o := &all[j]; i != j && o.covers(h.Version) && !h.covers(o.Version) {
-				o.inherit(h.Seen)
+	heads := s.Heads
+	for i := 0; i < len(heads) && len(heads) > 1; {
+		h, covered := heads[i], false
+		for j := range heads {
+			if o := &heads[j]; i != j && o.covers(h.Version) && !h.covers(o.Version) {
+				o.inherit(h.Seen, h.Tips...)
 				covered = true
 			}
 		}
-		if !covered {
-			s.Heads = append(s.Heads, h)
+		if covered {
+			heads = slices.Delete(heads, i, i+1)
+		} else {
+			i++
 		}
 	}
+	s.Heads = heads
 }
 
 func (s *State) sort() {
 	slices.SortFunc(s.Heads, func(a, b Head) int { return a.Version.Compare(b.Version) })
 }
 
-// Next returns the ancestry of a version about to be made by the writer on top of everything in the state.
+// Next returns the ancestry of a version about to be made by the writer on top of everything in the state. Of more than
+// wire.MaxParents parents only the first are named: what the version covers is said by seen, and seen is complete.
 func (s *State) Next(w id.Writer) (parents []id.Version, seen id.Vector) {
 	for i := range s.Heads {
 		h := &s.Heads[i]
 		parents = append(parents, h.parents()...)
-		if len(h.Seen) > 0 || h.Version.Writer != w {
+		if len(h.Seen) > 0 || len(h.Tips) > 0 || h.Version.Writer != w {
 			if seen == nil {
 				seen = id.Vector{}
 			}
 			seen.Merge(h.Seen)
 			seen.Add(h.Version)
+			for _, t := range h.Tips {
+				seen.Add(t)
+			}
 		}
 	}
 	delete(seen, w)
-	return parents, seen
+	return parents[:min(len(parents), wire.MaxParents)], seen
 }
 
-// Join makes the link record of version v by which the head at index winner wins over all others, and applies it.
+// Join makes the link record of version v by which the head at index winner wins over all others, of which there must be
+// at least one, and applies it. Devices that join the same heads must choose the same winner, and a version that follows
+// from others must win over them; a choice that other devices cannot repeat has to be written as a new version instead.
 func (s *State) Join(winner int, key string, v id.Version) wire.Record {
 	won := &s.Heads[winner]
 	parents := append([]id.Version{won.Version}, won.Tips...)
@@ -217,6 +236,7 @@ func (s *State) Join(winner int, key string, v id.Version) wire.Record {
 		}
 	}
 	_, seen := s.Next(v.Writer)
+	parents = parents[:min(len(parents), wire.MaxParents)]
 	link := wire.Record{Version: v, Kind: wire.Link, Key: key, Parents: parents, Seen: seen}
 	s.applyLink(&link)
 	return link
