@@ -160,6 +160,9 @@ type spec struct {
 	process, config [sha256.Size]byte
 }
 
+// same reports whether a process of this spec is what the other one asks for.
+func (sp spec) same(other spec) bool { return sp.process == other.process && sp.config == other.config }
+
 func (o Options) spec(in Instance) (spec, error) {
 	if err := in.Check(); err != nil {
 		return spec{}, err

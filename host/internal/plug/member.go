@@ -34,7 +34,6 @@ type member struct {
 
 // verdict is what a process thinks of a new configuration.
 type verdict struct {
-	from    *supervisor
 	spec    spec
 	restart bool
 	err     error
@@ -126,22 +125,28 @@ func (m *member) follow(ctx context.Context) {
 	if m.pending {
 		return // judge looks again
 	}
-	sp, target := m.wanted, m.front
-	if m.next != nil {
-		target = m.next
-	}
-	running := target.wanted()
-	switch {
-	case running.process == sp.process && running.config == sp.config:
+	sp, front := m.wanted, m.front
+	switch running := front.wanted(); {
+	case running.same(sp):
 		m.remark = ""
+		m.dropNext()
+	case m.next != nil && m.next.wanted().same(sp):
 	case m.next != nil || running.process != sp.process:
 		m.replace(sp)
 	default:
 		m.pending = true
 		m.ops.Go(func() {
-			restart, err := target.reconfigure(ctx, sp)
-			m.verdicts <- verdict{from: target, spec: sp, restart: restart, err: err}
+			restart, err := front.reconfigure(ctx, sp)
+			m.verdicts <- verdict{spec: sp, restart: restart, err: err}
 		})
+	}
+}
+
+// dropNext gives up a replacement. The caller holds mu.
+func (m *member) dropNext() {
+	if m.next != nil {
+		m.next.stop()
+		m.next = nil
 	}
 }
 
@@ -149,7 +154,7 @@ func (m *member) follow(ctx context.Context) {
 func (m *member) judge(ctx context.Context, v verdict) {
 	m.mu.Lock()
 	m.pending = false
-	again := m.wanted.config != v.spec.config || m.wanted.process != v.spec.process
+	again := !m.wanted.same(v.spec)
 	switch {
 	case again:
 	case v.err != nil:
@@ -170,10 +175,7 @@ func (m *member) judge(ctx context.Context, v verdict) {
 // the old one where two must not meet. The caller holds mu.
 func (m *member) replace(sp spec) {
 	m.remark = ""
-	if m.next != nil {
-		m.retire(m.next)
-		m.next = nil
-	}
+	m.dropNext()
 	if old := m.front; old.exclusive() || !old.ready() {
 		m.handle.publish(nil)
 		m.retire(old)

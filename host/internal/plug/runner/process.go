@@ -176,11 +176,8 @@ func (p *Process) exec(exe *os.File, files []*os.File) (*os.Process, error) {
 	return child, nil
 }
 
-// Terminate asks the process group to end: SIGTERM, and the end of its standard input.
-func (p *Process) Terminate() {
-	p.signal(syscall.SIGTERM)
-	p.dropLeash()
-}
+// Terminate asks the process group to end by SIGTERM.
+func (p *Process) Terminate() { p.signal(syscall.SIGTERM) }
 
 // Kill ends the process group and waits until the process is gone, but never longer than a few seconds.
 func (p *Process) Kill(ctx context.Context) error {
