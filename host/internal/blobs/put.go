@@ -30,7 +30,8 @@ func (s *Store) PutBlob(ctx context.Context, r io.Reader) (chunk.Ref, uint64, er
 
 func fill(ctx context.Context, w *PackWriter, r io.Reader) (chunk.Recipe, error) {
 	var b chunk.Builder
-	chunker := chunk.NewChunker(r)
+	chunker := w.s.takeChunker(r)
+	defer w.s.giveChunker(chunker)
 	for {
 		data, err := chunker.Next()
 		if errors.Is(err, io.EOF) {
@@ -47,4 +48,17 @@ func fill(ctx context.Context, w *PackWriter, r io.Reader) (chunk.Recipe, error)
 			return chunk.Recipe{}, err
 		}
 	}
+}
+
+func (s *Store) takeChunker(r io.Reader) *chunk.Chunker {
+	if c, ok := s.chunkers.Get().(*chunk.Chunker); ok {
+		c.Reset(r)
+		return c
+	}
+	return chunk.NewChunker(r)
+}
+
+func (s *Store) giveChunker(c *chunk.Chunker) {
+	c.Reset(nil)
+	s.chunkers.Put(c)
 }

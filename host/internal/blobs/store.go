@@ -40,6 +40,8 @@ type Store struct {
 	recipes recipeCache
 	// buffers holds []byte of retired packs, as *[]byte.
 	buffers sync.Pool
+	// chunkers holds idle *chunk.Chunker.
+	chunkers sync.Pool
 
 	// mu makes the change of a blob's state a single step.
 	mu sync.Mutex
