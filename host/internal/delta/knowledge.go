@@ -96,6 +96,22 @@ func (k *Knowledge) Advance(s id.Scope, v id.Vector) bool {
 	return changed
 }
 
+// Innermost returns the one scope of a session at which the initiator may take note of a record as soon as it has it: the
+// narrowest that has the row. A wider one, of which the responder may know less, has to wait for the responder to report
+// progress. So does a collection's own record that lies in several scopes, for which there is none.
+func Innermost(scopes []id.Scope, c id.Collection, key string) (narrowest id.Scope, found bool) {
+	for _, s := range scopes {
+		switch {
+		case !s.Has(c, key) || found && s == narrowest:
+		case found && key == "":
+			return id.Scope{}, false
+		case !found || len(s.Prefix) > len(narrowest.Prefix):
+			narrowest, found = s, true
+		}
+	}
+	return narrowest, found
+}
+
 // Clone returns an independent copy.
 func (k *Knowledge) Clone() *Knowledge {
 	c := NewKnowledge(k.own)

@@ -17,6 +17,10 @@ type Open struct {
 	Known []ScopeVector
 	// Window is how many bytes of commits the responder may send beyond what the initiator has given credit for.
 	Window uint64
+	// Self is the initiator as a writer in this database: its own records are not sent back to it.
+	Self id.Writer
+	// Probe asks only for what the responder knows: Accepted and one Progress.
+	Probe bool
 }
 
 // Message is what a responder sends. Exactly one field is set.

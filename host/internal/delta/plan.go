@@ -25,7 +25,7 @@ type Range struct {
 
 // Plan is what a responder still has to send: for each scope of the session what the initiator holds (or has been sent)
 // and what the responder holds. Sending in the order of generations within each Range makes every prefix of the stream
-// safe to take note of, record by record.
+// safe to take note of, record by record, at the scope that Innermost names.
 type Plan struct {
 	scopes []planScope
 }
@@ -81,15 +81,21 @@ func (p *Plan) Update(k *Knowledge) []Range {
 	})
 }
 
-// Wants reports whether the initiator lacks this record of a run that Update returned.
+// Wants reports whether the initiator lacks this record of a run that Update returned: some scope of the session that
+// has the row is behind, and none knows the record already.
 func (p *Plan) Wants(c id.Collection, key string, v id.Version) bool {
+	wanted := false
 	for i := range p.scopes {
 		s := &p.scopes[i]
-		if s.have[v.Writer] < v.Gen && v.Gen <= s.upTo[v.Writer] && s.scope.Has(c, key) {
-			return true
+		if !s.scope.Has(c, key) {
+			continue
 		}
+		if s.have[v.Writer] >= v.Gen {
+			return false
+		}
+		wanted = wanted || v.Gen <= s.upTo[v.Writer]
 	}
-	return false
+	return wanted
 }
 
 // Sent notes that all runs of the last Update have been sent and returns the progress to tell the initiator: the
