@@ -21,6 +21,8 @@ type Scheduler struct {
 	// Every blob is in the place that its field says: ready and asleep in these heaps, active in this list, idle nowhere else.
 	ready, asleep blobHeap
 	active        []*blob
+	// contenders is how many blobs may ask for something in the present pass of Next; they share the windows.
+	contenders int
 }
 
 type peer struct {
@@ -62,10 +64,11 @@ func (s *Scheduler) Next(now time.Time) []Action {
 	var actions []Action
 	for {
 		before := len(actions)
+		s.contenders = len(s.active) + s.ready.Len()
 		actions = s.askActive(now, actions)
 		actions = s.askReady(now, actions)
 		// A blob that left the queue leaves its share of the windows to the others.
-		if len(actions) == before {
+		if len(actions) == before && s.contenders == len(s.active)+s.ready.Len() {
 			return actions
 		}
 	}
@@ -205,8 +208,7 @@ func better(a *source, aDevice id.Device, b *source, bDevice id.Device) bool {
 
 // fits reports whether a request of the given size is within the peer's window and within the blob's share of it.
 func (s *Scheduler) fits(p *peer, src *source, size int64) bool {
-	contenders := min(s.opts.Parallel, max(1, len(s.active)+s.ready.Len()))
-	share := s.opts.Window / int64(contenders)
+	share := s.opts.Window / int64(min(s.opts.Parallel, s.contenders))
 	return (p.asked == 0 || p.asked+size <= s.opts.Window) && (src.asked == 0 || src.asked+size <= share)
 }
 
