@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	resolverv1 "github.com/syncbase/syncbase/sdk/api/resolver/v1"
@@ -68,17 +69,17 @@ type Decision struct {
 // errNoAnswer is the Err of a Decision that did not come in time.
 var errNoAnswer = fmt.Errorf("%w: no decision within %v", ErrTransient, ItemLimit)
 
-// Resolve returns one decision for each request, in order. The plugin has one second for each. An error means that the
-// plugin could not be reached; single failures are in the decisions.
+// Resolve returns one decision for each request, in order. The plugin has one second for each. When it fails on the way,
+// what it has not decided stays open, with the reason in the decision; an error means that it decided nothing.
 func (r *Resolver) Resolve(ctx context.Context, requests []Request) ([]Decision, error) {
 	batch := &resolution{requests: requests, decisions: make([]Decision, len(requests)), answered: make([]bool, len(requests))}
 	err := r.do(ctx, "resolve", batch.attempt)
-	if err != nil && !errors.Is(err, errNoAnswer) {
+	if err != nil && !errors.Is(err, errNoAnswer) && !slices.Contains(batch.answered, true) {
 		return nil, err
 	}
 	for i, ok := range batch.answered {
 		if !ok {
-			batch.decisions[i] = Decision{Err: errNoAnswer}
+			batch.decisions[i] = Decision{Err: err}
 		}
 	}
 	return batch.decisions, nil
