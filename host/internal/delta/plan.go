@@ -27,6 +27,8 @@ type Range struct {
 // and what the responder holds. Sending in the order of generations within each Range makes every prefix of the stream
 // safe to take note of, record by record, at the scope that Innermost names.
 type Plan struct {
+	// self is the initiator, whose own records are not sent back to it.
+	self   id.Writer
 	scopes []planScope
 }
 
@@ -37,9 +39,9 @@ type planScope struct {
 	advanced bool
 }
 
-// NewPlan starts from what the initiator says it knows.
-func NewPlan(known []ScopeVector) *Plan {
-	p := &Plan{}
+// NewPlan starts from what the initiator, which is the writer self, says it knows.
+func NewPlan(self id.Writer, known []ScopeVector) *Plan {
+	p := &Plan{self: self}
 	for _, sv := range known {
 		p.scopes = append(p.scopes, planScope{scope: sv.Scope, have: sv.Vector.Clone()})
 	}
@@ -64,6 +66,9 @@ func (p *Plan) Update(k *Knowledge) []Range {
 				continue
 			}
 			s.advanced = true
+			if w == p.self {
+				continue
+			}
 			key := at{s.scope.Collection, w}
 			run, found := runs[key]
 			if !found {
@@ -84,6 +89,9 @@ func (p *Plan) Update(k *Knowledge) []Range {
 // Wants reports whether the initiator lacks this record of a run that Update returned: some scope of the session that
 // has the row is behind, and none knows the record already.
 func (p *Plan) Wants(c id.Collection, key string, v id.Version) bool {
+	if v.Writer == p.self {
+		return false
+	}
 	wanted := false
 	for i := range p.scopes {
 		s := &p.scopes[i]
@@ -96,6 +104,15 @@ func (p *Plan) Wants(c id.Collection, key string, v id.Version) bool {
 		wanted = wanted || v.Gen <= s.upTo[v.Writer]
 	}
 	return wanted
+}
+
+// Held returns what the responder held of every scope at the last Update.
+func (p *Plan) Held() []ScopeVector {
+	list := make([]ScopeVector, 0, len(p.scopes))
+	for i := range p.scopes {
+		list = append(list, ScopeVector{Scope: p.scopes[i].scope, Vector: p.scopes[i].upTo})
+	}
+	return list
 }
 
 // Sent notes that all runs of the last Update have been sent and returns the progress to tell the initiator: the

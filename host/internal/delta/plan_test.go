@@ -82,7 +82,7 @@ func run(t *testing.T, d *datadriven.TestData) string {
 		d.Fatalf(t, "unknown command %q", d.Cmd)
 	}
 	var b strings.Builder
-	plan := delta.NewPlan(known)
+	plan := delta.NewPlan(id.Writer{}, known)
 	describePlan(&b, plan.Update(responder))
 	if d.Cmd == "plan" {
 		for _, sv := range plan.Sent() {

@@ -276,7 +276,10 @@ func decodeVector(entries []*peerv1.VectorEntry) (id.Vector, error) {
 }
 
 func encodeOpen(o delta.Open) *peerv1.PullOpen {
-	m := &peerv1.PullOpen{Database: encodeName(o.Database), Known: encodeVectors(o.Known), Window: o.Window}
+	m := &peerv1.PullOpen{
+		Database: encodeName(o.Database), Known: encodeVectors(o.Known), Window: o.Window,
+		Device: o.Self.Device[:], Epoch: o.Self.Epoch, Probe: o.Probe,
+	}
 	for _, sg := range o.Syncgroups {
 		m.Syncgroups = append(m.Syncgroups, encodeName(sg))
 	}
@@ -308,6 +311,10 @@ func decodeOpen(m *peerv1.PullOpen) (o delta.Open, err error) {
 	}
 	if o.Window = m.GetWindow(); o.Window < minWindow || o.Window > maxWindow {
 		return o, fmt.Errorf("a window of %d bytes, want %d to %d", o.Window, minWindow, maxWindow)
+	}
+	o.Self.Epoch, o.Probe = m.GetEpoch(), m.GetProbe()
+	if o.Self.Device, err = decodeDevice(m.GetDevice()); err != nil {
+		return o, err
 	}
 	return o, nil
 }

@@ -9,6 +9,7 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/syncbase/syncbase/host/internal/delta"
+	"github.com/syncbase/syncbase/host/internal/id"
 	peerv1 "github.com/syncbase/syncbase/sdk/api/peer/v1"
 )
 
@@ -30,6 +31,9 @@ func (v *service) Pull(stream pullServer) error {
 	open, err := decodeOpen(first.GetOpen())
 	if err != nil {
 		return invalid(err)
+	}
+	if d := open.Self.Device; d != (id.Device{}) && d != caller.Device {
+		return invalid(fmt.Errorf("a pull for device %s by device %s", open.Self.Device, caller.Device))
 	}
 	if s.opts.Puller == nil {
 		return v.UnimplementedPeerServiceServer.Pull(stream)

@@ -56,6 +56,8 @@ type collection struct {
 type Published struct {
 	Seq  uint64
 	Know *delta.Knowledge
+	// Meta is the Seq of the last commit that changed the metadata of a syncgroup.
+	Meta uint64
 }
 
 func (s *Store) openDB(name id.Name, record []byte) (*DB, error) {
@@ -200,20 +202,21 @@ func (db *DB) More() (Published, <-chan struct{}) {
 
 // publish makes a durable state visible. States may arrive out of order; an older one is covered by a newer. A nil know
 // keeps the knowledge.
-func (db *DB) publish(seq uint64, know *delta.Knowledge) {
+func (db *DB) publish(p Published) {
 	db.pub.Lock()
 	defer db.pub.Unlock()
-	if seq < db.published.Seq {
+	if p.Seq < db.published.Seq {
 		return
 	}
+	know := p.Know
 	if know == nil {
 		know = db.published.Know
 	}
-	db.show(seq, know)
+	db.show(p.Seq, know, p.Meta)
 }
 
 // show sets what is published and tells everybody. Called with pub held.
-func (db *DB) show(seq uint64, know *delta.Knowledge) {
+func (db *DB) show(seq uint64, know *delta.Knowledge, meta uint64) {
 	if late := db.pending; late.Know != nil && seq >= late.Seq {
 		know = know.Clone()
 		for _, s := range late.Know.Scopes() {
@@ -221,7 +224,7 @@ func (db *DB) show(seq uint64, know *delta.Knowledge) {
 		}
 		db.pending = Published{}
 	}
-	db.published = Published{Seq: seq, Know: know}
+	db.published = Published{Seq: seq, Know: know, Meta: max(meta, db.published.Meta)}
 	close(db.more)
 	db.more = make(chan struct{})
 }

@@ -89,7 +89,7 @@ func (db *DB) learn(know *delta.Knowledge) {
 	defer db.pub.Unlock()
 	db.pending = Published{Seq: db.seq, Know: know.Clone()}
 	if db.published.Seq >= db.seq {
-		db.show(db.published.Seq, db.published.Know)
+		db.show(db.published.Seq, db.published.Know, 0)
 	}
 }
 
@@ -246,6 +246,6 @@ func (db *DB) Track(scopes []id.Scope) error {
 	db.adopt(t.fresh)
 	db.know = know
 	// The batch was synced after everything applied before it, so all of that is durable too.
-	db.publish(db.seq, know.Clone())
+	db.publish(Published{Seq: db.seq, Know: know.Clone(), Meta: db.seq})
 	return nil
 }

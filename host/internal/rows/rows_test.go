@@ -106,7 +106,7 @@ func (d *device) pull(from *device) Received {
 	if err := d.db.Track(whole); err != nil {
 		d.t.Fatal(err)
 	}
-	plan := delta.NewPlan(delta.Request(d.db.Published().Know, whole))
+	plan := delta.NewPlan(d.db.Writer(), delta.Request(d.db.Published().Know, whole))
 	step := Step{Scopes: whole}
 	progress, err := from.db.Send(context.Background(), plan, func(data []byte) error {
 		c, err := wire.DecodeCommit(append([]byte(nil), data...))

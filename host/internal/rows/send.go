@@ -19,7 +19,7 @@ import (
 func (db *DB) Send(ctx context.Context, plan *delta.Plan, emit func(commit []byte) error) ([]delta.ScopeVector, error) {
 	runs := plan.Update(db.Published().Know)
 	if len(runs) == 0 {
-		return nil, nil
+		return plan.Sent(), nil
 	}
 	s := sender{db: db, plan: plan, emit: emit}
 	err := s.open(runs)

@@ -225,7 +225,7 @@ func (s *Store) Destroy(name id.Name) error {
 	if err != nil {
 		return err
 	}
-	db.publish(db.Published().Seq+1, nil)
+	db.publish(Published{Seq: db.Published().Seq + 1})
 	delete(s.dbs, name)
 	s.writer = next
 	s.notify()

@@ -221,7 +221,13 @@ func (t *txn) apply(know *delta.Knowledge) (Published, error) {
 	db.seq += uint64(len(t.commits))
 	db.know = know
 	db.know.SetOwn(t.ownGen)
-	return Published{Seq: db.seq, Know: db.know.Clone()}, nil
+	p := Published{Seq: db.seq, Know: db.know.Clone()}
+	for _, ref := range t.order {
+		if ref.coll.id.Kind == id.Syncgroup && t.rows[ref].dirty {
+			p.Meta = db.seq
+		}
+	}
+	return p, nil
 }
 
 // collectionLists parses the access lists that the transaction changes.
@@ -251,7 +257,7 @@ func (t *txn) finish(p Published) error {
 	if err := t.b.Wait(); err != nil {
 		return fmt.Errorf("make the commit durable: %w", err)
 	}
-	t.db.publish(p.Seq, p.Know)
+	t.db.publish(p)
 	return nil
 }
 

@@ -725,7 +725,13 @@ type PullOpen struct {
 	// read, are left out of the answer without a word.
 	Known []*ScopeVector `protobuf:"bytes,3,rep,name=known,proto3" json:"known,omitempty"`
 	// Bytes of commits that the responder may have under way; at least 256 KiB, at most 64 MiB.
-	Window        uint64 `protobuf:"varint,4,opt,name=window,proto3" json:"window,omitempty"`
+	Window uint64 `protobuf:"varint,4,opt,name=window,proto3" json:"window,omitempty"`
+	// The caller as a writer in this database. Its own records are not sent back to it. The device must be the one of
+	// Hello.
+	Device []byte `protobuf:"bytes,5,opt,name=device,proto3" json:"device,omitempty"`
+	Epoch  uint32 `protobuf:"varint,6,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	// Only tell what the responder knows: after PullAccepted one PullProgress follows, and the stream ends.
+	Probe         bool `protobuf:"varint,7,opt,name=probe,proto3" json:"probe,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -786,6 +792,27 @@ func (x *PullOpen) GetWindow() uint64 {
 		return x.Window
 	}
 	return 0
+}
+
+func (x *PullOpen) GetDevice() []byte {
+	if x != nil {
+		return x.Device
+	}
+	return nil
+}
+
+func (x *PullOpen) GetEpoch() uint32 {
+	if x != nil {
+		return x.Epoch
+	}
+	return 0
+}
+
+func (x *PullOpen) GetProbe() bool {
+	if x != nil {
+		return x.Probe
+	}
+	return false
 }
 
 type PullResponse struct {
@@ -879,7 +906,8 @@ type PullResponse_Commits struct {
 }
 
 type PullResponse_Progress struct {
-	// Everything that the responder knows of these scopes up to these vectors has been sent on this stream.
+	// Everything that the responder knows of these scopes up to these vectors has been sent on this stream. The first
+	// one comes as soon as the caller is level with the responder, and names every accepted scope.
 	Progress *PullProgress `protobuf:"bytes,3,opt,name=progress,proto3,oneof"`
 }
 
@@ -1269,14 +1297,17 @@ const file_peer_v1_peer_proto_rawDesc = "" +
 	"\aentries\x18\x02 \x03(\v2\x1d.syncbase.peer.v1.VectorEntryR\aentries\"U\n" +
 	"\vPullRequest\x12.\n" +
 	"\x04open\x18\x01 \x01(\v2\x1a.syncbase.peer.v1.PullOpenR\x04open\x12\x16\n" +
-	"\x06credit\x18\x02 \x01(\x04R\x06credit\"\xc3\x01\n" +
+	"\x06credit\x18\x02 \x01(\x04R\x06credit\"\x87\x02\n" +
 	"\bPullOpen\x122\n" +
 	"\bdatabase\x18\x01 \x01(\v2\x16.syncbase.peer.v1.NameR\bdatabase\x126\n" +
 	"\n" +
 	"syncgroups\x18\x02 \x03(\v2\x16.syncbase.peer.v1.NameR\n" +
 	"syncgroups\x123\n" +
 	"\x05known\x18\x03 \x03(\v2\x1d.syncbase.peer.v1.ScopeVectorR\x05known\x12\x16\n" +
-	"\x06window\x18\x04 \x01(\x04R\x06window\"\xcc\x01\n" +
+	"\x06window\x18\x04 \x01(\x04R\x06window\x12\x16\n" +
+	"\x06device\x18\x05 \x01(\fR\x06device\x12\x14\n" +
+	"\x05epoch\x18\x06 \x01(\rR\x05epoch\x12\x14\n" +
+	"\x05probe\x18\a \x01(\bR\x05probe\"\xcc\x01\n" +
 	"\fPullResponse\x12<\n" +
 	"\baccepted\x18\x01 \x01(\v2\x1e.syncbase.peer.v1.PullAcceptedH\x00R\baccepted\x125\n" +
 	"\acommits\x18\x02 \x01(\v2\x19.syncbase.peer.v1.CommitsH\x00R\acommits\x12<\n" +
