@@ -34,14 +34,14 @@ func ParsePrincipal(text string) (Principal, error) {
 }
 
 // Validate reports whether p keeps to the SPIFFE ID grammar (lower-case trust domain, path segments of letters, digits,
-// dots, dashes and underscores, none of them "." or "..") and to MaxPrincipalLen.
+// dots, dashes and underscores, none of dots alone) and to MaxPrincipalLen.
 func (p Principal) Validate() error {
 	if p == "" || len(p) > MaxPrincipalLen {
 		return fmt.Errorf("%w: principal of %d bytes, want 1 to %d", ErrInvalid, len(p), MaxPrincipalLen)
 	}
 	for i, segment := range strings.Split(string(p), "/") {
-		if segment == "" || segment == "." || segment == ".." {
-			return fmt.Errorf("%w: principal %q has an empty or dot segment", ErrInvalid, p)
+		if strings.Trim(segment, ".") == "" {
+			return fmt.Errorf("%w: principal %q has a segment that is empty or all dots", ErrInvalid, p)
 		}
 		for _, c := range segment {
 			upper := c >= 'A' && c <= 'Z'
@@ -72,8 +72,12 @@ func (p Principal) Extends(q Principal) bool {
 // Owner returns the principal on whose behalf p acts: for "domain/NAME/device/..." the part before "/device/", otherwise
 // p itself. What a device creates belongs to its owner, so that all devices of one person name it alike.
 func (p Principal) Owner() Principal {
-	owner, _, _ := strings.Cut(string(p), "/device/")
-	return Principal(owner)
+	domain, path, _ := strings.Cut(string(p), "/")
+	owner, _, found := strings.Cut(path, "/device/")
+	if !found {
+		return p
+	}
+	return Principal(domain + "/" + owner)
 }
 
 // Name names a database, a collection or a syncgroup: unique as the pair, so names of different owners never collide.
@@ -82,18 +86,25 @@ type Name struct {
 	Local string
 }
 
-// ParseName reads "owner:name". A text without a colon, or with nothing before the first one, is a name of the given
-// owner; a name that itself contains a colon therefore needs the colon in front.
+// ParseName reads "owner:name", where the owner may be written with the "spiffe://" scheme. A text without a colon, or with
+// nothing before the first one, is a name of the given owner; a name that itself contains a colon therefore needs the
+// colon in front.
 func ParseName(text string, self Principal) (Name, error) {
-	owner, local, found := strings.Cut(strings.TrimPrefix(text, "spiffe://"), ":")
+	rest, scheme := strings.CutPrefix(text, "spiffe://")
+	owner, local, found := strings.Cut(rest, ":")
 	n := Name{Owner: Principal(owner), Local: local}
 	switch {
+	case scheme && (!found || owner == ""):
+		return Name{}, fmt.Errorf("%w: %q, want OWNER:NAME after the scheme", ErrInvalid, text)
 	case !found:
 		n = Name{Owner: self, Local: text}
 	case owner == "":
 		n.Owner = self
 	}
-	return n, n.Validate()
+	if err := n.Validate(); err != nil {
+		return Name{}, err
+	}
+	return n, nil
 }
 
 // String returns "owner:name", which ParseName reads back whoever self is.
@@ -133,6 +144,9 @@ func checkText(what, text string, limit int) error {
 	if len(text) > limit {
 		return fmt.Errorf("%w: %s of %d bytes, the limit is %d", ErrInvalid, what, len(text), limit)
 	}
+	if isPlain(text) {
+		return nil
+	}
 	if !utf8.ValidString(text) {
 		return fmt.Errorf("%w: %s %q is not UTF-8", ErrInvalid, what, text)
 	}
@@ -142,4 +156,14 @@ func checkText(what, text string, limit int) error {
 		}
 	}
 	return nil
+}
+
+// isPlain reports whether text is ASCII without control characters, as most names are, so that they are checked fast.
+func isPlain(text string) bool {
+	for i := range len(text) {
+		if c := text[i]; c < ' ' || c > '~' {
+			return false
+		}
+	}
+	return true
 }

@@ -22,7 +22,10 @@ func ParseDevice(text string) (Device, error) {
 		return d, fmt.Errorf("%w: device %q, want %d hexadecimal digits", ErrInvalid, text, 2*len(d))
 	}
 	if _, err := hex.Decode(d[:], []byte(text)); err != nil {
-		return d, fmt.Errorf("%w: device %q: %v", ErrInvalid, text, err)
+		return Device{}, fmt.Errorf("%w: device %q: %v", ErrInvalid, text, err)
+	}
+	if d.String() != text {
+		return Device{}, fmt.Errorf("%w: device %q, want lower-case digits", ErrInvalid, text)
 	}
 	return d, nil
 }
@@ -76,7 +79,7 @@ func (v Version) String() string {
 	return v.Writer.String() + "-" + strconv.FormatUint(v.Gen, 10)
 }
 
-// ParseVersion reads what String writes.
+// ParseVersion reads what String writes and nothing else, so that versions can be compared as texts.
 func ParseVersion(text string) (Version, error) {
 	if text == "" {
 		return Version{}, nil
@@ -98,5 +101,9 @@ func ParseVersion(text string) (Version, error) {
 	if err != nil || g == 0 {
 		return Version{}, fmt.Errorf("%w: version %q: generation %q is no positive number", ErrInvalid, text, gen)
 	}
-	return Version{Writer: Writer{Device: d, Epoch: uint32(e)}, Gen: g}, nil
+	v := Version{Writer: Writer{Device: d, Epoch: uint32(e)}, Gen: g}
+	if v.String() != text {
+		return Version{}, fmt.Errorf("%w: version %q, want %q", ErrInvalid, text, v)
+	}
+	return v, nil
 }

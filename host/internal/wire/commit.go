@@ -23,12 +23,11 @@ type Commit struct {
 	// Time of the commit at its writer.
 	Time hlc.Time
 	// Author is the hash of the author's certificate and Signature the author's signature over the canonical encoding.
-	// Both are reserved: empty in version 1, and at most maxSignature bytes.
+	// Both are reserved: version 1 writes them empty and refuses anything else, so that nobody passes on a commit whose
+	// signature got lost.
 	Author, Signature []byte
 	Records           []Entry
 }
-
-const maxSignature = 1024
 
 // Entry is a record of a commit with the collection it belongs to. Generations ascend within a commit.
 type Entry struct {
@@ -55,8 +54,10 @@ type CommitEncoder struct {
 	head        []byte
 	first       uint64
 	collections []id.Collection
-	n           uint64
-	records     []byte
+	// positions are where the collections stand; nil while there is at most one.
+	positions map[id.Collection]int
+	n         uint64
+	records   []byte
 }
 
 // Begin starts a new commit; the encoder may be reused.
@@ -67,7 +68,8 @@ func (e *CommitEncoder) Begin(w id.Writer, first, count uint64, t hlc.Time) {
 	e.head = binary.AppendUvarint(e.head, count)
 	e.head = binary.BigEndian.AppendUint64(e.head, uint64(t))
 	e.head = append(e.head, 0, 0)
-	e.first, e.n, e.collections, e.records = first, 0, e.collections[:0], e.records[:0]
+	e.first, e.n, e.records = first, 0, e.records[:0]
+	e.collections, e.positions = e.collections[:0], nil
 }
 
 // Add adds a record; generations must ascend.
@@ -81,13 +83,21 @@ func (e *CommitEncoder) Add(c id.Collection, gen uint64, body []byte) {
 
 // index returns the position of c in the table of collections, adding it in order of first use.
 func (e *CommitEncoder) index(c id.Collection) int {
-	for i := len(e.collections) - 1; i >= 0; i-- {
-		if e.collections[i] == c {
-			return i
-		}
+	last := len(e.collections) - 1
+	if last >= 0 && e.collections[last] == c {
+		return last
+	}
+	if i, found := e.positions[c]; found {
+		return i
+	}
+	if last >= 0 && e.positions == nil {
+		e.positions = map[id.Collection]int{e.collections[0]: 0}
+	}
+	if last >= 0 {
+		e.positions[c] = last + 1
 	}
 	e.collections = append(e.collections, c)
-	return len(e.collections) - 1
+	return last + 1
 }
 
 // Append appends the finished encoding.
@@ -113,19 +123,23 @@ func DecodeCommit(data []byte) (Commit, error) {
 		return Commit{}, fmt.Errorf("%w: commit version %d, this program knows %d", ErrMalformed, v, commitVersion)
 	}
 	c := Commit{Writer: d.writer(), First: d.uvarint(), Count: d.uvarint(), Time: hlc.Time(d.uint64())}
-	c.Author, c.Signature = d.bytes(maxSignature), d.bytes(maxSignature)
+	d.bytes(0)
+	d.bytes(0)
 	if d.err == nil && (c.Writer.IsZero() || c.First == 0 || c.Count == 0 || c.Count > MaxCommitRecords || c.Last() < c.First) {
 		return Commit{}, fmt.Errorf("%w: commit of %d records from generation %d of %s", ErrMalformed, c.Count, c.First, c.Writer)
 	}
 	collections := d.collections(c.Count)
 	c.Records = d.records(&c, collections)
-	return c, d.end()
+	if err := d.end(); err != nil {
+		return Commit{}, err
+	}
+	return c, nil
 }
 
 func (d *decoder) collections(limit uint64) []id.Collection {
-	n := d.count(limit)
-	var list []id.Collection
-	seen := map[id.Collection]bool{}
+	n := d.count(limit, minCollectionLen)
+	list := make([]id.Collection, 0, n)
+	seen := make(map[id.Collection]bool, n)
 	for range n {
 		c := id.Collection{Kind: id.CollectionKind(d.byte())}
 		c.Name.Owner = id.Principal(d.string(id.MaxPrincipalLen))
@@ -148,11 +162,11 @@ func (d *decoder) collections(limit uint64) []id.Collection {
 }
 
 func (d *decoder) records(c *Commit, collections []id.Collection) []Entry {
-	n := d.count(c.Count)
+	n := d.count(c.Count, minRecordLen)
 	if d.err == nil && n == 0 {
 		d.fail("commit without records")
 	}
-	var list []Entry
+	list := make([]Entry, 0, n)
 	used, next := 0, uint64(0)
 	for range n {
 		index, coll, body := d.uvarint(), d.uvarint(), d.bytes(MaxCommitLen)

@@ -7,6 +7,15 @@ import (
 	"github.com/syncbase/syncbase/host/internal/id"
 )
 
+// Least encoded lengths of things that come in lists.
+const (
+	minVersionLen    = 2
+	minEntryLen      = WriterLen + 1
+	minCollectionLen = 5
+	minBodyLen       = 3
+	minRecordLen     = 3 + minBodyLen
+)
+
 // decoder reads primitive values and keeps the first error; after it every read returns zero values.
 type decoder struct {
 	data []byte
@@ -57,10 +66,11 @@ func (d *decoder) uint64() uint64 {
 	return 0
 }
 
-// count reads the number of things that follow, each of which takes at least one byte.
-func (d *decoder) count(limit uint64) int {
+// count reads the number of things that follow, each of which takes at least size bytes, so that what a caller
+// allocates for them stays in proportion to what was received.
+func (d *decoder) count(limit, size uint64) int {
 	n := d.uvarint()
-	if d.err == nil && (n > limit || n > uint64(len(d.data))) {
+	if d.err == nil && (n > limit || n > uint64(len(d.data))/size) {
 		d.fail("%d items announced, limit %d, %d bytes left", n, limit, len(d.data))
 	}
 	if d.err != nil {
@@ -93,8 +103,11 @@ func (d *decoder) writer() id.Writer {
 }
 
 func (d *decoder) versions(base id.Version) []id.Version {
-	n := d.count(MaxParents)
-	var list []id.Version
+	n := d.count(MaxParents, minVersionLen)
+	if n == 0 {
+		return nil
+	}
+	list := make([]id.Version, 0, n)
 	for range n {
 		v := base
 		switch d.byte() {
@@ -106,8 +119,8 @@ func (d *decoder) versions(base id.Version) []id.Version {
 			v.Gen -= delta
 		case 1:
 			v = id.Version{Writer: d.writer(), Gen: d.uvarint()}
-			if d.err == nil && (v.Gen == 0 || v.Writer == base.Writer && v.Gen < base.Gen) {
-				d.fail("version %s not in its shortest form", v)
+			if d.err == nil && (v.Gen == 0 || v.Writer.IsZero() || v.Writer == base.Writer && v.Gen < base.Gen) {
+				d.fail("version %s is nobody's or not in its shortest form", v)
 			}
 		default:
 			d.fail("unknown form of a version")
@@ -121,7 +134,7 @@ func (d *decoder) versions(base id.Version) []id.Version {
 }
 
 func (d *decoder) vector(limit uint64) id.Vector {
-	n := d.count(limit)
+	n := d.count(limit, minEntryLen)
 	if d.err != nil {
 		return nil
 	}

@@ -108,7 +108,10 @@ func DecodeBody(data []byte, version id.Version) (Record, error) {
 	if d.err != nil {
 		return Record{}, d.err
 	}
-	return r, r.check(flags)
+	if err := r.check(flags); err != nil {
+		return Record{}, err
+	}
+	return r, nil
 }
 
 // check refuses encodings that AppendBody cannot have produced and records that mean nothing.
@@ -180,9 +183,14 @@ func DecodeWriter(data []byte) (w id.Writer) {
 // AppendVector appends a vector in the order of its writers.
 func AppendVector(dst []byte, v id.Vector) []byte {
 	dst = binary.AppendUvarint(dst, uint64(len(v)))
+	if len(v) == 1 { // the usual case needs no order
+		for w, gen := range v {
+			dst = binary.AppendUvarint(AppendWriter(dst, w), gen)
+		}
+		return dst
+	}
 	for _, w := range v.Writers() {
-		dst = AppendWriter(dst, w)
-		dst = binary.AppendUvarint(dst, v[w])
+		dst = binary.AppendUvarint(AppendWriter(dst, w), v[w])
 	}
 	return dst
 }
