@@ -1,0 +1,108 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/syncbase/syncbase/host/internal/acl"
+	"github.com/syncbase/syncbase/host/internal/blobs"
+	"github.com/syncbase/syncbase/host/internal/id"
+	"github.com/syncbase/syncbase/host/internal/kv"
+	"github.com/syncbase/syncbase/host/internal/perm"
+	"github.com/syncbase/syncbase/host/internal/rows"
+)
+
+// Sentinels for those who implement the interfaces of Options: what they wrap decides what a client is told.
+var (
+	ErrNotFound     = errors.New("not found")
+	ErrExists       = errors.New("already exists")
+	ErrDenied       = errors.New("permission denied")
+	ErrInvalid      = errors.New("invalid argument")
+	ErrConflict     = errors.New("changed in the meantime")
+	ErrPrecondition = errors.New("not possible now")
+	ErrExhausted    = errors.New("limit reached")
+	ErrUnavailable  = errors.New("not available at the moment")
+)
+
+var (
+	errAnonymous = errors.New("the caller has not proven who it is")
+	errDraining  = fmt.Errorf("%w: the daemon is shutting down", ErrUnavailable)
+	// errMarker refuses a resume marker that cannot be read.
+	errMarker = errors.New("malformed resume marker")
+	// errUnknownMarker refuses a marker of another database, or of a future.
+	errUnknownMarker = errors.New("unknown resume marker")
+)
+
+// domain is the domain of every ErrorInfo.
+const domain = "syncbase"
+
+// outcomes says how errors look to a client; the first row that matches counts.
+var outcomes = []struct {
+	err    error
+	code   codes.Code
+	reason string
+}{
+	{errAnonymous, codes.Unauthenticated, "ANONYMOUS"},
+	{errMarker, codes.InvalidArgument, "MALFORMED_MARKER"},
+	{errUnknownMarker, codes.FailedPrecondition, "UNKNOWN_MARKER"},
+	{rows.ErrMarker, codes.FailedPrecondition, "UNKNOWN_MARKER"},
+	{rows.ErrDestroyed, codes.FailedPrecondition, "DATABASE_DESTROYED"},
+	{rows.ErrNoDatabase, codes.NotFound, "NO_DATABASE"},
+	{rows.ErrNoCollection, codes.NotFound, "NO_COLLECTION"},
+	{rows.ErrNoRow, codes.NotFound, "NO_ROW"},
+	{rows.ErrExists, codes.AlreadyExists, "EXISTS"},
+	{rows.ErrConflict, codes.Aborted, "CONFLICT"},
+	{acl.ErrNoAccess, codes.PermissionDenied, "NO_ACCESS"},
+	{acl.ErrHidden, codes.NotFound, "NOT_FOUND"},
+	{perm.ErrInvalid, codes.InvalidArgument, "INVALID_PERMISSIONS"},
+	{id.ErrInvalid, codes.InvalidArgument, "INVALID_NAME"},
+	{rows.ErrInvalid, codes.InvalidArgument, "INVALID"},
+	{kv.ErrFull, codes.ResourceExhausted, "DISK_FULL"},
+	{rows.ErrCorrupt, codes.DataLoss, "CORRUPT"},
+	{blobs.ErrRange, codes.InvalidArgument, "RANGE"},
+	{blobs.ErrCorrupt, codes.DataLoss, "CORRUPT"},
+	{blobs.ErrNotFound, codes.NotFound, "NO_BLOB"},
+	{ErrNotFound, codes.NotFound, "NOT_FOUND"},
+	{ErrExists, codes.AlreadyExists, "EXISTS"},
+	{ErrDenied, codes.PermissionDenied, "NO_ACCESS"},
+	{ErrInvalid, codes.InvalidArgument, "INVALID"},
+	{ErrConflict, codes.Aborted, "CONFLICT"},
+	{ErrPrecondition, codes.FailedPrecondition, "PRECONDITION"},
+	{ErrExhausted, codes.ResourceExhausted, "EXHAUSTED"},
+	{context.Canceled, codes.Canceled, "CANCELED"},
+	{context.DeadlineExceeded, codes.DeadlineExceeded, "DEADLINE"},
+	{ErrUnavailable, codes.Unavailable, "UNAVAILABLE"},
+}
+
+// statusOf turns what a method returned into what the client gets. Nothing else in the daemon makes a status for a
+// client; those that gRPC made (of a broken stream, of a message that cannot be decoded) pass as they are.
+func statusOf(err error) error {
+	if err == nil {
+		return nil
+	}
+	if made, ok := err.(interface{ GRPCStatus() *status.Status }); ok {
+		return made.GRPCStatus().Err()
+	}
+	code, reason := codes.Internal, "INTERNAL"
+	for _, o := range outcomes {
+		if errors.Is(err, o.err) {
+			code, reason = o.code, o.reason
+			break
+		}
+	}
+	st, detailErr := status.New(code, err.Error()).WithDetails(&errdetails.ErrorInfo{Reason: reason, Domain: domain})
+	if detailErr != nil {
+		return status.Error(code, err.Error())
+	}
+	return st.Err()
+}
+
+// missing is told about a thing that does not exist and about one that the caller may not know of, in the same words.
+func missing(sentinel error, name fmt.Stringer) error {
+	return fmt.Errorf("%w: %s, or no access to it", sentinel, name)
+}

@@ -1,0 +1,218 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/syncbase/syncbase/host/internal/id"
+	"github.com/syncbase/syncbase/host/internal/perm"
+	"github.com/syncbase/syncbase/host/internal/rows"
+)
+
+// Options are what the service is made of. Rows, Owner, Caller and Node are required; calls that need one of the others
+// fail with FAILED_PRECONDITION while it is nil.
+type Options struct {
+	Rows *rows.Store
+	// Owner is the principal to whom this daemon belongs.
+	Owner id.Principal
+	// Caller tells who makes the call of a context. An error refuses the call as UNAUTHENTICATED.
+	Caller func(context.Context) (id.Principal, error)
+	Node   Node
+
+	Syncgroups Syncgroups
+	Blobs      Blobs
+	Peers      Peers
+	Plugins    Plugins
+}
+
+// Validate lists everything that is missing.
+func (o Options) Validate() error {
+	var errs []error
+	if o.Rows == nil {
+		errs = append(errs, errors.New("api: no rows"))
+	}
+	if err := o.Owner.Validate(); err != nil {
+		errs = append(errs, fmt.Errorf("api: owner: %w", err))
+	}
+	if o.Caller == nil {
+		errs = append(errs, errors.New("api: nobody to ask who calls"))
+	}
+	if o.Node == nil {
+		errs = append(errs, errors.New("api: no node"))
+	}
+	return errors.Join(errs...)
+}
+
+// Node tells about the daemon.
+type Node interface {
+	Facts() Facts
+}
+
+// Facts describe the daemon.
+type Facts struct {
+	Name, Version, DataDir string
+	// PeerAddress is where peers connect; empty when the daemon does not listen.
+	PeerAddress string
+	Principal   id.Principal
+	// NotAfter is when the daemon's certificate ends.
+	NotAfter time.Time
+	// Authority tells whether the daemon can issue identities.
+	Authority bool
+}
+
+// Syncgroups is membership. Names are valid and access has been checked, but for what is said otherwise.
+type Syncgroups interface {
+	SyncgroupMaker
+	SyncgroupReader
+}
+
+// SyncgroupMaker makes this device a member.
+type SyncgroupMaker interface {
+	// Create makes a syncgroup with this device as its first member.
+	Create(ctx context.Context, caller id.Principal, db, sg id.Name, spec NewSyncgroup) error
+	// Join asks a peer, or every reachable one when peer is empty, to admit this device, and returns who did. Whether
+	// the syncgroup admits this device is for that peer to decide.
+	Join(ctx context.Context, caller id.Principal, db, sg id.Name, peer, memberType string) (admittedBy string, err error)
+}
+
+// NewSyncgroup is what a syncgroup starts with.
+type NewSyncgroup struct {
+	Scopes      []id.Scope
+	MemberType  string
+	Description string
+	Permissions perm.List
+}
+
+// SyncgroupReader tells about the syncgroups that this device is a member of.
+type SyncgroupReader interface {
+	// States lists all of them, in every database.
+	States(ctx context.Context) ([]SyncgroupState, error)
+	// Spec wraps ErrNotFound when this device is no member.
+	Spec(ctx context.Context, db, sg id.Name) (SyncgroupSpec, error)
+	Members(ctx context.Context, db, sg id.Name) ([]Member, error)
+	// Wait returns when this device holds what its reachable peers held at the time of the call, and how many they are.
+	Wait(ctx context.Context, db, sg id.Name) (peers int, err error)
+}
+
+// SyncgroupState is a syncgroup as status shows it.
+type SyncgroupState struct {
+	Database, Name                 id.Name
+	Members, Connected, LagRecords uint64
+}
+
+// SyncgroupSpec is the specification of a syncgroup.
+type SyncgroupSpec struct {
+	JSON        []byte
+	Version     string
+	Permissions perm.List
+}
+
+// Member is a member of a syncgroup.
+type Member struct {
+	Principal id.Principal
+	Type      string
+	Joined    time.Time
+	Priority  uint32
+}
+
+// Peers tells who is known.
+type Peers interface {
+	List(ctx context.Context) ([]Peer, error)
+}
+
+// Peer is another daemon.
+type Peer struct {
+	Name, Address string
+	// Via is how it became known: static, discovery, syncgroup or inbound.
+	Via                      string
+	Connected                bool
+	LastContact              time.Time
+	LagRecords               uint64
+	Principal                id.Principal
+	Device                   string
+	BytesReceived, BytesSent uint64
+	// Error is the last failure.
+	Error string
+}
+
+// Plugins tells what runs.
+type Plugins interface {
+	List(ctx context.Context) ([]Plugin, error)
+}
+
+// Plugin is a plugin instance.
+type Plugin struct {
+	Name, Kind string
+	// State is starting, ready, failed or stopped.
+	State    string
+	PID      int
+	Restarts uint64
+	Version  string
+	Message  string
+}
+
+// Blobs is the store of large things together with the way to get them from peers.
+type Blobs interface {
+	BlobWriter
+	BlobReader
+}
+
+// BlobWriter takes blobs in.
+type BlobWriter interface {
+	// Put reads to the end and returns when the blob is durable.
+	Put(ctx context.Context, r io.Reader) (ref string, size uint64, err error)
+	// Fetch brings a blob here. It calls progress now and then, from one goroutine at a time; an error of progress ends it.
+	Fetch(ctx context.Context, ref string, priority int32, progress func(FetchProgress) error) error
+}
+
+// BlobReader gives blobs out.
+type BlobReader interface {
+	// Read writes length bytes from the offset on, to the end when length is 0, fetching what is not here. It calls
+	// started once, with the size of the whole blob, before it writes.
+	Read(ctx context.Context, ref string, offset, length uint64, started func(size uint64) error, w io.Writer) error
+	Stat(ctx context.Context, db uint32, ref string) (Blob, error)
+	// List visits the blobs that are here or are referred to by a row of the database.
+	List(ctx context.Context, db uint32, visit func(Blob) error) error
+}
+
+// FetchState is how far the fetching of a blob is.
+type FetchState uint8
+
+const (
+	FetchPending FetchState = iota
+	FetchLocating
+	FetchFetching
+	FetchDone
+)
+
+// FetchProgress is one report of a fetch.
+type FetchProgress struct {
+	State           FetchState
+	Received, Total uint64
+	// Source is the peer that the bytes come from.
+	Source string
+}
+
+// BlobState is how much of a blob is here.
+type BlobState uint8
+
+const (
+	BlobLocal BlobState = iota
+	BlobPartial
+	BlobRemote
+)
+
+// Blob is what is known of a blob.
+type Blob struct {
+	Ref string
+	// Size is 0 while unknown.
+	Size   uint64
+	State  BlobState
+	Pinned bool
+	Rank   uint32
+	// Locations are the peers that are thought to hold it.
+	Locations []string
+}

@@ -1,0 +1,257 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"google.golang.org/grpc"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	nodev1 "github.com/syncbase/syncbase/sdk/api/node/v1"
+
+	"github.com/syncbase/syncbase/host/internal/acl"
+	"github.com/syncbase/syncbase/host/internal/id"
+	"github.com/syncbase/syncbase/host/internal/perm"
+	"github.com/syncbase/syncbase/host/internal/rows"
+)
+
+const (
+	// maxScopes bounds the scopes of a syncgroup.
+	maxScopes = 1000
+	// maxDescription bounds the description of a syncgroup, in bytes.
+	maxDescription = 4096
+	// maxPeerName bounds the address or name of a peer, in bytes.
+	maxPeerName = 1024
+)
+
+var memberTypes = []string{"normal", "server", "leaf"}
+
+// memberType reads the type of a member; "" is normal.
+func memberType(text string) (string, error) {
+	if text == "" {
+		return memberTypes[0], nil
+	}
+	if !slices.Contains(memberTypes, text) {
+		return "", fmt.Errorf("%w: member type %q, want one of %v", ErrInvalid, text, memberTypes)
+	}
+	return text, nil
+}
+
+func (s *Server) syncgroups() (Syncgroups, error) {
+	if s.opts.Syncgroups == nil {
+		return nil, fmt.Errorf("%w: this daemon has no syncgroups", ErrPrecondition)
+	}
+	return s.opts.Syncgroups, nil
+}
+
+// CreateSyncgroup takes Write on the database, Read on every collection, and a name that is the caller's to give.
+func (s *Server) CreateSyncgroup(ctx context.Context, req *nodev1.CreateSyncgroupRequest) (*nodev1.CreateSyncgroupResponse, error) {
+	t, err := s.openFor(ctx, req.GetDatabase(), perm.Write)
+	if err != nil {
+		return nil, err
+	}
+	name, err := id.ParseName(req.GetSyncgroup(), t.caller.Owner())
+	if err != nil {
+		return nil, err
+	}
+	if err := acl.Create(t.caller, name); err != nil {
+		return nil, err
+	}
+	spec := NewSyncgroup{Description: req.GetDescription()}
+	if len(spec.Description) > maxDescription {
+		return nil, fmt.Errorf("%w: a description of %d bytes, the limit is %d", ErrInvalid, len(spec.Description), maxDescription)
+	}
+	if spec.Scopes, err = t.scopes(req.GetCollections()); err != nil {
+		return nil, err
+	}
+	if spec.MemberType, err = memberType(req.GetMemberType()); err != nil {
+		return nil, err
+	}
+	if spec.Permissions, err = permissions(req.GetPermissions(), name.Owner, perm.SyncgroupTags); err != nil {
+		return nil, err
+	}
+	sgs, err := s.syncgroups()
+	if err != nil {
+		return nil, err
+	}
+	if err := sgs.Create(ctx, t.caller, t.db.Name(), name, spec); err != nil {
+		return nil, err
+	}
+	return &nodev1.CreateSyncgroupResponse{Syncgroup: name.String()}, nil
+}
+
+func (t *target) scopes(list []*nodev1.SyncgroupCollection) ([]id.Scope, error) {
+	if len(list) == 0 || len(list) > maxScopes {
+		return nil, fmt.Errorf("%w: a syncgroup over %d collections, want 1 to %d", ErrInvalid, len(list), maxScopes)
+	}
+	scopes := make([]id.Scope, 0, len(list))
+	for _, entry := range list {
+		c, err := t.name(entry.GetCollection())
+		if err != nil {
+			return nil, err
+		}
+		if err := t.check(c, perm.Read); err != nil {
+			return nil, err
+		}
+		scope := id.Scope{Collection: c, Prefix: entry.GetPrefix()}
+		if err := scope.Validate(); err != nil {
+			return nil, err
+		}
+		scopes = append(scopes, scope)
+	}
+	return scopes, nil
+}
+
+// JoinSyncgroup takes Write on the database. One that is not here yet is made, if the caller may, and unmade if the join
+// fails.
+func (s *Server) JoinSyncgroup(ctx context.Context, req *nodev1.JoinSyncgroupRequest) (*nodev1.JoinSyncgroupResponse, error) {
+	kind, err := memberType(req.GetMemberType())
+	if err != nil {
+		return nil, err
+	}
+	if len(req.GetPeer()) > maxPeerName {
+		return nil, fmt.Errorf("%w: a peer of %d bytes, the limit is %d", ErrInvalid, len(req.GetPeer()), maxPeerName)
+	}
+	sgs, err := s.syncgroups()
+	if err != nil {
+		return nil, err
+	}
+	t, err := s.openFor(ctx, req.GetDatabase(), perm.Write)
+	fresh := false
+	if errors.Is(err, rows.ErrNoDatabase) {
+		t, fresh, err = s.openForJoin(ctx, req.GetDatabase(), err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	name, err := id.ParseName(req.GetSyncgroup(), t.caller.Owner())
+	var admittedBy string
+	if err == nil {
+		admittedBy, err = sgs.Join(ctx, t.caller, t.db.Name(), name, req.GetPeer(), kind)
+	}
+	if err != nil {
+		if fresh && len(t.db.Collections()) == 0 {
+			err = errors.Join(err, s.opts.Rows.Destroy(t.db.Name()))
+		}
+		return nil, err
+	}
+	return &nodev1.JoinSyncgroupResponse{Syncgroup: name.String(), AdmittedBy: admittedBy}, nil
+}
+
+// openForJoin makes the database when the caller might create it, and otherwise fails as the opening did.
+func (s *Server) openForJoin(ctx context.Context, database string, failed error) (*target, bool, error) {
+	caller, err := s.administrator(ctx)
+	if err != nil {
+		return nil, false, failed
+	}
+	name, err := id.ParseName(database, caller.Owner())
+	if err != nil || acl.Create(caller, name) != nil {
+		return nil, false, failed
+	}
+	_, err = s.opts.Rows.Create(name, perm.For(name.Owner, perm.DatabaseTags))
+	if err != nil && !errors.Is(err, rows.ErrExists) {
+		return nil, false, err
+	}
+	created := err == nil
+	t, err := s.openFor(ctx, database, perm.Write)
+	return t, created, err
+}
+
+// ListSyncgroups takes Read on the database.
+func (s *Server) ListSyncgroups(req *nodev1.ListSyncgroupsRequest, stream grpc.ServerStreamingServer[nodev1.ListSyncgroupsResponse]) error {
+	t, err := s.openFor(stream.Context(), req.GetDatabase(), perm.Read)
+	if err != nil {
+		return err
+	}
+	sgs, err := s.syncgroups()
+	if err != nil {
+		return err
+	}
+	states, err := sgs.States(stream.Context())
+	if err != nil {
+		return err
+	}
+	for _, state := range states {
+		if state.Database != t.db.Name() {
+			continue
+		}
+		if err := stream.Send(&nodev1.ListSyncgroupsResponse{Syncgroup: state.Name.String()}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// openSyncgroup finds a syncgroup that the caller may read.
+func (s *Server) openSyncgroup(ctx context.Context, database, syncgroup string) (*target, id.Name, SyncgroupSpec, error) {
+	t, err := s.open(ctx, database)
+	if err != nil {
+		return nil, id.Name{}, SyncgroupSpec{}, err
+	}
+	name, err := id.ParseName(syncgroup, t.caller.Owner())
+	if err != nil {
+		return nil, name, SyncgroupSpec{}, err
+	}
+	sgs, err := s.syncgroups()
+	if err != nil {
+		return nil, name, SyncgroupSpec{}, err
+	}
+	spec, err := sgs.Spec(ctx, t.db.Name(), name)
+	if err == nil {
+		err = acl.Syncgroup(t.list, spec.Permissions, t.caller, perm.Read)
+	}
+	if errors.Is(err, ErrNotFound) || errors.Is(err, acl.ErrHidden) {
+		err = missing(ErrNotFound, id.Collection{Kind: id.Syncgroup, Name: name})
+	}
+	return t, name, spec, err
+}
+
+// ListMembers takes Read on the syncgroup.
+func (s *Server) ListMembers(req *nodev1.ListMembersRequest, stream grpc.ServerStreamingServer[nodev1.ListMembersResponse]) error {
+	t, name, _, err := s.openSyncgroup(stream.Context(), req.GetDatabase(), req.GetSyncgroup())
+	if err != nil {
+		return err
+	}
+	members, err := s.opts.Syncgroups.Members(stream.Context(), t.db.Name(), name)
+	if err != nil {
+		return err
+	}
+	for _, m := range members {
+		resp := &nodev1.ListMembersResponse{
+			Member: string(m.Principal), Type: m.Type, Joined: timestamppb.New(m.Joined), Priority: m.Priority,
+		}
+		if err := stream.Send(resp); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// GetSyncgroupSpec takes Read on the syncgroup.
+func (s *Server) GetSyncgroupSpec(ctx context.Context, req *nodev1.GetSyncgroupSpecRequest) (*nodev1.GetSyncgroupSpecResponse, error) {
+	_, _, spec, err := s.openSyncgroup(ctx, req.GetDatabase(), req.GetSyncgroup())
+	if err != nil {
+		return nil, err
+	}
+	return &nodev1.GetSyncgroupSpecResponse{Spec: spec.JSON, Version: spec.Version}, nil
+}
+
+// WaitSyncgroup takes Read on the syncgroup.
+func (s *Server) WaitSyncgroup(ctx context.Context, req *nodev1.WaitSyncgroupRequest) (*nodev1.WaitSyncgroupResponse, error) {
+	t, name, _, err := s.openSyncgroup(ctx, req.GetDatabase(), req.GetSyncgroup())
+	if err != nil {
+		return nil, err
+	}
+	ctx, stop := s.untilDrained(ctx)
+	defer stop()
+	peers, err := s.opts.Syncgroups.Wait(ctx, t.db.Name(), name)
+	if err != nil {
+		if cause := context.Cause(ctx); cause != nil {
+			err = cause
+		}
+		return nil, err
+	}
+	return &nodev1.WaitSyncgroupResponse{Peers: uint64(peers)}, nil
+}

@@ -1,0 +1,115 @@
+package api
+
+import (
+	"context"
+	"errors"
+
+	"github.com/syncbase/syncbase/host/internal/acl"
+	"github.com/syncbase/syncbase/host/internal/id"
+	"github.com/syncbase/syncbase/host/internal/perm"
+	"github.com/syncbase/syncbase/host/internal/rows"
+)
+
+// target is a database as its caller sees it.
+type target struct {
+	caller id.Principal
+	db     *rows.DB
+	list   perm.List
+}
+
+// open finds a database that the caller may know of.
+func (s *Server) open(ctx context.Context, database string) (*target, error) {
+	caller, err := s.caller(ctx)
+	if err != nil {
+		return nil, err
+	}
+	name, err := id.ParseName(database, caller.Owner())
+	if err != nil {
+		return nil, err
+	}
+	db, err := s.opts.Rows.Database(name)
+	if err != nil {
+		return nil, missing(rows.ErrNoDatabase, name)
+	}
+	t := &target{caller: caller, db: db}
+	return t, t.refresh()
+}
+
+// refresh reads the access list again and fails when the database is gone or no longer for the caller to know of.
+func (t *target) refresh() error {
+	if err := t.db.Err(); err != nil {
+		return err
+	}
+	t.list, _ = t.db.Permissions()
+	if acl.See(t.list, t.caller) != nil {
+		return missing(rows.ErrNoDatabase, t.db.Name())
+	}
+	return nil
+}
+
+// openFor is open with a tag that the caller needs on the database.
+func (s *Server) openFor(ctx context.Context, database string, tag perm.Tag) (*target, error) {
+	t, err := s.open(ctx, database)
+	if err != nil {
+		return nil, err
+	}
+	return t, acl.Database(t.list, t.caller, tag)
+}
+
+// openCollection finds a collection on which the caller has the tag.
+func (s *Server) openCollection(ctx context.Context, database, collection string, tag perm.Tag) (*target, id.Collection, error) {
+	t, err := s.open(ctx, database)
+	if err != nil {
+		return nil, id.Collection{}, err
+	}
+	c, err := t.name(collection)
+	if err != nil {
+		return nil, c, err
+	}
+	return t, c, t.check(c, tag)
+}
+
+// name reads the name of a collection.
+func (t *target) name(collection string) (id.Collection, error) {
+	n, err := id.ParseName(collection, t.caller.Owner())
+	return id.Collection{Name: n}, err
+}
+
+// check decides whether the caller has the tag on a collection.
+func (t *target) check(c id.Collection, tag perm.Tag) error {
+	list, _, err := t.db.CollectionPermissions(c)
+	if err != nil {
+		return missing(rows.ErrNoCollection, c)
+	}
+	return t.decide(c, list, tag)
+}
+
+func (t *target) decide(c id.Collection, list perm.List, tag perm.Tag) error {
+	err := acl.Collection(t.list, list, t.caller, tag)
+	if errors.Is(err, acl.ErrHidden) {
+		return missing(rows.ErrNoCollection, c)
+	}
+	return err
+}
+
+// guard asks the same of operations while nothing else can change the database.
+func (t *target) guard(c id.Collection, list perm.List, kind rows.OpKind) error {
+	tag := perm.Write
+	if kind == rows.OpCheck {
+		tag = perm.Read
+	}
+	return t.decide(c, list, tag)
+}
+
+// administer is the guard of what takes Admin.
+func (t *target) administer(c id.Collection, list perm.List, _ rows.OpKind) error {
+	return t.decide(c, list, perm.Admin)
+}
+
+// same gives errors of rows about collections the words that hide whether they exist.
+func same(c id.Collection, err error) error {
+	if errors.Is(err, rows.ErrNoCollection) {
+		return missing(rows.ErrNoCollection, c)
+	}
+	return err
+}

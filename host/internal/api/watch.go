@@ -1,0 +1,290 @@
+package api
+
+import (
+	"context"
+	"fmt"
+
+	"google.golang.org/grpc"
+
+	nodev1 "github.com/syncbase/syncbase/sdk/api/node/v1"
+
+	"github.com/syncbase/syncbase/host/internal/acl"
+	"github.com/syncbase/syncbase/host/internal/id"
+	"github.com/syncbase/syncbase/host/internal/perm"
+	"github.com/syncbase/syncbase/host/internal/rows"
+)
+
+// readAhead is about how many bytes of changes a watcher takes from the log at a time. While they are sent, however slow
+// the client, nothing of the store is held.
+const readAhead = 256 << 10
+
+// Watch takes Read on the collection, or for a whole database a tag on it and Read on each collection whose changes are
+// to be seen. The stream ends when the database is destroyed, when the access is gone, or when the daemon stops.
+func (s *Server) Watch(req *nodev1.WatchRequest, stream grpc.ServerStreamingServer[nodev1.WatchResponse]) error {
+	w, initial, err := s.newWatcher(req, stream)
+	if err != nil {
+		return err
+	}
+	open := markerAt(w.db, w.after)
+	if initial {
+		open.kind, open.seq = markerInitial, 0
+	}
+	if err := stream.Send(&nodev1.WatchResponse{Resume: open.String()}); err != nil {
+		return err
+	}
+	if initial {
+		if err := w.initial(); err != nil {
+			return err
+		}
+	}
+	return w.follow()
+}
+
+// watcher is one Watch call.
+type watcher struct {
+	*target
+	ctx     context.Context
+	drained <-chan struct{}
+	send    func(*nodev1.WatchResponse) error
+
+	// only is nil when all collections are watched.
+	only   *id.Collection
+	prefix string
+	// after is the marker of what was last sent.
+	after uint64
+
+	// allowed are the decisions of this round, known those of all rounds.
+	allowed, known map[id.Collection]bool
+}
+
+func (s *Server) newWatcher(req *nodev1.WatchRequest, stream grpc.ServerStreamingServer[nodev1.WatchResponse]) (w *watcher, initial bool, err error) {
+	w = &watcher{
+		ctx: stream.Context(), drained: s.drained.Done(), send: stream.Send, prefix: req.GetPrefix(),
+		known: map[id.Collection]bool{},
+	}
+	if err := boundKeys(w.prefix); err != nil {
+		return nil, false, err
+	}
+	if w.target, err = s.open(w.ctx, req.GetDatabase()); err != nil {
+		return nil, false, err
+	}
+	if req.GetCollection() != "" {
+		c, err := w.name(req.GetCollection())
+		if err != nil {
+			return nil, false, err
+		}
+		w.only = &c
+	}
+	if err := w.begin(); err != nil {
+		return nil, false, err
+	}
+	w.after = w.db.Published().Seq
+	if req.GetResume() == "" {
+		return w, req.GetInitial(), nil
+	}
+	m, err := parseMarker(req.GetResume())
+	if err != nil {
+		return nil, false, err
+	}
+	if err := m.within(w.db); err != nil {
+		return nil, false, err
+	}
+	if m.seq > w.after {
+		return nil, false, fmt.Errorf("%w: it lies beyond the end of the log; begin again with the initial state", errUnknownMarker)
+	}
+	if m.kind == markerLog {
+		w.after = m.seq
+	}
+	return w, m.kind == markerInitial, nil
+}
+
+// begin starts a round: what the caller may see is decided anew.
+func (w *watcher) begin() error {
+	w.allowed = map[id.Collection]bool{}
+	if err := w.refresh(); err != nil {
+		return err
+	}
+	if w.only == nil {
+		return nil
+	}
+	return w.check(*w.only, perm.Read)
+}
+
+// initial sends the present rows, as one batch, and the marker from which the log goes on.
+func (w *watcher) initial() error {
+	collections := w.db.Collections()
+	if w.only != nil {
+		collections = []id.Collection{*w.only}
+	}
+	readable := collections[:0]
+	for _, c := range collections {
+		if w.check(c, perm.Read) == nil {
+			readable = append(readable, c)
+		}
+	}
+	var collection string
+	out := rowBatch{send: func(list []*nodev1.Row) error {
+		changes := make([]*nodev1.Change, len(list))
+		for i, row := range list {
+			changes[i] = &nodev1.Change{Collection: collection, Kind: nodev1.ChangeKind_CHANGE_KIND_PUT, Row: row}
+		}
+		return w.send(&nodev1.WatchResponse{Changes: changes, Continued: true})
+	}}
+	var current id.Collection
+	seq, err := w.db.ScanSnapshot(readable, w.prefix, func(c id.Collection, r rows.Row) error {
+		if c != current {
+			if err := out.flush(); err != nil {
+				return err
+			}
+			current, collection = c, c.Name.String()
+		}
+		return out.add(&r)
+	})
+	if err != nil {
+		return err
+	}
+	if err := out.flush(); err != nil {
+		return err
+	}
+	// The snapshot may lie ahead of what would survive a crash; its marker may not.
+	for {
+		published, more := w.db.More()
+		if published.Seq >= seq {
+			break
+		}
+		if err := w.wait(more); err != nil {
+			return err
+		}
+	}
+	w.after = seq
+	return w.send(&nodev1.WatchResponse{Resume: markerAt(w.db, seq).String()})
+}
+
+// follow sends batches as they become durable, until something ends the stream.
+func (w *watcher) follow() error {
+	for {
+		published, more := w.db.More()
+		if err := w.begin(); err != nil {
+			return err
+		}
+		for w.after < published.Seq {
+			if err := w.step(); err != nil {
+				return err
+			}
+		}
+		if err := w.wait(more); err != nil {
+			return err
+		}
+	}
+}
+
+// wait returns without an error when there is more to see.
+func (w *watcher) wait(more <-chan struct{}) error {
+	select {
+	case <-more:
+		return w.db.Err()
+	case <-w.ctx.Done():
+		return w.ctx.Err()
+	case <-w.drained:
+		return errDraining
+	}
+}
+
+// step takes some batches from the log and sends what the client wants and may see of them.
+func (w *watcher) step() error {
+	var batches []rows.Batch
+	size := 0
+	after, err := w.db.ReadLog(w.after, w.wants, func(b rows.Batch) (bool, error) {
+		batches = append(batches, b)
+		for i := range b.Changes {
+			size += len(b.Changes[i].Key) + len(b.Changes[i].Value) + rowOverhead
+		}
+		return size < readAhead, nil
+	})
+	if err != nil {
+		return err
+	}
+	if err := w.begin(); err != nil {
+		return err
+	}
+	for i := range batches {
+		if err := w.sendBatch(&batches[i]); err != nil {
+			return err
+		}
+	}
+	w.after = after
+	if w.ctx.Err() != nil {
+		return w.ctx.Err()
+	}
+	return nil
+}
+
+// wants is the filter of the client. Access lists of collections, whose key is empty, are not shown.
+func (w *watcher) wants(c id.Collection, key string) bool {
+	if key == "" || w.only != nil && *w.only != c {
+		return false
+	}
+	return len(key) >= len(w.prefix) && key[:len(w.prefix)] == w.prefix
+}
+
+// sees decides whether the caller may see a change.
+func (w *watcher) sees(ch *rows.Change) bool {
+	if may, decided := w.allowed[ch.Collection]; decided {
+		return may
+	}
+	list, _, err := w.db.CollectionPermissions(ch.Collection)
+	if err != nil {
+		return w.seesGone(ch)
+	}
+	may := w.decide(ch.Collection, list, perm.Read) == nil
+	w.allowed[ch.Collection], w.known[ch.Collection] = may, may
+	return may
+}
+
+// seesGone decides about a collection that exists no longer: who could read it hears of its end, and so do, of the
+// deletes but not of the values before them, those who may list the collections of the database.
+func (w *watcher) seesGone(ch *rows.Change) bool {
+	if w.known[ch.Collection] || acl.Database(w.list, w.caller, perm.Admin) == nil {
+		return true
+	}
+	return ch.Deleted && acl.Database(w.list, w.caller, perm.Read) == nil
+}
+
+// sendBatch sends the changes of one batch in messages of about messageBytes; only the last carries the marker.
+func (w *watcher) sendBatch(b *rows.Batch) error {
+	var list []*nodev1.Change
+	size := 0
+	for i := range b.Changes {
+		ch := &b.Changes[i]
+		if !w.sees(ch) {
+			continue
+		}
+		if size >= messageBytes {
+			if err := w.send(&nodev1.WatchResponse{Changes: list, Continued: true}); err != nil {
+				return err
+			}
+			list, size = nil, 0
+		}
+		list = append(list, change(b, ch))
+		size += len(ch.Key) + len(ch.Value) + rowOverhead
+	}
+	if len(list) == 0 {
+		return nil
+	}
+	return w.send(&nodev1.WatchResponse{Changes: list, Resume: markerAt(w.db, b.Seq).String()})
+}
+
+func change(b *rows.Batch, ch *rows.Change) *nodev1.Change {
+	c := &nodev1.Change{
+		Collection: ch.Collection.Name.String(), Kind: nodev1.ChangeKind_CHANGE_KIND_PUT,
+		FromSync: b.FromSync, Batch: b.Name.String(),
+		Row: &nodev1.Row{
+			Key: ch.Key, Value: ch.Value, Type: ch.Type, Raw: ch.Raw,
+			Version: ch.Version.String(), Updated: stamp(ch.Time),
+		},
+	}
+	if ch.Deleted {
+		c.Kind = nodev1.ChangeKind_CHANGE_KIND_DELETE
+	}
+	return c
+}
