@@ -1,0 +1,132 @@
+// Package engine drives the exchange of records between this device and its peers: the initiator, which pulls what this
+// device lacks, and the responder, which sends what others lack.
+//
+// It guarantees: records go only to members on the access list of a syncgroup, and only those of its scopes; what arrives
+// is applied in bounded atomic steps that end on commit boundaries, and goes on from there after any interruption; a
+// fault in one database or of one peer stops nothing else. It decides nothing itself: what to send is the arithmetic of
+// package delta, what a record means is history and merge, how it lies on disk is rows.
+//
+// A pull stays open: after the responder has caught up it sends each further commit as soon as that is durable. Read
+// Engine.Serve, Engine.Follow and session.
+package engine
+
+import (
+	"errors"
+	"slices"
+	"sync"
+
+	"github.com/syncbase/syncbase/host/internal/delta"
+	"github.com/syncbase/syncbase/host/internal/id"
+	"github.com/syncbase/syncbase/host/internal/rows"
+	"github.com/syncbase/syncbase/host/internal/syncgroup"
+)
+
+// ErrHidden answers a pull that is not allowed and one for what does not exist, alike.
+var ErrHidden = errors.New("no such database or syncgroup, or no access")
+
+// Peer is who a link leads to.
+type Peer struct {
+	Principal id.Principal
+	Device    id.Device
+	Name      string
+}
+
+// Events are told what happens; any of them may be nil. They are called from the engine's goroutines and must not block
+// for long.
+type Events struct {
+	// Received: a step from the peer was applied.
+	Received func(db *rows.DB, from Peer, got rows.Received)
+	// Failed: a pull ended with an error and will be tried again.
+	Failed func(db *rows.DB, from Peer, err error)
+}
+
+// Engine exchanges records of all databases of a store. Safe for concurrent use.
+type Engine struct {
+	store  *rows.Store
+	events Events
+
+	// mu guards held.
+	mu sync.Mutex
+	// held is what each connected peer last said it holds.
+	held map[heldKey][]delta.ScopeVector
+}
+
+type heldKey struct {
+	peer id.Principal
+	db   id.Name
+}
+
+// New returns an engine; it starts nothing.
+func New(store *rows.Store, events Events) *Engine {
+	return &Engine{store: store, events: events, held: map[heldKey][]delta.ScopeVector{}}
+}
+
+// shared returns the syncgroups of the database that the peer is a member of too, and the scopes they have together.
+func shared(db *rows.DB, p id.Principal) (names []id.Name, scopes []id.Scope, err error) {
+	groups, err := syncgroup.All(db)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, g := range groups {
+		member, err := syncgroup.HasMember(db, g, p)
+		if err != nil {
+			return nil, nil, err
+		}
+		if !member {
+			continue
+		}
+		names = append(names, g.Name)
+		for _, s := range g.Spec.Scopes(g.Name) {
+			if !slices.Contains(scopes, s) {
+				scopes = append(scopes, s)
+			}
+		}
+	}
+	return names, scopes, nil
+}
+
+// note remembers what a peer holds.
+func (e *Engine) note(p Peer, db *rows.DB, vectors []delta.ScopeVector) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	key := heldKey{p.Principal, db.Name()}
+	known := e.held[key]
+	for _, v := range vectors {
+		i := slices.IndexFunc(known, func(k delta.ScopeVector) bool { return k.Scope == v.Scope })
+		if i < 0 {
+			known = append(known, v)
+		} else {
+			known[i] = v
+		}
+	}
+	e.held[key] = known
+}
+
+func (e *Engine) forget(p Peer, db *rows.DB) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	delete(e.held, heldKey{p.Principal, db.Name()})
+}
+
+// Lag returns how many generations of a database the peer said it holds and this device lacks. Generations of records
+// outside the shared scopes count too, so it is an upper bound.
+func (e *Engine) Lag(p id.Principal, db *rows.DB) uint64 {
+	e.mu.Lock()
+	known := slices.Clone(e.held[heldKey{p, db.Name()}])
+	e.mu.Unlock()
+	know := db.Published().Know
+	behind := id.Vector{}
+	for _, sv := range known {
+		mine := know.At(sv.Scope)
+		for w, g := range sv.Vector {
+			if g > mine[w] {
+				behind[w] = max(behind[w], g-mine[w])
+			}
+		}
+	}
+	var sum uint64
+	for _, n := range behind {
+		sum += n
+	}
+	return sum
+}

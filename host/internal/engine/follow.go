@@ -1,0 +1,276 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/syncbase/syncbase/host/internal/delta"
+	"github.com/syncbase/syncbase/host/internal/id"
+	"github.com/syncbase/syncbase/host/internal/rows"
+)
+
+// Stream is an open pull, as its initiator sees it.
+type Stream interface {
+	// Recv returns the next message. One goroutine calls it.
+	Recv() (delta.Message, error)
+	// Credit says that so many bytes of commits have been applied.
+	Credit(n uint64) error
+	// Close ends the stream and makes Recv return.
+	Close()
+}
+
+// Opener opens a pull from a peer. The stream ends with ctx.
+type Opener func(ctx context.Context, open delta.Open) (Stream, error)
+
+// Limits of the initiator.
+const (
+	// window is how many bytes of commits a peer may have under way to us.
+	window = 16 << 20
+	// stepBytes and stepCommits bound what is applied in one atomic step.
+	stepBytes   = 4 << 20
+	stepCommits = 20_000
+	// Pauses before a failed pull is tried again.
+	firstPause = 200 * time.Millisecond
+	lastPause  = 30 * time.Second
+)
+
+// Follow pulls everything that this device shares with the peer, of every database, until ctx ends; it returns after
+// everything it started has.
+func (e *Engine) Follow(ctx context.Context, p Peer, open Opener) {
+	var all sync.WaitGroup
+	defer all.Wait()
+	running := map[*rows.DB]context.CancelFunc{}
+	for {
+		dbs, changed := e.store.Databases()
+		for db, stop := range running {
+			if !slices.Contains(dbs, db) {
+				stop()
+				delete(running, db)
+			}
+		}
+		for _, db := range dbs {
+			if running[db] != nil {
+				continue
+			}
+			dbCtx, stop := context.WithCancel(ctx)
+			defer stop()
+			running[db] = stop
+			f := follower{e: e, db: db, peer: p, open: open}
+			all.Go(func() { f.run(dbCtx) })
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// follower pulls one database from one peer.
+type follower struct {
+	e    *Engine
+	db   *rows.DB
+	peer Peer
+	open Opener
+}
+
+// run keeps a pull open whenever there is a syncgroup in common, and opens it anew when what is in common changes.
+func (f *follower) run(ctx context.Context) {
+	defer f.e.forget(f.peer, f.db)
+	pause := firstPause
+	for ctx.Err() == nil {
+		state := f.db.Published()
+		names, scopes, err := shared(f.db, f.peer.Principal)
+		switch {
+		case err != nil:
+			f.failed(err)
+		case len(names) == 0:
+			f.untilMeta(ctx, state.Meta, nil)
+			continue
+		default:
+			began := time.Now()
+			err = f.pull(ctx, state.Meta, names, scopes)
+			if err == nil || time.Since(began) > lastPause {
+				pause = firstPause
+			}
+			if err == nil {
+				continue
+			}
+			if ctx.Err() == nil {
+				f.failed(err)
+			}
+		}
+		timer := time.NewTimer(pause)
+		f.untilMeta(ctx, state.Meta, timer.C)
+		timer.Stop()
+		pause = min(2*pause, lastPause)
+	}
+}
+
+func (f *follower) failed(err error) {
+	if f.e.events.Failed != nil {
+		f.e.events.Failed(f.db, f.peer, err)
+	}
+}
+
+// untilMeta returns when the metadata of a syncgroup has changed since meta, ctx or the database has ended, or timeout
+// fires.
+func (f *follower) untilMeta(ctx context.Context, meta uint64, timeout <-chan time.Time) {
+	for {
+		state, more := f.db.More()
+		if state.Meta != meta {
+			return
+		}
+		select {
+		case <-more:
+		case <-timeout:
+			return
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// pull runs one session until it fails, ctx ends, or the syncgroups in common are no longer names and scopes: then it
+// returns nil.
+func (f *follower) pull(ctx context.Context, meta uint64, names []id.Name, scopes []id.Scope) error {
+	ctx, stop := context.WithCancel(ctx)
+	var watch sync.WaitGroup
+	changed := false
+	watch.Go(func() {
+		for ctx.Err() == nil {
+			f.untilMeta(ctx, meta, nil)
+			meta = f.db.Published().Meta
+			n, s, err := shared(f.db, f.peer.Principal)
+			if err != nil || !slices.Equal(n, names) || !slices.Equal(s, scopes) {
+				changed = true
+				stop()
+			}
+		}
+	})
+	err := f.session(ctx, names, scopes)
+	stop()
+	watch.Wait()
+	if changed {
+		return nil
+	}
+	return err
+}
+
+// session opens a pull and applies what arrives until it ends.
+func (f *follower) session(ctx context.Context, names []id.Name, scopes []id.Scope) error {
+	ctx, stop := context.WithCancel(ctx)
+	stream, err := f.open(ctx, delta.Open{
+		Database: f.db.Name(), Syncgroups: names, Window: window, Self: f.db.Writer(),
+		Known: delta.Request(f.db.Published().Know, scopes),
+	})
+	if err != nil {
+		stop()
+		return err
+	}
+	// messages hands what was received to the applying side; its owner is the goroutine below, which closes it after
+	// setting recvErr.
+	messages := make(chan delta.Message, 16)
+	var recvErr error
+	var reader sync.WaitGroup
+	reader.Go(func() {
+		defer close(messages)
+		for {
+			m, err := stream.Recv()
+			if err != nil {
+				recvErr = err
+				return
+			}
+			select {
+			case messages <- m:
+			case <-ctx.Done():
+				recvErr = ctx.Err()
+				return
+			}
+		}
+	})
+	err = f.apply(stream, messages)
+	stop()
+	stream.Close()
+	reader.Wait()
+	if err == nil {
+		err = recvErr
+	}
+	return err
+}
+
+// apply takes messages, as many at a time as have arrived and fit into a step, until there are no more.
+func (f *follower) apply(stream Stream, messages <-chan delta.Message) error {
+	var accepted []id.Scope
+	for m := range messages {
+		step := rows.Step{Scopes: accepted}
+		size := 0
+		for more := true; more; {
+			n, err := addMessage(&step, m)
+			if err != nil {
+				return err
+			}
+			size += n
+			if m, more = next(messages, size, len(step.Commits)); !more {
+				break
+			}
+		}
+		accepted = step.Scopes
+		if err := f.take(stream, step, uint64(size)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// next returns another message if one is there already and the step has room.
+func next(messages <-chan delta.Message, size, commits int) (delta.Message, bool) {
+	if size >= stepBytes || commits >= stepCommits {
+		return delta.Message{}, false
+	}
+	select {
+	case m, open := <-messages:
+		return m, open
+	default:
+		return delta.Message{}, false
+	}
+}
+
+// addMessage adds a message to a step and returns how many bytes of commits it had.
+func addMessage(step *rows.Step, m delta.Message) (size int, err error) {
+	if m.Accepted != nil {
+		step.Scopes = m.Accepted
+	}
+	commits, err := decode(m.Commits)
+	if err != nil {
+		return 0, err
+	}
+	for _, data := range m.Commits {
+		size += len(data)
+	}
+	step.Commits = append(step.Commits, commits...)
+	step.Progress = append(step.Progress, m.Progress...)
+	return size, nil
+}
+
+// take applies a step and gives credit for it.
+func (f *follower) take(stream Stream, step rows.Step, size uint64) error {
+	if len(step.Commits)+len(step.Progress) == 0 {
+		return nil
+	}
+	got, err := f.db.Receive(step)
+	if err != nil {
+		return fmt.Errorf("apply what %s sent: %w", f.peer.Name, err)
+	}
+	f.e.note(f.peer, f.db, step.Progress)
+	if f.e.events.Received != nil && got.Records > 0 {
+		f.e.events.Received(f.db, f.peer, got)
+	}
+	if size == 0 {
+		return nil
+	}
+	return stream.Credit(size)
+}

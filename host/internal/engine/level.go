@@ -1,0 +1,78 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/syncbase/syncbase/host/internal/delta"
+	"github.com/syncbase/syncbase/host/internal/id"
+	"github.com/syncbase/syncbase/host/internal/rows"
+	"github.com/syncbase/syncbase/host/internal/syncgroup"
+)
+
+// Level returns when this device holds everything of the syncgroup that the peers held when they were asked. It needs
+// somebody to be following them.
+func (e *Engine) Level(ctx context.Context, db *rows.DB, g syncgroup.Group, peers []Opener) error {
+	var want []delta.ScopeVector
+	for _, open := range peers {
+		held, err := probe(ctx, db, g, open)
+		if err != nil {
+			return err
+		}
+		want = append(want, held...)
+	}
+	for {
+		state, more := db.More()
+		if err := db.Err(); err != nil {
+			return err
+		}
+		if level(state.Know, want) {
+			return nil
+		}
+		select {
+		case <-more:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+func level(know *delta.Knowledge, want []delta.ScopeVector) bool {
+	for _, w := range want {
+		if !know.At(w.Scope).Dominates(w.Vector) {
+			return false
+		}
+	}
+	return true
+}
+
+// probe asks a peer what it holds of the syncgroup.
+func probe(ctx context.Context, db *rows.DB, g syncgroup.Group, open Opener) ([]delta.ScopeVector, error) {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	var known []delta.ScopeVector
+	for _, s := range g.Spec.Scopes(g.Name) {
+		known = append(known, delta.ScopeVector{Scope: s})
+	}
+	stream, err := open(ctx, delta.Open{
+		Database: db.Name(), Syncgroups: []id.Name{g.Name}, Known: known,
+		Window: window, Self: db.Writer(), Probe: true,
+	})
+	if err != nil {
+		return nil, err
+	}
+	defer stream.Close()
+	for {
+		m, err := stream.Recv()
+		if err != nil {
+			return nil, fmt.Errorf("ask what the peer holds: %w", err)
+		}
+		switch {
+		case m.Progress != nil:
+			return m.Progress, nil
+		case m.Commits != nil:
+			return nil, errors.New("ask what the peer holds: it sent commits instead")
+		}
+	}
+}

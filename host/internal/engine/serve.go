@@ -1,0 +1,152 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/syncbase/syncbase/host/internal/delta"
+	"github.com/syncbase/syncbase/host/internal/id"
+	"github.com/syncbase/syncbase/host/internal/rows"
+	"github.com/syncbase/syncbase/host/internal/wire"
+)
+
+// sendBytes is about how many bytes of commits go into one message.
+const sendBytes = 256 << 10
+
+// Serve answers a pull: it sends what the initiator lacks of the scopes that it may have, and goes on sending what is
+// committed until ctx ends. It returns ErrHidden when there is nothing that the caller may have, also when that becomes
+// so later.
+func (e *Engine) Serve(ctx context.Context, caller id.Principal, open delta.Open, send func(delta.Message) error) error {
+	db, err := e.store.Database(open.Database)
+	if err != nil {
+		return fmt.Errorf("%w: %s", ErrHidden, open.Database)
+	}
+	r := responder{db: db, caller: caller, open: open, send: send}
+	if err := r.authorize(); err != nil {
+		return err
+	}
+	accepted := make([]id.Scope, 0, len(r.known))
+	for _, k := range r.known {
+		accepted = append(accepted, k.Scope)
+	}
+	if err := send(delta.Message{Accepted: accepted}); err != nil {
+		return err
+	}
+	r.plan = delta.NewPlan(open.Self, r.known)
+	if open.Probe {
+		r.plan.Update(db.Published().Know)
+		return send(delta.Message{Progress: r.plan.Held()})
+	}
+	return r.run(ctx)
+}
+
+// responder is one pull being answered.
+type responder struct {
+	db     *rows.DB
+	caller id.Principal
+	open   delta.Open
+	send   func(delta.Message) error
+	known  []delta.ScopeVector
+	plan   *delta.Plan
+	// meta is the state of the metadata that the caller's rights were last checked against.
+	meta    uint64
+	pending [][]byte
+	size    int
+}
+
+// authorize finds the scopes that the caller asked for and may have. Once a pull runs, fewer of them end it: the
+// initiator asks again and gets what is left.
+func (r *responder) authorize() error {
+	r.meta = r.db.Published().Meta
+	names, scopes, err := shared(r.db, r.caller)
+	if errors.Is(err, rows.ErrDestroyed) {
+		return fmt.Errorf("%w: %s", ErrHidden, r.open.Database)
+	}
+	if err != nil {
+		return err
+	}
+	asked := slices.ContainsFunc(r.open.Syncgroups, func(n id.Name) bool { return slices.Contains(names, n) })
+	var known []delta.ScopeVector
+	for _, k := range r.open.Known {
+		if asked && slices.Contains(scopes, k.Scope) {
+			known = append(known, k)
+		}
+	}
+	if len(known) == 0 || r.known != nil && len(known) < len(r.known) {
+		return fmt.Errorf("%w: %s", ErrHidden, r.open.Database)
+	}
+	r.known = known
+	return nil
+}
+
+func (r *responder) run(ctx context.Context) error {
+	first := true
+	for {
+		state, more := r.db.More()
+		if err := r.db.Err(); err != nil {
+			return fmt.Errorf("%w: %s", ErrHidden, r.open.Database)
+		}
+		if state.Meta != r.meta {
+			if err := r.authorize(); err != nil {
+				return err
+			}
+		}
+		progress, err := r.db.Send(ctx, r.plan, r.add)
+		if err == nil {
+			err = r.flush()
+		}
+		if err != nil {
+			return err
+		}
+		if first {
+			progress = r.plan.Held()
+		}
+		if len(progress) > 0 {
+			if err := r.send(delta.Message{Progress: progress}); err != nil {
+				return err
+			}
+		}
+		first = false
+		select {
+		case <-more:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// add collects a commit, which is valid only during the call.
+func (r *responder) add(commit []byte) error {
+	if r.size+len(commit) > sendBytes && r.size > 0 {
+		if err := r.flush(); err != nil {
+			return err
+		}
+	}
+	r.pending = append(r.pending, slices.Clone(commit))
+	r.size += len(commit)
+	return nil
+}
+
+func (r *responder) flush() error {
+	if len(r.pending) == 0 {
+		return nil
+	}
+	m := delta.Message{Commits: r.pending}
+	r.pending, r.size = nil, 0
+	return r.send(m)
+}
+
+// decode reads the commits of a message.
+func decode(commits [][]byte) ([]wire.Commit, error) {
+	list := make([]wire.Commit, 0, len(commits))
+	for _, data := range commits {
+		c, err := wire.DecodeCommit(data)
+		if err != nil {
+			return nil, fmt.Errorf("%w: %w", rows.ErrRefused, err)
+		}
+		list = append(list, c)
+	}
+	return list, nil
+}
