@@ -26,6 +26,7 @@ type Host struct {
 	ends    map[string]context.CancelFunc // of members; set while running
 	ctx     context.Context               // of Run; nil before it
 	ended   bool                          // Run has returned or is about to
+	leaving map[string]<-chan struct{}    // closed at the end of the member that had the name last
 	running sync.WaitGroup                // counts members; added to under mu while not ended
 }
 
@@ -34,7 +35,12 @@ func New(opts Options) (*Host, error) {
 	if err := opts.Validate(); err != nil {
 		return nil, fmt.Errorf("plugins: %w", err)
 	}
-	h := &Host{opts: opts.withDefaults(), members: make(map[string]*member), ends: make(map[string]context.CancelFunc)}
+	h := &Host{
+		opts:    opts.withDefaults(),
+		members: make(map[string]*member),
+		ends:    make(map[string]context.CancelFunc),
+		leaving: make(map[string]<-chan struct{}),
+	}
 	h.prep = sync.OnceValue(func() (err error) {
 		h.dirs, err = runner.NewDirs(h.opts.RunDir)
 		return err
@@ -118,34 +124,26 @@ func (h *Host) SetInstances(instances []Instance) error {
 
 // set adds a member or changes it. The caller holds mu.
 func (h *Host) set(name string, sp spec) {
-	after := closedChan
 	if m, ok := h.members[name]; ok {
 		if m.kind == sp.Kind {
 			m.want(sp)
 			return
 		}
-		if h.ctx != nil {
-			after = m.done
-		}
 		h.remove(name)
 	}
-	m := newMember(h, sp, after)
+	m := newMember(h, sp, h.leaving[name])
+	delete(h.leaving, name)
 	h.members[name] = m
 	if h.ctx != nil {
 		h.start(m)
 	}
 }
 
-var closedChan = func() <-chan struct{} {
-	c := make(chan struct{})
-	close(c)
-	return c
-}()
-
 // remove ends a member. The caller holds mu.
 func (h *Host) remove(name string) {
 	if cancel, ok := h.ends[name]; ok {
 		cancel()
+		h.leaving[name] = h.members[name].done
 	}
 	delete(h.ends, name)
 	delete(h.members, name)

@@ -14,7 +14,7 @@ type member struct {
 	name   string
 	kind   Kind
 	handle *handle
-	after  <-chan struct{} // an earlier member of the same name; its end is awaited
+	after  <-chan struct{} // closed at the end of an earlier member of the same name; nil if there was none
 	done   chan struct{}   // closed when nothing of the member is left
 
 	wake       chan struct{} // holds a token when wanted has changed
@@ -61,12 +61,8 @@ func (m *member) want(sp spec) {
 // run serves until the context ends, and then until all processes are gone.
 func (m *member) run(ctx context.Context) {
 	defer close(m.done)
-	select {
-	case <-m.after:
-	case <-ctx.Done():
-		<-m.after
-		m.handle.close()
-		return
+	if m.after != nil {
+		<-m.after // it has been asked to end, and its end has a deadline
 	}
 	m.mu.Lock()
 	m.front = m.launch(m.wanted)

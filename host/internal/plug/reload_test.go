@@ -126,6 +126,19 @@ func TestExclusivePluginIsReplacedOldFirst(t *testing.T) {
 	}
 }
 
+// A name that is removed and comes back does not meet its former process either.
+func TestReturningNameWaitsForItsPredecessor(t *testing.T) {
+	r := newRig(t, nil)
+	in := store("disk", "exclusive", storeConfig{Running: filepath.Join(r.dir, "running"), CloseTime: "300ms"})
+	r.set(in)
+	st := r.ready("disk")
+	r.set()
+	r.set(in)
+	if now := r.ready("disk"); now.PID == st.PID || now.Restarts != 0 {
+		t.Errorf("status %+v", now)
+	}
+}
+
 func TestRemovedInstanceIsStopped(t *testing.T) {
 	r := newRig(t, nil)
 	r.set(store("disk", "good", storeConfig{}))
