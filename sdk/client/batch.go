@@ -1,0 +1,62 @@
+package client
+
+import (
+	"context"
+
+	nodev1 "github.com/syncbase/syncbase/sdk/api/node/v1"
+)
+
+// Op is one operation of a batch; the methods of Collection make them.
+type Op struct{ op *nodev1.Op }
+
+// PutOp writes a row; the value is as for Put.
+func (c *Collection) PutOp(key string, value any) (Op, error) {
+	v, err := valueOf(value)
+	if err != nil {
+		return Op{}, err
+	}
+	return Op{&nodev1.Op{Op: &nodev1.Op_Put{Put: &nodev1.Put{
+		Collection: c.name, Key: key, Value: v.Bytes, Type: v.Type, Raw: v.Raw,
+	}}}}, nil
+}
+
+// DeleteOp removes a row if it is there.
+func (c *Collection) DeleteOp(key string) Op {
+	return Op{&nodev1.Op{Op: &nodev1.Op_Delete{Delete: &nodev1.Delete{Collection: c.name, Key: key}}}}
+}
+
+// CheckVersionOp makes the batch fail with ErrConflict unless the row has the version.
+func (c *Collection) CheckVersionOp(key, version string) Op {
+	return c.check(&nodev1.Check{Key: key, Expected: &nodev1.Check_Version{Version: version}})
+}
+
+// CheckAbsentOp makes the batch fail with ErrConflict if the row exists.
+func (c *Collection) CheckAbsentOp(key string) Op {
+	return c.check(&nodev1.Check{Key: key, Expected: &nodev1.Check_Absent{Absent: true}})
+}
+
+// CheckValueOp makes the batch fail with ErrConflict unless the row has the value, byte for byte.
+func (c *Collection) CheckValueOp(key string, value any) (Op, error) {
+	v, err := valueOf(value)
+	if err != nil {
+		return Op{}, err
+	}
+	return c.check(&nodev1.Check{Key: key, Expected: &nodev1.Check_Value{Value: v.Bytes}}), nil
+}
+
+func (c *Collection) check(check *nodev1.Check) Op {
+	check.Collection = c.name
+	return Op{&nodev1.Op{Op: &nodev1.Op_Check{Check: check}}}
+}
+
+// Commit applies the operations together: all of them or, after an error, none. When it returns they are durable. There
+// is one version for each operation, empty for checks and for deletes of absent rows. A batch holds at most 100,000
+// operations and 32 MiB; checks see the state before it, and of several writes of one row the last counts.
+func (d *Database) Commit(ctx context.Context, ops ...Op) (versions []string, err error) {
+	req := &nodev1.CommitRequest{Database: d.name, Ops: make([]*nodev1.Op, len(ops))}
+	for i, op := range ops {
+		req.Ops[i] = op.op
+	}
+	resp, err := d.c.api.Commit(ctx, req)
+	return resp.GetVersions(), d.c.failure(err)
+}

@@ -1,0 +1,104 @@
+package client
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"iter"
+
+	"google.golang.org/grpc"
+
+	nodev1 "github.com/syncbase/syncbase/sdk/api/node/v1"
+)
+
+// Permissions is an access list: for each tag (Admin, Read, Write, and for databases Resolve) who has it.
+type Permissions map[string]Access
+
+// Access holds patterns of principals. "a/b" stands for a/b and everything that extends it, "a/b/$" for a/b alone, "..."
+// for everybody who has proven to be somebody. NotIn wins over In.
+type Access struct {
+	In    []string `json:"in,omitempty"`
+	NotIn []string `json:"not_in,omitempty"`
+}
+
+// encode gives the form on the wire; no list at all is no bytes.
+func (p Permissions) encode() ([]byte, error) {
+	if p == nil {
+		return nil, nil
+	}
+	return json.Marshal(p)
+}
+
+func decodePermissions(data []byte) (Permissions, error) {
+	var p Permissions
+	if err := json.Unmarshal(data, &p); err != nil {
+		return nil, fmt.Errorf("access list from the daemon: %w", err)
+	}
+	return p, nil
+}
+
+// Database is a database by name. It need not exist.
+type Database struct {
+	c    *Client
+	name string
+}
+
+// Database names a database: "name" for one of the caller's own, "owner:name" for any.
+func (c *Client) Database(name string) *Database { return &Database{c: c, name: name} }
+
+// Name returns the name that was given.
+func (d *Database) Name() string { return d.name }
+
+// Create makes the database and returns its full name. Without permissions the owner gets everything.
+func (d *Database) Create(ctx context.Context, permissions Permissions) (string, error) {
+	list, err := permissions.encode()
+	if err != nil {
+		return "", err
+	}
+	resp, err := d.c.api.CreateDatabase(ctx, &nodev1.CreateDatabaseRequest{Database: d.name, Permissions: list})
+	return resp.GetDatabase(), d.c.failure(err)
+}
+
+// Destroy removes the database with everything in it, on this daemon only.
+func (d *Database) Destroy(ctx context.Context) error {
+	_, err := d.c.api.DestroyDatabase(ctx, &nodev1.DestroyDatabaseRequest{Database: d.name})
+	return d.c.failure(err)
+}
+
+// Permissions returns the access list and the version it has.
+func (d *Database) Permissions(ctx context.Context) (list Permissions, version string, err error) {
+	return d.permissions(ctx, "")
+}
+
+// SetPermissions replaces the access list and returns its new version. With a version it fails with ErrConflict unless
+// the list still has that one.
+func (d *Database) SetPermissions(ctx context.Context, list Permissions, version string) (string, error) {
+	return d.setPermissions(ctx, "", list, version)
+}
+
+func (d *Database) permissions(ctx context.Context, collection string) (Permissions, string, error) {
+	resp, err := d.c.api.GetPermissions(ctx, &nodev1.GetPermissionsRequest{Database: d.name, Collection: collection})
+	if err != nil {
+		return nil, "", d.c.failure(err)
+	}
+	list, err := decodePermissions(resp.GetPermissions())
+	return list, resp.GetVersion(), err
+}
+
+func (d *Database) setPermissions(ctx context.Context, collection string, list Permissions, version string) (string, error) {
+	data, err := list.encode()
+	if err != nil {
+		return "", err
+	}
+	resp, err := d.c.api.SetPermissions(ctx, &nodev1.SetPermissionsRequest{
+		Database: d.name, Collection: collection, Permissions: data, Version: version,
+	})
+	return resp.GetVersion(), d.c.failure(err)
+}
+
+// Collections lists the collections by full name.
+func (d *Database) Collections(ctx context.Context) iter.Seq2[string, error] {
+	return list(ctx, d.c, func(ctx context.Context) (grpc.ServerStreamingClient[nodev1.ListCollectionsResponse], error) {
+		return d.c.api.ListCollections(ctx, &nodev1.ListCollectionsRequest{Database: d.name})
+	}, (*nodev1.ListCollectionsResponse).GetCollection)
+}

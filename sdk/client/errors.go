@@ -1,0 +1,78 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+)
+
+// Sentinels for errors.Is. The error itself is an *Error and says more.
+var (
+	// ErrNotFound: it does not exist, or the caller may not know of it.
+	ErrNotFound = errors.New("not found")
+	ErrExists   = errors.New("already exists")
+	ErrNoAccess = errors.New("no access")
+	// ErrConflict: a check of a batch failed, or a version that was given is no longer current.
+	ErrConflict = errors.New("conflict")
+	ErrInvalid  = errors.New("invalid argument")
+	// ErrPrecondition: the daemon is not in a state to do it, and trying again alone will not help.
+	ErrPrecondition = errors.New("not possible now")
+	ErrExhausted    = errors.New("limit reached")
+	// ErrUnavailable: the daemon, or a part of it, is not there at the moment; trying again later may help.
+	ErrUnavailable = errors.New("unavailable")
+)
+
+// Error is what the daemon said, or why it could not be asked.
+type Error struct {
+	// Message says what was wrong, with which value, and often what to do.
+	Message string
+	// Reason names the case in capitals, such as "NO_ROW"; empty when the daemon was not reached.
+	Reason string
+
+	kind error
+}
+
+func (e *Error) Error() string { return e.Message }
+
+// Unwrap returns one of the sentinels, or what a context says, or nil.
+func (e *Error) Unwrap() error { return e.kind }
+
+var kinds = map[codes.Code]error{
+	codes.NotFound:           ErrNotFound,
+	codes.AlreadyExists:      ErrExists,
+	codes.PermissionDenied:   ErrNoAccess,
+	codes.Unauthenticated:    ErrNoAccess,
+	codes.Aborted:            ErrConflict,
+	codes.InvalidArgument:    ErrInvalid,
+	codes.OutOfRange:         ErrInvalid,
+	codes.FailedPrecondition: ErrPrecondition,
+	codes.ResourceExhausted:  ErrExhausted,
+	codes.Unavailable:        ErrUnavailable,
+	codes.Canceled:           context.Canceled,
+	codes.DeadlineExceeded:   context.DeadlineExceeded,
+}
+
+// failure turns the error of a call into an *Error.
+func (c *Client) failure(err error) error {
+	if err == nil {
+		return nil
+	}
+	st, ok := status.FromError(err)
+	if !ok {
+		return err
+	}
+	e := &Error{Message: st.Message(), kind: kinds[st.Code()]}
+	for _, detail := range st.Details() {
+		if info, ok := detail.(*errdetails.ErrorInfo); ok && info.GetDomain() == "syncbase" {
+			e.Reason = info.GetReason()
+		}
+	}
+	if e.Reason == "" && st.Code() == codes.Unavailable {
+		e.Message = fmt.Sprintf("no Syncbase daemon answers at %s: %s", c.address, st.Message())
+	}
+	return e
+}

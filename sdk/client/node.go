@@ -1,0 +1,161 @@
+package client
+
+import (
+	"context"
+	"iter"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	nodev1 "github.com/syncbase/syncbase/sdk/api/node/v1"
+)
+
+// Status describes a daemon.
+type Status struct {
+	Name string `json:"name"`
+	// Device is "device.epoch".
+	Device  string `json:"device"`
+	Version string `json:"version"`
+	DataDir string `json:"data_dir"`
+	// PeerAddress is where peers connect; empty when the daemon does not listen.
+	PeerAddress string `json:"peer_address"`
+	// Principal is the daemon's, without scheme.
+	Principal  string           `json:"principal"`
+	Plugins    []Plugin         `json:"plugins"`
+	Peers      []Peer           `json:"peers"`
+	Syncgroups []SyncgroupState `json:"syncgroups"`
+}
+
+// Plugin is a plugin instance.
+type Plugin struct {
+	Name string `json:"name"`
+	Kind string `json:"kind"`
+	// State is starting, ready, failed or stopped.
+	State    string `json:"state"`
+	PID      int64  `json:"pid"`
+	Restarts uint64 `json:"restarts"`
+	Version  string `json:"version"`
+	// Message says why the state is not ready.
+	Message string `json:"message,omitempty"`
+}
+
+// Peer is another daemon that this one knows.
+type Peer struct {
+	Name    string `json:"name"`
+	Address string `json:"address"`
+	// Via is how it became known: static, discovery, syncgroup or inbound.
+	Via         string    `json:"via"`
+	Connected   bool      `json:"connected"`
+	LastContact time.Time `json:"last_contact,omitzero"`
+	// LagRecords counts the records that the peer is known to hold and this daemon lacks.
+	LagRecords uint64 `json:"lag_records"`
+	Principal  string `json:"principal"`
+	Device     string `json:"device"`
+	// BytesReceived and BytesSent count from the start of the daemon.
+	BytesReceived uint64 `json:"bytes_received"`
+	BytesSent     uint64 `json:"bytes_sent"`
+	// Error is the last failure, empty while connected.
+	Error string `json:"error,omitempty"`
+}
+
+// SyncgroupState is how a syncgroup stands on this daemon.
+type SyncgroupState struct {
+	Database   string `json:"database"`
+	Name       string `json:"name"`
+	Members    uint64 `json:"members"`
+	Connected  uint64 `json:"connected"`
+	LagRecords uint64 `json:"lag_records"`
+}
+
+// Identity is who a daemon is.
+type Identity struct {
+	Principal   string    `json:"principal"`
+	Owner       string    `json:"owner"`
+	TrustDomain string    `json:"trust_domain"`
+	NotAfter    time.Time `json:"not_after,omitzero"`
+	// Authority tells whether the daemon can issue identities.
+	Authority bool `json:"authority"`
+}
+
+// Status asks for everything at a glance. It takes the owner of the daemon, as do Peers, Plugins and Identity.
+func (c *Client) Status(ctx context.Context) (Status, error) {
+	resp, err := c.api.Status(ctx, &nodev1.StatusRequest{})
+	if err != nil {
+		return Status{}, c.failure(err)
+	}
+	s := Status{
+		Name: resp.GetName(), Device: resp.GetDevice(), Version: resp.GetVersion(), DataDir: resp.GetDataDir(),
+		PeerAddress: resp.GetPeerAddress(), Principal: resp.GetPrincipal(),
+		Plugins: []Plugin{}, Peers: []Peer{}, Syncgroups: []SyncgroupState{},
+	}
+	for _, p := range resp.GetPlugins() {
+		s.Plugins = append(s.Plugins, pluginOf(p))
+	}
+	for _, p := range resp.GetPeers() {
+		s.Peers = append(s.Peers, peerOf(p))
+	}
+	for _, g := range resp.GetSyncgroups() {
+		s.Syncgroups = append(s.Syncgroups, SyncgroupState{
+			Database: g.GetDatabase(), Name: g.GetName(),
+			Members: g.GetMembers(), Connected: g.GetConnected(), LagRecords: g.GetLagRecords(),
+		})
+	}
+	return s, nil
+}
+
+func pluginOf(p *nodev1.Plugin) Plugin {
+	return Plugin{
+		Name: p.GetName(), Kind: p.GetKind(), State: p.GetState(), PID: p.GetPid(), Restarts: p.GetRestarts(),
+		Version: p.GetVersion(), Message: p.GetMessage(),
+	}
+}
+
+func peerOf(p *nodev1.Peer) Peer {
+	return Peer{
+		Name: p.GetName(), Address: p.GetAddress(), Via: p.GetVia(), Connected: p.GetConnected(),
+		LastContact: timeOf(p.GetLastContact()), LagRecords: p.GetLagRecords(), Principal: p.GetPrincipal(),
+		Device: p.GetDevice(), BytesReceived: p.GetBytesReceived(), BytesSent: p.GetBytesSent(), Error: p.GetError(),
+	}
+}
+
+// timeOf reads an optional time.
+func timeOf(t *timestamppb.Timestamp) time.Time {
+	if t == nil {
+		return time.Time{}
+	}
+	return t.AsTime()
+}
+
+// Peers lists the daemons that this one knows.
+func (c *Client) Peers(ctx context.Context) iter.Seq2[Peer, error] {
+	return list(ctx, c, func(ctx context.Context) (grpc.ServerStreamingClient[nodev1.ListPeersResponse], error) {
+		return c.api.ListPeers(ctx, &nodev1.ListPeersRequest{})
+	}, func(r *nodev1.ListPeersResponse) Peer { return peerOf(r.GetPeer()) })
+}
+
+// Plugins lists the plugin instances.
+func (c *Client) Plugins(ctx context.Context) iter.Seq2[Plugin, error] {
+	return list(ctx, c, func(ctx context.Context) (grpc.ServerStreamingClient[nodev1.ListPluginsResponse], error) {
+		return c.api.ListPlugins(ctx, &nodev1.ListPluginsRequest{})
+	}, func(r *nodev1.ListPluginsResponse) Plugin { return pluginOf(r.GetPlugin()) })
+}
+
+// Identity tells who the daemon is.
+func (c *Client) Identity(ctx context.Context) (Identity, error) {
+	resp, err := c.api.ShowIdentity(ctx, &nodev1.ShowIdentityRequest{})
+	if err != nil {
+		return Identity{}, c.failure(err)
+	}
+	return Identity{
+		Principal: resp.GetPrincipal(), Owner: resp.GetOwner(), TrustDomain: resp.GetTrustDomain(),
+		NotAfter: timeOf(resp.GetNotAfter()), Authority: resp.GetAuthority(),
+	}, nil
+}
+
+// Databases lists the databases that the caller may see, by full name.
+func (c *Client) Databases(ctx context.Context) iter.Seq2[string, error] {
+	return list(ctx, c, func(ctx context.Context) (grpc.ServerStreamingClient[nodev1.ListDatabasesResponse], error) {
+		return c.api.ListDatabases(ctx, &nodev1.ListDatabasesRequest{})
+	}, (*nodev1.ListDatabasesResponse).GetDatabase)
+}
