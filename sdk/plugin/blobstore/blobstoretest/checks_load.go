@@ -45,14 +45,14 @@ func checkOneKey(ctx context.Context, e *Env) error {
 
 // checkMixed puts, reads, lists and deletes from several sides, each on keys of its own, and verifies every read.
 func checkMixed(ctx context.Context, e *Env) error {
-	const sides, rounds = 8, 20
+	const sides, rounds = 8, 10
 	faults := make([]error, sides)
 	var wg sync.WaitGroup
 	for i := range sides {
 		wg.Go(func() {
 			for round := range rounds {
 				key := e.Key(fmt.Sprintf("side%d/%d", i, round))
-				data := content(string(key), 1+round*e.Opts.FrameBytes/10)
+				data := content(string(key), 1+round*e.Opts.FrameBytes/5)
 				if err := errors.Join(e.put(ctx, key, data), e.holds(ctx, key, data)); err != nil {
 					faults[i] = err
 					return

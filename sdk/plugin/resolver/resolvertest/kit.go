@@ -108,7 +108,7 @@ func generated(seed uint64) []resolver.Conflict {
 		return v
 	}
 	var out []resolver.Conflict
-	for i, sizes := range [][]int{{3, 4}, {0, 0}, {-1, 5}, {5, -1}, {-1, -1}, {10, 20, 30}, {1, 1, 1, 1, -1, 1, 1}, {1 << 20, 1 << 20}} {
+	for i, sizes := range [][]int{{3, 4}, {0, 0}, {-1, 5}, {5, -1}, {-1, -1}, {10, 20, 30}, {1, 1, 1, 1, -1, 1, 1}, {1 << 17, 1 << 17}} {
 		c := resolver.Conflict{Collection: "kit:sample", Key: fmt.Sprintf("row%d/\x01é", i)}
 		for j, size := range sizes {
 			c.Siblings = append(c.Siblings, version(byte(j+1), size))
@@ -183,7 +183,7 @@ func checkStream(ctx context.Context, conn grpc.ClientConnInterface, conflicts [
 	if err != nil {
 		return err
 	}
-	const rounds = 20
+	const rounds = 5
 	total := uint64(rounds * len(conflicts))
 	sent := make(chan error, 1)
 	go func() {
