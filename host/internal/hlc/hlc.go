@@ -16,9 +16,13 @@ const logicalBits = 12
 // lasts until the year 2112.
 type Time uint64
 
-// FromWall returns the Time of a wall-clock reading; readings before 1970 become 0.
+// maxMicros is the last microsecond that a Time can hold.
+const maxMicros = 1<<(64-logicalBits) - 1
+
+// FromWall returns the Time of a wall-clock reading; readings before 1970 become 0 and those after 2112 the last
+// microsecond of it.
 func FromWall(t time.Time) Time {
-	return Time(max(0, t.UnixMicro())) << logicalBits
+	return Time(min(max(0, t.UnixMicro()), maxMicros)) << logicalBits
 }
 
 // Wall returns the wall-clock part, to the microsecond.

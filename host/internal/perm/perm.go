@@ -5,9 +5,11 @@
 package perm
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"slices"
 	"strings"
@@ -169,19 +171,67 @@ func (l List) Marshal() []byte {
 	return data
 }
 
-// Parse reads the JSON form, refusing unknown fields, and validates against the allowed tags.
+// Parse reads the JSON form, refusing unknown or repeated fields and other spellings of them, and validates against the
+// allowed tags. Two readers of one text can thus never disagree on what it allows.
 func Parse(data []byte, allowed []Tag) (List, error) {
 	if len(data) > maxJSON {
 		return nil, fmt.Errorf("%w: %d bytes, the limit is %d", ErrInvalid, len(data), maxJSON)
 	}
-	dec := json.NewDecoder(strings.NewReader(string(data)))
-	dec.DisallowUnknownFields()
-	var l List
-	if err := dec.Decode(&l); err != nil {
+	dec := json.NewDecoder(bytes.NewReader(data))
+	l := List{}
+	err := readObject(dec, func(tag string) error {
+		access, err := readAccess(dec)
+		l[Tag(tag)] = access
+		return err
+	})
+	if err != nil {
 		return nil, fmt.Errorf("%w: %v", ErrInvalid, err)
 	}
-	if dec.More() {
+	if _, err := dec.Token(); err != io.EOF {
 		return nil, fmt.Errorf("%w: something follows the list", ErrInvalid)
 	}
-	return l, l.Validate(allowed)
+	if err := l.Validate(allowed); err != nil {
+		return nil, err
+	}
+	return l, nil
+}
+
+func readAccess(dec *json.Decoder) (a Access, err error) {
+	return a, readObject(dec, func(field string) error {
+		switch field {
+		case "in":
+			return dec.Decode(&a.In)
+		case "not_in":
+			return dec.Decode(&a.NotIn)
+		}
+		return fmt.Errorf("unknown field %q, want in or not_in", field)
+	})
+}
+
+// readObject reads an object and has each of its fields, which may not repeat, read by the function.
+func readObject(dec *json.Decoder, field func(name string) error) error {
+	start, err := dec.Token()
+	if err != nil {
+		return err
+	}
+	if start != json.Delim('{') {
+		return fmt.Errorf("%v instead of an object", start)
+	}
+	seen := map[string]bool{}
+	for dec.More() {
+		token, err := dec.Token()
+		if err != nil {
+			return err
+		}
+		name, _ := token.(string)
+		if seen[name] {
+			return fmt.Errorf("field %q appears twice", name)
+		}
+		seen[name] = true
+		if err := field(name); err != nil {
+			return err
+		}
+	}
+	_, err = dec.Token()
+	return err
 }
