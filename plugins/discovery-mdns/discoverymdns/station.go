@@ -1,0 +1,397 @@
+package discoverymdns
+
+import (
+	"net/netip"
+	"time"
+
+	"golang.org/x/net/dns/dnsmessage"
+
+	"github.com/syncbase/syncbase/sdk/plugin/discovery"
+)
+
+const (
+	// mdnsPort is where multicast DNS is spoken. Who asks from another port gets an answer for itself alone.
+	mdnsPort = 5353
+	// repeats is how often an announcement, and the first question, is sent in a row, at growing distances.
+	repeats = 3
+	// maxLegacyTTL bounds the time, in seconds, for which who asks from another port may keep the answer.
+	maxLegacyTTL = 10
+	// repliesPerGap bounds the answers to single askers on a link within one gap.
+	repliesPerGap = 8
+	// maxPause is how many query intervals the questions of others may stand in for our own.
+	maxPause = 3
+	// minAnswerDelay and maxAnswerDelay spread the answers of many nodes to one question.
+	minAnswerDelay = 20 * time.Millisecond
+	maxAnswerDelay = 120 * time.Millisecond
+	// maxGap is the distance that is always kept between two answers, or two questions, on one link.
+	maxGap = time.Second
+)
+
+// station decides what to send and what is true of the neighbours. It is fed events with the time, and asked with next
+// when to call tick; what it wants to send is collected for takeOut. It is not safe for concurrent use.
+type station struct {
+	interval time.Duration
+	lease    time.Duration
+	// gap is maxGap, or less with very short intervals.
+	gap time.Duration
+	// jitter gives numbers from 0 to 1.
+	jitter func() float64
+
+	// own is what this node announces; nil while it announces nothing.
+	own *discovery.Advert
+	// asking is set while somebody wants to know of neighbours.
+	asking bool
+	ports  map[int]*port
+	table  *table
+	out    []outgoing
+	// dropped counts packets that made no sense.
+	dropped uint64
+}
+
+// port is the station's state on one link.
+type port struct {
+	link link
+	// announced is what this node says here; only valid if it has something to say here.
+	announced announcement
+	speaks    bool
+
+	// A zero time is never.
+	announceAt    time.Time
+	announcesLeft int
+	answerAt      time.Time
+	lastAnswer    time.Time
+	metaAt        time.Time
+	lastMeta      time.Time
+
+	askAt     time.Time
+	asksLeft  int
+	lastAsked time.Time
+
+	repliesSince time.Time
+	replies      int
+}
+
+// outgoing is a packet to be sent on a link: to one asker, or to all if there is none.
+type outgoing struct {
+	link link
+	to   netip.AddrPort
+	data []byte
+}
+
+// arrival is a packet that came in.
+type arrival struct {
+	link int
+	from netip.AddrPort
+	data []byte
+}
+
+func newStation(interval time.Duration, jitter func() float64) *station {
+	return &station{
+		interval: interval,
+		lease:    leaseIntervals * interval,
+		gap:      min(maxGap, interval/4),
+		jitter:   jitter,
+		ports:    make(map[int]*port),
+		table:    newTable(),
+	}
+}
+
+// setLinks replaces the links in use. On those that are new or have changed, the node announces itself and asks anew.
+// What was seen on a link that is gone holds until its lease ends.
+func (s *station) setLinks(now time.Time, links []link) {
+	old := s.ports
+	s.ports = make(map[int]*port, len(links))
+	for _, l := range links {
+		p := old[l.index]
+		if p == nil || !p.link.equal(l) {
+			p = &port{link: l}
+			s.startAsking(now, p)
+		}
+		s.ports[l.index] = p
+		s.prepare(now, p)
+	}
+}
+
+// announce makes the node speak of itself on all links.
+func (s *station) announce(now time.Time, advert discovery.Advert) {
+	s.own = &advert
+	s.table.forget(now, string(advert.NodeID))
+	for _, p := range s.ports {
+		p.speaks = false
+		s.prepare(now, p)
+	}
+}
+
+// prepare makes the records for a link, unless they are made already.
+func (s *station) prepare(now time.Time, p *port) {
+	if s.own == nil || p.speaks {
+		return
+	}
+	if p.announced, p.speaks = newAnnouncement(*s.own, p.link); p.speaks {
+		p.announceAt, p.announcesLeft = now, repeats
+	}
+}
+
+// withdraw says goodbye on all links where the node has spoken.
+func (s *station) withdraw() {
+	for _, p := range s.ports {
+		if p.speaks && !p.lastAnswer.IsZero() {
+			s.send(p, reply{ttl: 0})
+		}
+		p.speaks = false
+		p.announceAt, p.answerAt, p.metaAt = time.Time{}, time.Time{}, time.Time{}
+	}
+	s.own = nil
+}
+
+// publishedOn names the links on which the node speaks.
+func (s *station) publishedOn() []string {
+	var names []string
+	for _, p := range s.ports {
+		if p.speaks {
+			names = append(names, p.link.name)
+		}
+	}
+	return names
+}
+
+// ask turns asking on or off.
+func (s *station) ask(now time.Time, on bool) {
+	if on && !s.asking {
+		for _, p := range s.ports {
+			s.startAsking(now, p)
+		}
+	}
+	s.asking = on
+}
+
+func (s *station) startAsking(now time.Time, p *port) {
+	p.askAt, p.asksLeft = now, repeats
+}
+
+// receive takes a packet in.
+func (s *station) receive(now time.Time, a arrival) {
+	p := s.ports[a.link]
+	if p == nil {
+		return
+	}
+	m, err := parseMessage(a.data)
+	switch {
+	case err != nil:
+		s.dropped++
+	case m.response:
+		s.hear(now, p, a, m)
+	default:
+		s.asked(now, p, a, m)
+	}
+}
+
+// hear notes the adverts in a response. Only neighbours who speak from the port of multicast DNS are believed.
+func (s *station) hear(now time.Time, p *port, a arrival, m message) {
+	if a.from.Port() != mdnsPort || !p.link.reaches(a.from.Addr()) {
+		return
+	}
+	for _, h := range m.nodes {
+		advert, err := readText(h.texts, p.link)
+		if err != nil || h.instance != instanceLabel(advert.NodeID) {
+			s.dropped++
+			continue
+		}
+		switch {
+		case s.own != nil && string(s.own.NodeID) == string(advert.NodeID):
+		case h.gone:
+			s.table.lose(now, p.link, string(advert.NodeID))
+		default:
+			s.table.see(now, p.link, h.instance, advert, s.lease)
+		}
+	}
+}
+
+// asked answers a question, at once if it came from a single asker.
+func (s *station) asked(now time.Time, p *port, a arrival, m message) {
+	if !p.link.reaches(a.from.Addr()) {
+		return
+	}
+	if a.from.Port() == mdnsPort && m.asksFor(serviceName) {
+		s.overhear(now, p, m)
+	}
+	if !p.speaks {
+		return
+	}
+	q, wanted := s.questionForUs(p, m)
+	switch {
+	case !wanted:
+		if m.asksFor(metaName) && p.metaAt.IsZero() {
+			p.metaAt = s.answerTime(now, p.lastMeta)
+		}
+	case a.from.Port() != mdnsPort:
+		s.replyTo(now, p, a, m.id, q)
+	case s.suppressed(p, m, q):
+	case p.answerAt.IsZero():
+		p.answerAt = s.answerTime(now, p.lastAnswer)
+	}
+}
+
+func (s *station) answerTime(now, last time.Time) time.Time {
+	at := now.Add(minAnswerDelay + time.Duration(s.jitter()*float64(maxAnswerDelay-minAnswerDelay)))
+	if earliest := last.Add(s.gap); at.Before(earliest) {
+		return earliest
+	}
+	return at
+}
+
+// questionForUs finds the question that our records answer.
+func (s *station) questionForUs(p *port, m message) (dnsmessage.Question, bool) {
+	for _, q := range m.questions {
+		if p.announced.answers(q) {
+			return q, true
+		}
+	}
+	return dnsmessage.Question{}, false
+}
+
+// suppressed reports whether the asker knows us for long enough yet.
+func (s *station) suppressed(p *port, m message, q dnsmessage.Question) bool {
+	ttl, known := m.known[p.announced.instance]
+	return known && q.Type == dnsmessage.TypePTR && time.Duration(ttl)*time.Second >= s.lease/2
+}
+
+// replyTo answers one asker, who may be any program.
+func (s *station) replyTo(now time.Time, p *port, a arrival, id uint16, q dnsmessage.Question) {
+	if now.Sub(p.repliesSince) >= s.gap {
+		p.repliesSince, p.replies = now, 0
+	}
+	if p.replies++; p.replies > repliesPerGap {
+		return
+	}
+	data, err := p.announced.pack(reply{ttl: min(seconds(s.lease), maxLegacyTTL), id: id, question: &q})
+	if err == nil {
+		s.out = append(s.out, outgoing{link: p.link, to: a.from, data: data})
+	}
+}
+
+// overhear puts our own question off when somebody else has asked it, and will hear of all that we want to hear of.
+func (s *station) overhear(now time.Time, p *port, m message) {
+	if p.asksLeft > 0 || now.Sub(p.lastAsked) > (maxPause-1)*s.interval {
+		return
+	}
+	mine := make(map[string]bool)
+	for _, k := range s.table.known(now, p.link.index) {
+		mine[k.instance] = true
+	}
+	for instance := range m.known {
+		if !mine[instance] && (!p.speaks || instance != p.announced.instance) {
+			return
+		}
+	}
+	p.askAt = s.nextAsk(now)
+}
+
+func (s *station) nextAsk(now time.Time) time.Time {
+	return now.Add(s.interval - time.Duration(s.jitter()*float64(s.interval)/8))
+}
+
+// tick sends what is due and forgets who has not been heard of for too long.
+func (s *station) tick(now time.Time) {
+	s.table.expire(now)
+	for _, p := range s.ports {
+		if due(p.announceAt, now) {
+			s.speak(now, p)
+			p.announcesLeft--
+			p.announceAt = s.repeatAt(now, p.announcesLeft)
+		}
+		if due(p.answerAt, now) {
+			s.speak(now, p)
+		}
+		if due(p.metaAt, now) {
+			s.speakMeta(now, p)
+		}
+		if s.asking && due(s.askTime(p), now) {
+			s.question(now, p)
+		}
+	}
+}
+
+func due(at, now time.Time) bool { return !at.IsZero() && !now.Before(at) }
+
+// repeatAt is when a repeated packet is sent next: after one gap, then two.
+func (s *station) repeatAt(now time.Time, left int) time.Time {
+	if left <= 0 {
+		return time.Time{}
+	}
+	return now.Add(time.Duration(repeats-left) * s.gap)
+}
+
+// askTime is when the next question is due: as planned, or, when a sighting is in its last third, sooner.
+func (s *station) askTime(p *port) time.Time {
+	at := p.askAt
+	if first := s.table.firstExpiryOn(p.link.index); !first.IsZero() {
+		urgent := first.Add(-s.interval)
+		if earliest := p.lastAsked.Add(s.interval / 4); urgent.Before(earliest) {
+			urgent = earliest
+		}
+		if at.IsZero() || urgent.Before(at) {
+			at = urgent
+		}
+	}
+	return at
+}
+
+func (s *station) question(now time.Time, p *port) {
+	p.lastAsked = now
+	p.askAt = s.nextAsk(now)
+	if p.asksLeft--; p.asksLeft > 0 {
+		p.askAt = s.repeatAt(now, p.asksLeft)
+	}
+	p.asksLeft = max(p.asksLeft, 0)
+	data, err := packQuestion(s.table.known(now, p.link.index))
+	if err == nil {
+		s.out = append(s.out, outgoing{link: p.link, data: data})
+	}
+}
+
+func (s *station) speak(now time.Time, p *port) {
+	p.answerAt = time.Time{}
+	p.lastAnswer = now
+	s.send(p, reply{ttl: seconds(s.lease)})
+}
+
+func (s *station) speakMeta(now time.Time, p *port) {
+	p.metaAt = time.Time{}
+	p.lastMeta = now
+	if data, err := packMeta(seconds(s.lease)); err == nil {
+		s.out = append(s.out, outgoing{link: p.link, data: data})
+	}
+}
+
+func (s *station) send(p *port, r reply) {
+	if data, err := p.announced.pack(r); err == nil {
+		s.out = append(s.out, outgoing{link: p.link, data: data})
+	}
+}
+
+// takeOut returns what is to be sent.
+func (s *station) takeOut() []outgoing {
+	out := s.out
+	s.out = nil
+	return out
+}
+
+// next is when tick has something to do; zero when it has nothing.
+func (s *station) next() time.Time {
+	first := s.table.nextExpiry()
+	for _, p := range s.ports {
+		first = sooner(first, sooner(p.announceAt, sooner(p.answerAt, p.metaAt)))
+		if s.asking {
+			first = sooner(first, s.askTime(p))
+		}
+	}
+	return first
+}
+
+func sooner(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
+}
