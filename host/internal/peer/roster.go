@@ -375,8 +375,13 @@ func (r *roster) strayed(now time.Time, key int, text string, principal id.Princ
 	if i < 0 {
 		return
 	}
-	sources := c.addresses[i].sources
+	sources := slices.DeleteFunc(c.addresses[i].sources, func(source string) bool {
+		return source == sourceHello // that was told by the contact, and wrong
+	})
 	c.addresses = slices.Delete(c.addresses, i, i+1)
+	if len(sources) == 0 {
+		return
+	}
 	owner := r.of(principal)
 	if owner == nil {
 		if owner = r.add(now); owner == nil {
@@ -385,9 +390,7 @@ func (r *roster) strayed(now time.Time, key int, text string, principal id.Princ
 		owner.principal = principal
 	}
 	for _, source := range sources {
-		if source != sourceHello { // that one was told by the contact, and wrong
-			owner.learn(text, source)
-		}
+		owner.learn(text, source)
 	}
 }
 
