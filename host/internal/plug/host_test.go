@@ -229,6 +229,7 @@ func TestKilledPluginComesBack(t *testing.T) {
 }
 
 func TestBadStartsAreExplained(t *testing.T) {
+	t.Parallel()
 	own, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
@@ -308,6 +309,7 @@ func TestPinnedExecutableRuns(t *testing.T) {
 }
 
 func TestCrashLoopIsReportedAndNeverGivenUp(t *testing.T) {
+	t.Parallel()
 	loops := make(chan string, 10)
 	r := newRig(t, func(o *Options) { o.Events.CrashLoop = func(name, _ string) { loops <- name } })
 	r.set(store("bad", "exit3", storeConfig{}), store("good", "good", storeConfig{}))

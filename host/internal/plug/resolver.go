@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"sync"
 	"time"
 
 	resolverv1 "github.com/syncbase/syncbase/sdk/api/resolver/v1"
@@ -90,27 +91,26 @@ type resolution struct {
 	requests  []Request
 	decisions []Decision
 	answered  []bool
+	attempts  int
 }
 
-// attempt asks one request after the other, so that each has its second and one that hangs the plugin is known.
+// attempt asks everything that has no answer yet. Whenever a second passes without an answer the plugin is given up.
 func (b *resolution) attempt(ctx context.Context, l *live) error {
 	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
 	timer := time.AfterFunc(ItemLimit, func() { cancel(errNoAnswer) })
 	defer timer.Stop()
-
 	stream, err := resolverv1.NewResolverServiceClient(l.conn).Resolve(ctx)
 	if err != nil {
+		cancel(nil)
 		return b.failure(ctx, err)
 	}
-	for i := range b.requests {
-		if b.answered[i] {
-			continue
-		}
-		timer.Reset(ItemLimit)
-		if err := stream.Send(b.requests[i].proto(i)); err != nil && !errors.Is(err, io.EOF) {
-			return b.failure(ctx, err)
-		}
+	var asking sync.WaitGroup
+	defer asking.Wait()
+	defer cancel(nil)
+	open := b.open()
+	window := make(chan struct{}, b.window()) // a token for each request under way
+	asking.Go(func() { b.ask(ctx, stream, open, window) })
+	for range open {
 		resp, err := stream.Recv()
 		if errors.Is(err, io.EOF) {
 			return fmt.Errorf("%w: the stream ended without an answer", ErrProtocol)
@@ -118,14 +118,57 @@ func (b *resolution) attempt(ctx context.Context, l *live) error {
 		if err != nil {
 			return b.failure(ctx, err)
 		}
-		if resp.GetSeq() != uint64(i)+1 {
-			return fmt.Errorf("%w: answer to request %d, want %d", ErrProtocol, resp.GetSeq(), i+1)
+		i := resp.GetSeq() - 1
+		if i >= uint64(len(b.requests)) || b.answered[i] {
+			return fmt.Errorf("%w: answer to request %d, which is not open", ErrProtocol, resp.GetSeq())
 		}
 		b.decisions[i], b.answered[i] = b.requests[i].decision(resp), true
+		timer.Reset(ItemLimit)
+		select {
+		case <-window:
+		default: // an answer to a request that is about to be asked
+		}
 	}
-	return stream.CloseSend()
+	return nil
 }
 
+// window bounds the requests that are under way. After a crash they go one by one, so that the one which crashes the
+// plugin takes no other with it.
+func (b *resolution) window() int {
+	b.attempts++
+	if b.attempts > 1 {
+		return 1
+	}
+	return 64
+}
+
+// open lists the requests without an answer.
+func (b *resolution) open() []int {
+	var open []int
+	for i, ok := range b.answered {
+		if !ok {
+			open = append(open, i)
+		}
+	}
+	return open
+}
+
+// ask sends the open requests. A failure shows at the receiving end of the stream.
+func (b *resolution) ask(ctx context.Context, stream resolverv1.ResolverService_ResolveClient, open []int, window chan<- struct{}) {
+	for _, i := range open {
+		select {
+		case window <- struct{}{}:
+		case <-ctx.Done():
+			return
+		}
+		if err := stream.Send(b.requests[i].proto(i)); err != nil {
+			return
+		}
+	}
+	_ = stream.CloseSend()
+}
+
+// failure prefers the reason for which the plugin was given up.
 func (b *resolution) failure(ctx context.Context, err error) error {
 	if cause := context.Cause(ctx); errors.Is(cause, errNoAnswer) {
 		return cause

@@ -41,6 +41,7 @@ func TestResolverDecides(t *testing.T) {
 
 // A request that kills the plugin, or that it never answers, stays open, and those before it are decided.
 func TestPoisonedRequestStaysOpen(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, nil)
 	r.set(Instance{Name: "merge", Kind: KindResolver, Path: "self/resolver"})
 	got, err := r.Resolver("merge").Resolve(r.context(), []Request{conflict("pick"), conflict("hang"), conflict("pick")})
@@ -62,4 +63,39 @@ func TestPoisonedRequestStaysOpen(t *testing.T) {
 	if err != nil || got[0].Verdict != Pick {
 		t.Errorf("got %v, %v", got, err)
 	}
+}
+
+func TestResolverTakesManyRequests(t *testing.T) {
+	r := newRig(t, nil)
+	r.set(Instance{Name: "merge", Kind: KindResolver, Path: "self/resolver"})
+	requests := make([]Request, 5000)
+	for i := range requests {
+		requests[i] = conflict([]string{"pick", "merge", "keep"}[i%3])
+	}
+	got, err := r.Resolver("merge").Resolve(r.context(), requests)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, d := range got {
+		if want := []Verdict{Pick, Merged, KeepConflict}[i%3]; d.Verdict != want || d.Err != nil {
+			t.Fatalf("request %d: got %+v", i, d)
+		}
+	}
+}
+
+func BenchmarkResolve(b *testing.B) {
+	h, _ := benchRig(b, storeConfig{})
+	if err := h.SetInstances([]Instance{{Name: "merge", Kind: KindResolver, Path: "self/resolver"}}); err != nil {
+		b.Fatal(err)
+	}
+	requests := make([]Request, 1000)
+	for i := range requests {
+		requests[i] = conflict("pick")
+	}
+	for b.Loop() {
+		if _, err := h.Resolver("merge").Resolve(b.Context(), requests); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(b.N*len(requests))/b.Elapsed().Seconds(), "decisions/s")
 }

@@ -119,6 +119,7 @@ func TestStopDoesNotHangOnStoppedPlugin(t *testing.T) {
 
 // Trap 4: cleaning up may take longer than go-plugin's two seconds.
 func TestSlowCloseIsAwaited(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, func(o *Options) { o.DrainGrace = 10 * time.Second })
 	closed := filepath.Join(r.dir, "closed")
 	r.set(store("disk", "good", storeConfig{CloseTime: "2500ms", Closed: closed}))
@@ -131,6 +132,7 @@ func TestSlowCloseIsAwaited(t *testing.T) {
 
 // A plugin that neither finishes draining nor heeds SIGTERM is killed all the same.
 func TestStubbornPluginIsKilled(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, func(o *Options) { o.DrainGrace = 100 * time.Millisecond })
 	r.set(store("disk", "good", storeConfig{CloseTime: "1h", IgnoreTerm: true}))
 	st := r.ready("disk")
@@ -142,6 +144,7 @@ func TestStubbornPluginIsKilled(t *testing.T) {
 
 // Trap 5: a plugin that does not answer is found by its health and replaced; a call that was waiting is repeated.
 func TestUnresponsivePluginIsReplaced(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, nil)
 	r.set(store("disk", "good", storeConfig{}))
 	st := r.ready("disk")
