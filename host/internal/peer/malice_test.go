@@ -123,6 +123,7 @@ func TestMalformedPullIsRefused(t *testing.T) {
 		want string
 	}{
 		"commits first":         {[]*peerv1.PullResponse{commits([]byte{1})}, "as the first message"},
+		"nothing at all":        {nil, "nothing at all"},
 		"nothing first":         {[]*peerv1.PullResponse{{}}, "as the first message"},
 		"accepted twice":        {[]*peerv1.PullResponse{accepted(scope), accepted(scope)}, "accepted twice"},
 		"scope not asked for":   {[]*peerv1.PullResponse{accepted(stranger)}, "not asked for"},

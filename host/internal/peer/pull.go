@@ -44,10 +44,7 @@ func (l *Link) Pull(ctx context.Context, open delta.Open) (*PullStream, error) {
 	if err == nil {
 		err = stream.Send(&peerv1.PullRequest{Open: request})
 	}
-	if errors.Is(err, io.EOF) { // the stream has ended already; Recv knows why
-		_, err = stream.Recv()
-	}
-	if err != nil {
+	if err != nil && !errors.Is(err, io.EOF) { // at io.EOF the stream has ended already, and Recv tells why
 		cancel()
 		return nil, l.failed(err)
 	}
@@ -72,8 +69,11 @@ func (p *PullStream) Close() { p.cancel() }
 // within the window or Progress of accepted scopes. io.EOF when the peer has nothing more to say.
 func (p *PullStream) Recv() (delta.Message, error) {
 	m, err := p.stream.Recv()
-	if errors.Is(err, io.EOF) {
+	if errors.Is(err, io.EOF) && p.accepted != nil {
 		return delta.Message{}, io.EOF
+	}
+	if errors.Is(err, io.EOF) {
+		return delta.Message{}, p.link.failed(violation("nothing at all in answer to a pull"))
 	}
 	if err != nil {
 		p.cancel()
