@@ -157,12 +157,12 @@ func TestPlanAgainstModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		p := newPair(t)
 		p.checkTruth(t, "at the start")
-		plan := delta.NewPlan(id.Writer{}, delta.Request(p.initiator, p.agreed))
+		plan := delta.NewPlan(writer('i'), delta.Request(p.initiator, p.agreed))
 		for range rapid.IntRange(1, 4).Draw(t, "updates") {
 			queues, total := p.queues(plan, plan.Update(p.responder))
 			p.checkExact(t, queues)
 			if !p.stream(t, queues, rapid.IntRange(0, 2*total+1).Draw(t, "cut")) {
-				plan = delta.NewPlan(id.Writer{}, delta.Request(p.initiator, p.agreed))
+				plan = delta.NewPlan(writer('i'), delta.Request(p.initiator, p.agreed))
 			} else {
 				p.progress(t, plan)
 			}

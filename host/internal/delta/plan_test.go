@@ -146,3 +146,25 @@ func TestAdvance(t *testing.T) {
 		t.Errorf("own generations went back to %d", got)
 	}
 }
+
+// A session that stays open does not send the initiator's own records back to it, though the responder may hear of them
+// only after the session began; that they are held is progress all the same.
+func TestPlanKeepsOwnRecordsBack(t *testing.T) {
+	s := scope("a")
+	responder := delta.NewKnowledge(id.Version{Writer: writer('r')})
+	responder.Track(s)
+	plan := delta.NewPlan(writer('i'), []delta.ScopeVector{{Scope: s, Vector: id.Vector{writer('i'): 1}}})
+	responder.Advance(s, id.Vector{writer('i'): 3, writer('w'): 2})
+	want := delta.Range{Collection: collections[0], Writer: writer('w'), From: 0, To: 2}
+	if runs := plan.Update(responder); len(runs) != 1 || runs[0] != want {
+		t.Errorf("runs %v, want %v", runs, want)
+	}
+	if plan.Wants(collections[0], "a", id.Version{Writer: writer('i'), Gen: 2}) {
+		t.Error("the initiator's own record is wanted")
+	}
+	for name, list := range map[string][]delta.ScopeVector{"held": plan.Held(), "progress": plan.Sent()} {
+		if len(list) != 1 || list[0].Scope != s || list[0].Vector.Compare(responder.At(s)) != id.Equal {
+			t.Errorf("%s is %v, want all of %s", name, list, responder.At(s))
+		}
+	}
+}
