@@ -1,0 +1,227 @@
+// Package host is the daemon: it puts the rooms together and runs them.
+//
+// It is the only place that sees everything, and it decides nothing: each adapter here translates between two rooms that
+// must not know each other. New opens what lasts and starts nothing; Run blocks, owns every goroutine and returns after
+// all of them have ended, clients first, then peers, then plugins. Read Options, Host.Run and the adapters beside it.
+package host
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"google.golang.org/grpc"
+
+	"github.com/syncbase/syncbase/host/internal/api"
+	"github.com/syncbase/syncbase/host/internal/blobs"
+	"github.com/syncbase/syncbase/host/internal/engine"
+	"github.com/syncbase/syncbase/host/internal/fetch"
+	"github.com/syncbase/syncbase/host/internal/id"
+	"github.com/syncbase/syncbase/host/internal/identity"
+	"github.com/syncbase/syncbase/host/internal/kv"
+	"github.com/syncbase/syncbase/host/internal/peer"
+	"github.com/syncbase/syncbase/host/internal/plug"
+	"github.com/syncbase/syncbase/host/internal/rows"
+)
+
+// Options of a daemon.
+type Options struct {
+	Config Config
+	// Version of the software.
+	Version string
+	// Log receives what the daemon has to say. Default: nothing is logged.
+	Log hclog.Logger
+}
+
+// Host is a daemon. Safe for concurrent use.
+type Host struct {
+	opts     Options
+	log      hclog.Logger
+	identity *identity.Identity
+	kv       *kv.Store
+	rows     *rows.Store
+	engine   *engine.Engine
+	plugins  *plug.Host
+	blobs    *blobs.Store
+	fetcher  *fetch.Fetcher
+	peers    *peer.Sessions
+	api      *api.Server
+
+	// ready is closed when clients and peers are served.
+	ready chan struct{}
+	// mu guards addresses.
+	mu sync.Mutex
+	// addresses are where peers are accepted.
+	addresses []string
+}
+
+// New opens the data directory and the identity, creating both when absent, and starts nothing. The caller must Run the
+// host, or Close it.
+func New(opts Options) (*Host, error) {
+	if opts.Log == nil {
+		opts.Log = hclog.NewNullLogger()
+	}
+	h := &Host{opts: opts, log: opts.Log, ready: make(chan struct{})}
+	dir := opts.Config.Node.DataDir
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("create data directory: %w", err)
+	}
+	store, err := kv.Open(filepath.Join(dir, "store"), kv.Options{})
+	if err != nil {
+		return nil, err
+	}
+	h.kv = store
+	for _, step := range []func() error{h.openIdentity, h.openStores, h.newPeers, h.newFetcher, h.newAPI} {
+		if err := step(); err != nil {
+			return nil, errors.Join(err, h.Close())
+		}
+	}
+	return h, nil
+}
+
+// Close releases the data directory of a host that was not run.
+func (h *Host) Close() error { return h.kv.Close() }
+
+func (h *Host) openIdentity() (err error) {
+	h.identity, err = identity.Open(h.opts.Config.Identity.Dir, identity.Options{
+		Name:    h.opts.Config.Node.Name,
+		Problem: func(err error) { h.log.Warn("identity", "error", err) },
+	})
+	return err
+}
+
+func (h *Host) openStores() (err error) {
+	if h.plugins, err = plug.New(h.pluginOptions()); err != nil {
+		return err
+	}
+	if store := h.opts.Config.Blobs.Store; store != "" {
+		h.blobs = blobs.New(h.kv, objects{h.plugins.BlobStore(store)})
+	} else {
+		h.blobs = blobs.New(h.kv, noObjects{})
+	}
+	h.rows, err = rows.Open(h.kv, rows.Options{
+		Now:        time.Now,
+		NewDevice:  newDevice,
+		References: h.blobs,
+	})
+	if err != nil {
+		return err
+	}
+	h.engine = engine.New(h.rows, engine.Events{Received: h.received, Failed: h.pullFailed})
+	return nil
+}
+
+func newDevice() (d id.Device) {
+	// crypto/rand.Read never fails.
+	_, _ = rand.Read(d[:])
+	return d
+}
+
+// Ready is closed when the daemon serves clients and peers.
+func (h *Host) Ready() <-chan struct{} { return h.ready }
+
+// Socket is where local clients connect.
+func (h *Host) Socket() string { return filepath.Join(h.opts.Config.Node.DataDir, "syncbase.sock") }
+
+// PeerAddresses are where peers are accepted, with real ports, once the host is ready.
+func (h *Host) PeerAddresses() []string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.addresses
+}
+
+// Run serves until ctx ends, and then stops everything in order; it returns nil after a clean stop. Call it once.
+func (h *Host) Run(ctx context.Context) error {
+	local, err := listenSocket(h.Socket())
+	if err != nil {
+		return errors.Join(err, h.kv.Close())
+	}
+	remote, err := h.listenPeers()
+	if err != nil {
+		return errors.Join(err, local.Close(), h.kv.Close())
+	}
+	if err := h.plugins.SetInstances(h.instances()); err != nil {
+		closeAll(append(remote, local))
+		return errors.Join(err, h.kv.Close())
+	}
+	err = h.serve(ctx, local, remote)
+	return errors.Join(err, h.kv.Close())
+}
+
+// serve runs the rooms in layers, each of which ends only after those above it: clients and peers' calls, then our own
+// sessions, then fetching, then plugins.
+func (h *Host) serve(ctx context.Context, local net.Listener, remote []net.Listener) error {
+	localServer := grpc.NewServer(append(api.ServerOptions(), grpc.Creds(h.identity.LocalCredentials()))...)
+	h.api.Register(localServer)
+	peerServer := grpc.NewServer(append(api.ServerOptions(), h.peers.ServerOptions()...)...)
+	h.api.Register(peerServer)
+	h.peers.Register(peerServer)
+
+	plugins := start(h.plugins.Run)
+	fetcher := start(h.fetcher.Run)
+	sessions := start(h.peers.Run)
+	discovery := start(h.runDiscovery)
+	listeners := start(func(ctx context.Context) error {
+		return serveAll(ctx, localServer, peerServer, local, remote)
+	})
+	close(h.ready)
+	var err error
+	select {
+	case <-ctx.Done():
+	case err = <-firstFailure(plugins, fetcher, sessions, discovery, listeners):
+	}
+	h.log.Info("stopping")
+	h.api.Drain()
+	for _, l := range []*layer{listeners, discovery, sessions, fetcher, plugins} {
+		err = errors.Join(err, l.stop())
+	}
+	return err
+}
+
+// layer is a part of the daemon that runs in a goroutine of its own.
+type layer struct {
+	cancel context.CancelFunc
+	// done is closed when run has returned err.
+	done chan struct{}
+	err  error
+}
+
+func start(run func(context.Context) error) *layer {
+	ctx, cancel := context.WithCancel(context.Background())
+	l := &layer{cancel: cancel, done: make(chan struct{})}
+	go func() {
+		defer close(l.done)
+		l.err = run(ctx)
+	}()
+	return l
+}
+
+// stop ends the layer, waits for it, and returns its error unless it only says that it was stopped.
+func (l *layer) stop() error {
+	l.cancel()
+	<-l.done
+	if errors.Is(l.err, context.Canceled) {
+		return nil
+	}
+	return l.err
+}
+
+// firstFailure yields when the first of the layers ends by itself. Its goroutines end with the layers.
+func firstFailure(layers ...*layer) <-chan error {
+	// failed has room for all, so that nobody waits for a reader.
+	failed := make(chan error, len(layers))
+	for _, l := range layers {
+		go func() {
+			<-l.done
+			failed <- nil
+		}()
+	}
+	return failed
+}

@@ -1,0 +1,86 @@
+package host
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"sync"
+	"time"
+
+	"google.golang.org/grpc"
+)
+
+// stopGrace is how long calls in progress may take after the daemon was told to stop.
+const stopGrace = 3 * time.Second
+
+// maxSocketPath is the longest path of a Unix socket on every system we know of.
+const maxSocketPath = 103
+
+// listenSocket listens for local clients. Whoever holds the data directory's lock owns the socket, so one that is left
+// over is nobody's.
+func listenSocket(path string) (net.Listener, error) {
+	if len(path) > maxSocketPath {
+		return nil, fmt.Errorf("socket path %s has %d bytes, systems allow %d: choose a shorter data directory", path, len(path), maxSocketPath)
+	}
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("remove the old socket: %w", err)
+	}
+	// The directory is private to the user, so nobody can connect between Listen and Chmod.
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		return nil, fmt.Errorf("listen for clients: %w", err)
+	}
+	if err := os.Chmod(path, 0o600); err != nil {
+		return nil, errors.Join(err, l.Close())
+	}
+	return l, nil
+}
+
+// listenPeers listens where the configuration says and notes the real addresses.
+func (h *Host) listenPeers() ([]net.Listener, error) {
+	var all []net.Listener
+	var addresses []string
+	for _, address := range h.opts.Config.Node.Listen {
+		l, err := net.Listen("tcp", address)
+		if err != nil {
+			closeAll(all)
+			return nil, fmt.Errorf("listen for peers: %w", err)
+		}
+		all = append(all, l)
+		addresses = append(addresses, l.Addr().String())
+	}
+	h.mu.Lock()
+	h.addresses = addresses
+	h.mu.Unlock()
+	return all, nil
+}
+
+func closeAll(listeners []net.Listener) {
+	for _, l := range listeners {
+		_ = l.Close()
+	}
+}
+
+// serveAll serves until ctx ends, then lets calls in progress finish for a moment and cuts the rest.
+func serveAll(ctx context.Context, local, peers *grpc.Server, socket net.Listener, remote []net.Listener) error {
+	var wg sync.WaitGroup
+	errs := make([]error, 1+len(remote))
+	wg.Go(func() { errs[0] = local.Serve(socket) })
+	for i, l := range remote {
+		wg.Go(func() { errs[i+1] = peers.Serve(l) })
+	}
+	<-ctx.Done()
+	for _, server := range []*grpc.Server{local, peers} {
+		wg.Go(func() { stopServer(server) })
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}
+
+func stopServer(server *grpc.Server) {
+	cut := time.AfterFunc(stopGrace, server.Stop)
+	defer cut.Stop()
+	server.GracefulStop()
+}

@@ -1,0 +1,187 @@
+package host
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/syncbase/syncbase/host/internal/api"
+	"github.com/syncbase/syncbase/host/internal/delta"
+	"github.com/syncbase/syncbase/host/internal/engine"
+	"github.com/syncbase/syncbase/host/internal/id"
+	"github.com/syncbase/syncbase/host/internal/identity"
+	"github.com/syncbase/syncbase/host/internal/peer"
+	"github.com/syncbase/syncbase/host/internal/rows"
+	"github.com/syncbase/syncbase/host/internal/syncgroup"
+)
+
+// viaStatic is the source of addresses that stand in the configuration.
+const viaStatic = "static"
+
+func (h *Host) newPeers() (err error) {
+	h.peers, err = peer.New(peer.Options{
+		Identity:  h.identity,
+		Device:    h.rows.Writer().Device,
+		Name:      h.opts.Config.Node.Name,
+		Software:  h.opts.Version,
+		Addresses: h.PeerAddresses,
+		Puller:    puller{h},
+		Admitter:  admitter{h},
+		Blobs:     blobServer{h},
+		OnLink:    h.follow,
+		Log:       h.log.Named("peer"),
+	})
+	if err != nil {
+		return err
+	}
+	for _, address := range h.opts.Config.Node.Peers {
+		if err := h.peers.AddAddress(viaStatic, address); err != nil {
+			return fmt.Errorf("node.peers: %w", err)
+		}
+	}
+	return nil
+}
+
+// follow pulls from a peer for as long as the link is up.
+func (h *Host) follow(ctx context.Context, link *peer.Link) {
+	p := link.Peer()
+	h.log.Info("peer is connected", "peer", p.Name, "address", p.Address, "principal", p.Principal)
+	h.fetcher.PeerUp(p.Device)
+	h.engine.Follow(ctx, enginePeer(p), opener(link))
+	h.fetcher.PeerDown(p.Device)
+	h.log.Info("peer is disconnected", "peer", p.Name, "reason", link.Err())
+}
+
+func enginePeer(p peer.Peer) engine.Peer {
+	return engine.Peer{Principal: p.Principal, Device: p.Device, Name: p.Name}
+}
+
+func opener(link *peer.Link) engine.Opener {
+	return func(ctx context.Context, open delta.Open) (engine.Stream, error) {
+		stream, err := link.Pull(ctx, open)
+		if err != nil {
+			return nil, err
+		}
+		return stream, nil
+	}
+}
+
+func (h *Host) pullFailed(db *rows.DB, from engine.Peer, err error) {
+	if errors.Is(err, peer.ErrNotFound) {
+		// The other side has not heard of our membership yet, or not any more.
+		h.log.Debug("peer has nothing for us", "peer", from.Name, "database", db.Name())
+		return
+	}
+	h.log.Warn("pull was interrupted", "peer", from.Name, "database", db.Name(), "error", err)
+}
+
+// received looks for references to blobs in what arrived: whoever sent a row is likely to have what it refers to.
+func (h *Host) received(db *rows.DB, from engine.Peer, got rows.Received) {
+	if got.Conflicts > 0 {
+		h.log.Info("settled conflicts", "database", db.Name(), "peer", from.Name, "rows", got.Conflicts)
+	}
+	if got.Ahead > 0 {
+		h.log.Warn("commits bear a time in the future: the clock of a writer is wrong", "database", db.Name(), "peer", from.Name, "commits", got.Ahead)
+	}
+	h.arrived(from.Device, got.Fresh)
+}
+
+// puller answers pulls by the engine.
+type puller struct{ h *Host }
+
+func (p puller) ServePull(ctx context.Context, caller peer.Caller, open delta.Open, stream peer.ServerStream) error {
+	err := p.h.engine.Serve(ctx, caller.Principal, open, stream.Send)
+	if errors.Is(err, engine.ErrHidden) {
+		return fmt.Errorf("%w: %w", peer.ErrNotFound, err)
+	}
+	return err
+}
+
+// admitter lets peers into syncgroups.
+type admitter struct{ h *Host }
+
+func (a admitter) Admit(_ context.Context, caller peer.Caller, database, name id.Name, memberType string) ([]byte, error) {
+	db, err := a.h.rows.Database(database)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", peer.ErrNotFound, err)
+	}
+	as, err := syncgroup.ParseMemberType(memberType)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", peer.ErrDenied, err)
+	}
+	if caller.Device == (id.Device{}) {
+		return nil, fmt.Errorf("%w: a join before the hello", peer.ErrDenied)
+	}
+	spec, err := syncgroup.Admit(db, name, a.h.member(caller.Principal, caller.Device, as))
+	if errors.Is(err, syncgroup.ErrNone) {
+		return nil, fmt.Errorf("%w: %w", peer.ErrNotFound, err)
+	}
+	if err == nil {
+		a.h.log.Info("admitted a member", "syncgroup", name, "database", database, "member", caller.Principal, "type", as)
+	}
+	return spec, err
+}
+
+// peerList tells clients who is known.
+type peerList struct{ h *Host }
+
+func (l peerList) List(context.Context) ([]api.Peer, error) {
+	var list []api.Peer
+	dbs, _ := l.h.rows.Databases()
+	for _, s := range l.h.peers.Known() {
+		p := api.Peer{
+			Name: s.Name, Address: s.Address, Via: s.Via, Connected: s.Connected, LastContact: s.LastContact,
+			Principal: s.Principal, BytesReceived: s.BytesIn, BytesSent: s.BytesOut,
+		}
+		if s.Device != (id.Device{}) {
+			p.Device = s.Device.String()
+		}
+		if s.Err != nil {
+			p.Error = s.Err.Error()
+		}
+		for _, db := range dbs {
+			p.LagRecords += l.h.engine.Lag(s.Principal, db)
+		}
+		list = append(list, p)
+	}
+	return list, nil
+}
+
+// node tells clients about the daemon.
+type node struct{ h *Host }
+
+func (n node) Facts() api.Facts {
+	d := n.h.identity.Describe()
+	f := api.Facts{
+		Name: n.h.opts.Config.Node.Name, Version: n.h.opts.Version, DataDir: n.h.opts.Config.Node.DataDir,
+		Principal: d.Principal, NotAfter: d.Expires, Authority: d.Authority,
+	}
+	if addresses := n.h.PeerAddresses(); len(addresses) > 0 {
+		f.PeerAddress = addresses[0]
+	}
+	return f
+}
+
+func (h *Host) newAPI() (err error) {
+	h.api, err = api.New(api.Options{
+		Rows: h.rows, Owner: h.identity.Owner(), Caller: identity.Caller, Node: node{h},
+		Syncgroups: syncgroups{h}, Blobs: blobService{h}, Peers: peerList{h}, Plugins: pluginList{h},
+	})
+	return err
+}
+
+// linksTo returns the links to members of the syncgroup.
+func (h *Host) linksTo(db *rows.DB, g syncgroup.Group) ([]*peer.Link, error) {
+	var links []*peer.Link
+	for _, link := range h.peers.Links() {
+		member, err := syncgroup.HasMember(db, g, link.Peer().Principal)
+		if err != nil {
+			return nil, err
+		}
+		if member {
+			links = append(links, link)
+		}
+	}
+	return slices.Clip(links), nil
+}

@@ -1,0 +1,255 @@
+package host
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/syncbase/syncbase/host/internal/api"
+	"github.com/syncbase/syncbase/host/internal/engine"
+	"github.com/syncbase/syncbase/host/internal/id"
+	"github.com/syncbase/syncbase/host/internal/peer"
+	"github.com/syncbase/syncbase/host/internal/perm"
+	"github.com/syncbase/syncbase/host/internal/rows"
+	"github.com/syncbase/syncbase/host/internal/syncgroup"
+)
+
+// syncgroups is membership, for clients.
+type syncgroups struct{ h *Host }
+
+// member describes a member as it is admitted now.
+func (h *Host) member(p id.Principal, d id.Device, as syncgroup.MemberType) syncgroup.Member {
+	return syncgroup.Member{Principal: p, Type: as, Device: d.String(), Joined: time.Now().UTC().Truncate(time.Second)}
+}
+
+func (s syncgroups) Create(_ context.Context, caller id.Principal, dbName, name id.Name, from api.NewSyncgroup) error {
+	db, err := s.h.rows.Database(dbName)
+	if err != nil {
+		return err
+	}
+	as, err := syncgroup.ParseMemberType(from.MemberType)
+	if err != nil {
+		return fmt.Errorf("%w: %w", api.ErrInvalid, err)
+	}
+	spec := syncgroup.Spec{Description: from.Description, Permissions: from.Permissions, Creator: caller}
+	for _, scope := range from.Scopes {
+		spec.Collections = append(spec.Collections, syncgroup.SpecCollection{
+			Owner: scope.Collection.Name.Owner, Name: scope.Collection.Name.Local, Prefix: scope.Prefix,
+		})
+	}
+	self := s.h.member(s.h.identity.Principal(), db.Writer().Device, as)
+	if err := forClients(syncgroup.Create(db, name, spec, self)); err != nil {
+		return err
+	}
+	return s.h.fetcher.Rescan()
+}
+
+// forClients adds what clients branch on to the errors of package syncgroup.
+func forClients(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, syncgroup.ErrNone):
+		return fmt.Errorf("%w: %w", api.ErrNotFound, err)
+	case errors.Is(err, syncgroup.ErrExists):
+		return fmt.Errorf("%w: %w", api.ErrExists, err)
+	case errors.Is(err, syncgroup.ErrDenied):
+		return fmt.Errorf("%w: %w", api.ErrDenied, err)
+	case errors.Is(err, syncgroup.ErrInvalid):
+		return fmt.Errorf("%w: %w", api.ErrInvalid, err)
+	}
+	return err
+}
+
+func (s syncgroups) Join(ctx context.Context, caller id.Principal, dbName, name id.Name, target, memberType string) (string, error) {
+	as, err := syncgroup.ParseMemberType(memberType)
+	if err != nil {
+		return "", fmt.Errorf("%w: %w", api.ErrInvalid, err)
+	}
+	admitter, spec, err := s.admission(ctx, dbName, name, target, as)
+	if err != nil {
+		return "", err
+	}
+	db, err := s.database(caller, dbName)
+	if err != nil {
+		return "", err
+	}
+	if err := forClients(syncgroup.Adopt(db, name, spec, as, admitter.Principal)); err != nil {
+		return "", err
+	}
+	s.h.log.Info("joined a syncgroup", "syncgroup", name, "database", dbName, "admitted_by", admitter.Name)
+	return admitter.Name, s.h.fetcher.Rescan()
+}
+
+// database returns the database, making it where it does not exist: a newcomer has to begin somewhere.
+func (s syncgroups) database(caller id.Principal, name id.Name) (*rows.DB, error) {
+	db, err := s.h.rows.Database(name)
+	if !errors.Is(err, rows.ErrNoDatabase) {
+		return db, err
+	}
+	return s.h.rows.Create(name, perm.For(caller, perm.DatabaseTags))
+}
+
+// admission asks the target, or everybody who can be reached, to let this device in.
+func (s syncgroups) admission(ctx context.Context, db, name id.Name, target string, as syncgroup.MemberType) (peer.Peer, []byte, error) {
+	if target != "" {
+		link, err := s.h.peers.Connect(ctx, target)
+		if err != nil {
+			return peer.Peer{}, nil, joinError(target, err)
+		}
+		spec, err := link.Join(ctx, db, name, string(as))
+		return link.Peer(), spec, joinError(target, err)
+	}
+	tried := map[*peer.Link]bool{}
+	for {
+		for _, link := range s.h.peers.Links() {
+			if tried[link] {
+				continue
+			}
+			tried[link] = true
+			if spec, err := link.Join(ctx, db, name, string(as)); err == nil {
+				return link.Peer(), spec, nil
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return peer.Peer{}, nil, fmt.Errorf("%w: none of %d reachable peers admitted this device to %s; give an address with --peer",
+				api.ErrUnavailable, len(tried), name)
+		case <-time.After(joinPoll):
+		}
+	}
+}
+
+// joinPoll is how often a join without a target looks whether somebody new can be reached.
+const joinPoll = 100 * time.Millisecond
+
+func joinError(target string, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, peer.ErrRefused):
+		return fmt.Errorf("%w: %s: %w", api.ErrDenied, target, err)
+	case errors.Is(err, peer.ErrNotFound), errors.Is(err, peer.ErrDenied):
+		return fmt.Errorf("%w: %s has no such syncgroup, or does not admit this device: %w", api.ErrNotFound, target, err)
+	case errors.Is(err, peer.ErrUnreachable), errors.Is(err, peer.ErrUnknown):
+		return fmt.Errorf("%w: %s: %w", api.ErrUnavailable, target, err)
+	}
+	return err
+}
+
+func (s syncgroups) States(context.Context) ([]api.SyncgroupState, error) {
+	dbs, _ := s.h.rows.Databases()
+	var list []api.SyncgroupState
+	for _, db := range dbs {
+		groups, err := syncgroup.All(db)
+		if err != nil {
+			return nil, err
+		}
+		for _, g := range groups {
+			state, err := s.state(db, g)
+			if err != nil {
+				return nil, err
+			}
+			list = append(list, state)
+		}
+	}
+	return list, nil
+}
+
+func (s syncgroups) state(db *rows.DB, g syncgroup.Group) (api.SyncgroupState, error) {
+	members, err := syncgroup.Members(db, g.Name)
+	if err != nil {
+		return api.SyncgroupState{}, err
+	}
+	links, err := s.h.linksTo(db, g)
+	if err != nil {
+		return api.SyncgroupState{}, err
+	}
+	state := api.SyncgroupState{
+		Database: db.Name(), Name: g.Name, Members: uint64(len(members)), Connected: uint64(len(links)),
+	}
+	for _, link := range links {
+		state.LagRecords = max(state.LagRecords, s.h.engine.Lag(link.Peer().Principal, db))
+	}
+	return state, nil
+}
+
+func (s syncgroups) find(dbName, name id.Name) (*rows.DB, syncgroup.Group, error) {
+	db, err := s.h.rows.Database(dbName)
+	if err != nil {
+		return nil, syncgroup.Group{}, err
+	}
+	g, err := syncgroup.Find(db, name)
+	return db, g, forClients(err)
+}
+
+func (s syncgroups) Spec(_ context.Context, dbName, name id.Name) (api.SyncgroupSpec, error) {
+	_, g, err := s.find(dbName, name)
+	if err != nil {
+		return api.SyncgroupSpec{}, err
+	}
+	raw, err := json.Marshal(g.Spec)
+	return api.SyncgroupSpec{JSON: raw, Version: g.Version.String(), Permissions: g.Spec.Permissions}, err
+}
+
+func (s syncgroups) Members(_ context.Context, dbName, name id.Name) ([]api.Member, error) {
+	db, _, err := s.find(dbName, name)
+	if err != nil {
+		return nil, err
+	}
+	members, err := syncgroup.Members(db, name)
+	if err != nil {
+		return nil, err
+	}
+	var list []api.Member
+	for _, m := range members {
+		list = append(list, api.Member{Principal: m.Principal, Type: string(m.Type), Joined: m.Joined, Priority: m.Priority})
+	}
+	return list, nil
+}
+
+// Wait waits for at least one other member to be reachable when there are others, since a daemon that has just started
+// has not reached anybody yet.
+func (s syncgroups) Wait(ctx context.Context, dbName, name id.Name) (int, error) {
+	for {
+		db, g, err := s.find(dbName, name)
+		if err != nil {
+			return 0, err
+		}
+		members, err := syncgroup.Members(db, name)
+		if err != nil {
+			return 0, err
+		}
+		links, err := s.h.linksTo(db, g)
+		if err != nil {
+			return 0, err
+		}
+		alone := len(members) == 1 && members[0].Principal == s.h.identity.Principal()
+		if alone || len(links) > 0 {
+			done, err := s.level(ctx, db, g, links)
+			if done || err != nil {
+				return len(links), err
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return 0, fmt.Errorf("no other member of %s could be asked: %w", name, ctx.Err())
+		case <-time.After(joinPoll):
+		}
+	}
+}
+
+// level reports false when a peer went away, or has not heard of this member yet, while it was asked.
+func (s syncgroups) level(ctx context.Context, db *rows.DB, g syncgroup.Group, links []*peer.Link) (bool, error) {
+	openers := make([]engine.Opener, 0, len(links))
+	for _, link := range links {
+		openers = append(openers, opener(link))
+	}
+	err := s.h.engine.Level(ctx, db, g, openers)
+	if errors.Is(err, peer.ErrUnreachable) || errors.Is(err, peer.ErrNotFound) {
+		return false, nil
+	}
+	return err == nil, err
+}
