@@ -32,7 +32,7 @@ type family struct {
 	authority *identity.Identity
 }
 
-func newFamily(t *testing.T) *family {
+func newFamily(t testing.TB) *family {
 	t.Helper()
 	root := t.TempDir()
 	authority, err := identity.Open(filepath.Join(root, "authority"), identity.Options{Name: "authority"})
@@ -42,7 +42,7 @@ func newFamily(t *testing.T) *family {
 	return &family{root: root, authority: authority}
 }
 
-func (f *family) member(t *testing.T, name string) *identity.Identity {
+func (f *family) member(t testing.TB, name string) *identity.Identity {
 	t.Helper()
 	dir := filepath.Join(f.root, name)
 	if _, err := f.authority.Issue(name, dir); err != nil {
@@ -86,7 +86,7 @@ var devices byte
 func device(n byte) id.Device { return id.Device{0: 0xd0, 7: n} }
 
 // start runs a node on loopback until the test ends, or stop is called. Identity has to be set.
-func start(t *testing.T, opts Options) *node {
+func start(t testing.TB, opts Options) *node {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -95,7 +95,7 @@ func start(t *testing.T, opts Options) *node {
 	return startOn(t, listener, opts)
 }
 
-func startOn(t *testing.T, listener net.Listener, opts Options) *node {
+func startOn(t testing.TB, listener net.Listener, opts Options) *node {
 	t.Helper()
 	n := &node{address: listener.Addr().String(), log: &record{}}
 	if opts.Name == "" {
