@@ -1,0 +1,118 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/syncbase/syncbase/sdk/client"
+)
+
+// maxLineBytes bounds one line of input: the largest value, as base64, with room for key and names.
+const maxLineBytes = 16 << 20
+
+func (a *app) batchCommand() *cobra.Command {
+	var file string
+	cmd := command("batch DB", "Apply operations together: all or nothing", `
+syncbase batch notes --file changes.jsonl
+echo '{"op":"put","collection":"todo","key":"milk","value":{"done":true}}' | syncbase batch notes`,
+		cobra.ExactArgs(1), func(ctx context.Context, args []string) error {
+			in, closeInput, err := a.open(file)
+			if err != nil {
+				return err
+			}
+			defer closeInput()
+			return a.connect(ctx, func(c *client.Client) error { return a.batch(ctx, c.Database(args[0]), in) })
+		})
+	cmd.Long = `Apply operations together: all or nothing. The input has one JSON object a line:
+
+  {"op":"put","collection":C,"key":K,"value":V}       V is JSON; or "base64" for bytes; "type" names a type
+  {"op":"delete","collection":C,"key":K}
+  {"op":"check","collection":C,"key":K,"value":V}     or "version", or "absent":true
+
+A check that does not hold makes the batch fail; the exit code is then 4.`
+	cmd.Flags().StringVarP(&file, "file", "f", "-", "JSON lines; - is standard input")
+	return cmd
+}
+
+// open opens a file to read, or standard input for "-".
+func (a *app) open(file string) (io.Reader, func() error, error) {
+	if file == "-" {
+		return a.in, func() error { return nil }, nil
+	}
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, nil, err
+	}
+	return f, f.Close, nil
+}
+
+// operation is one line of a batch.
+type operation struct {
+	Op         string          `json:"op"`
+	Collection string          `json:"collection"`
+	Key        string          `json:"key"`
+	Value      json.RawMessage `json:"value"`
+	Base64     []byte          `json:"base64"`
+	Type       string          `json:"type"`
+	Version    string          `json:"version"`
+	Absent     bool            `json:"absent"`
+}
+
+func (a *app) batch(ctx context.Context, db *client.Database, in io.Reader) error {
+	var ops []client.Op
+	lines := bufio.NewScanner(in)
+	lines.Buffer(nil, maxLineBytes)
+	for n := 1; lines.Scan(); n++ {
+		if len(lines.Bytes()) == 0 {
+			continue
+		}
+		var o operation
+		err := json.Unmarshal(lines.Bytes(), &o)
+		var op client.Op
+		if err == nil {
+			op, err = o.make(db.Collection(o.Collection))
+		}
+		if err != nil {
+			return fmt.Errorf("line %d: %w", n, err)
+		}
+		ops = append(ops, op)
+	}
+	if err := lines.Err(); err != nil {
+		return fmt.Errorf("read the batch: %w", err)
+	}
+	versions, err := db.Commit(ctx, ops...)
+	if err != nil {
+		return err
+	}
+	return a.say(map[string][]string{"versions": versions}, "applied %d operations", len(ops))
+}
+
+func (o *operation) make(c *client.Collection) (client.Op, error) {
+	v := client.Value{Bytes: o.Value, Type: o.Type}
+	if o.Base64 != nil {
+		v = client.Value{Bytes: o.Base64, Type: o.Type, Raw: true}
+	}
+	switch o.Op {
+	case "put":
+		return c.PutOp(o.Key, v)
+	case "delete":
+		return c.DeleteOp(o.Key), nil
+	case "check":
+		switch {
+		case o.Absent:
+			return c.CheckAbsentOp(o.Key), nil
+		case o.Version != "":
+			return c.CheckVersionOp(o.Key, o.Version), nil
+		case v.Bytes != nil:
+			return c.CheckValueOp(o.Key, v)
+		}
+		return client.Op{}, fmt.Errorf(`check of %q: want "value", "base64", "version" or "absent"`, o.Key)
+	}
+	return client.Op{}, fmt.Errorf(`"op" is %q, want put, delete or check`, o.Op)
+}

@@ -1,0 +1,178 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/syncbase/syncbase/sdk/client"
+)
+
+func (a *app) dbCommand() *cobra.Command {
+	return group("db", "Create, list and destroy databases",
+		command("create DB", "Create a database", "syncbase db create notes", cobra.ExactArgs(1), a.dbCreate),
+		command("list", "List the databases that you may see", "syncbase db list -o json", cobra.NoArgs, a.dbList),
+		command("destroy DB", "Remove a database from this device", "syncbase db destroy notes", cobra.ExactArgs(1), a.dbDestroy),
+		a.permsCommand("perms DB", "Show or set who may do what with a database", `
+syncbase db perms notes
+syncbase db perms notes --set '{"Admin":{"in":["home.local/owner"]},"Read":{"in":["..."]}}'`, 1,
+			func(c *client.Client, args []string) guarded { return c.Database(args[0]) }),
+	)
+}
+
+func (a *app) dbCreate(ctx context.Context, args []string) error {
+	return a.connect(ctx, func(c *client.Client) error {
+		name, err := c.Database(args[0]).Create(ctx, nil)
+		if err != nil {
+			return err
+		}
+		return a.say(map[string]string{"database": name}, "created %s", name)
+	})
+}
+
+func (a *app) dbList(ctx context.Context, _ []string) error {
+	return a.connect(ctx, func(c *client.Client) error {
+		names := a.namer(ctx, c)
+		t := a.table()
+		for name, err := range c.Databases(ctx) {
+			if err != nil {
+				return err
+			}
+			short := names.short(name)
+			if err := t.row(map[string]string{"database": short, "name": name}, short); err != nil {
+				return err
+			}
+		}
+		return t.end()
+	})
+}
+
+func (a *app) dbDestroy(ctx context.Context, args []string) error {
+	return a.connect(ctx, func(c *client.Client) error {
+		if err := c.Database(args[0]).Destroy(ctx); err != nil {
+			return err
+		}
+		return a.say(map[string]string{"database": args[0]}, "destroyed %s", args[0])
+	})
+}
+
+func (a *app) collectionCommand() *cobra.Command {
+	return group("collection", "Create, list and destroy collections",
+		command("create DB COLLECTION", "Create a collection", "syncbase collection create notes todo", cobra.ExactArgs(2), a.collectionCreate),
+		command("list DB", "List the collections of a database", "syncbase collection list notes", cobra.ExactArgs(1), a.collectionList),
+		command("destroy DB COLLECTION", "Delete a collection with all its rows, on every device that shares it",
+			"syncbase collection destroy notes todo", cobra.ExactArgs(2), a.collectionDestroy),
+		a.permsCommand("perms DB COLLECTION", "Show or set who may do what with a collection", `
+syncbase collection perms notes todo
+syncbase collection perms notes todo --set '{"Admin":{"in":["home.local/owner"]},"Read":{"in":["..."]}}'`, 2,
+			func(c *client.Client, args []string) guarded { return c.Database(args[0]).Collection(args[1]) }),
+	)
+}
+
+func (a *app) collectionCreate(ctx context.Context, args []string) error {
+	return a.connect(ctx, func(c *client.Client) error {
+		name, err := c.Database(args[0]).Collection(args[1]).Create(ctx, nil)
+		if err != nil {
+			return err
+		}
+		return a.say(map[string]string{"collection": name}, "created %s", name)
+	})
+}
+
+func (a *app) collectionList(ctx context.Context, args []string) error {
+	return a.connect(ctx, func(c *client.Client) error {
+		names := a.namer(ctx, c)
+		t := a.table()
+		for name, err := range c.Database(args[0]).Collections(ctx) {
+			if err != nil {
+				return err
+			}
+			short := names.short(name)
+			if err := t.row(map[string]string{"collection": short, "name": name}, short); err != nil {
+				return err
+			}
+		}
+		return t.end()
+	})
+}
+
+func (a *app) collectionDestroy(ctx context.Context, args []string) error {
+	return a.connect(ctx, func(c *client.Client) error {
+		if err := c.Database(args[0]).Collection(args[1]).Destroy(ctx); err != nil {
+			return err
+		}
+		return a.say(map[string]string{"collection": args[1]}, "destroyed %s", args[1])
+	})
+}
+
+// guarded has an access list.
+type guarded interface {
+	Permissions(context.Context) (client.Permissions, string, error)
+	SetPermissions(context.Context, client.Permissions, string) (string, error)
+}
+
+// permsCommand shows or sets the access list of what find gives.
+func (a *app) permsCommand(use, short, example string, args int, find func(*client.Client, []string) guarded) *cobra.Command {
+	var set, version string
+	cmd := command(use, short, example, cobra.ExactArgs(args), func(ctx context.Context, args []string) error {
+		list, err := parsePermissions(set)
+		if err != nil {
+			return err
+		}
+		return a.connect(ctx, func(c *client.Client) error {
+			if list != nil {
+				return a.setPermissions(ctx, find(c, args), list, version)
+			}
+			return a.showPermissions(ctx, find(c, args))
+		})
+	})
+	cmd.Flags().StringVar(&set, "set", "", "replace the access list with this JSON")
+	cmd.Flags().StringVar(&version, "version", "", "with --set: only if the list still has this version")
+	return cmd
+}
+
+func parsePermissions(text string) (client.Permissions, error) {
+	if text == "" {
+		return nil, nil
+	}
+	var list client.Permissions
+	d := json.NewDecoder(strings.NewReader(text))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&list); err != nil {
+		return nil, usagef(`access list: %w; it looks like {"Read":{"in":["home.local/owner"]}}`, err)
+	}
+	if list == nil {
+		return nil, usagef("access list: it is null; it has to name somebody with Admin")
+	}
+	return list, nil
+}
+
+func (a *app) setPermissions(ctx context.Context, of guarded, list client.Permissions, version string) error {
+	version, err := of.SetPermissions(ctx, list, version)
+	if err != nil {
+		return err
+	}
+	return a.say(map[string]string{"version": version}, "set, version %s", version)
+}
+
+func (a *app) showPermissions(ctx context.Context, of guarded) error {
+	list, version, err := of.Permissions(ctx)
+	if err != nil {
+		return err
+	}
+	object := struct {
+		Permissions client.Permissions `json:"permissions"`
+		Version     string             `json:"version"`
+	}{list, version}
+	return a.show(object, func(w io.Writer) {
+		text, err := json.MarshalIndent(list, "", "  ")
+		if err != nil {
+			text = []byte(err.Error())
+		}
+		fmt.Fprintf(w, "%s\n", text)
+	})
+}

@@ -1,0 +1,216 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/syncbase/syncbase/sdk/client"
+)
+
+// How an import is cut into batches, and how many of them are under way together.
+const (
+	importRows     = 1000
+	importBytes    = 4 << 20
+	importInFlight = 4
+)
+
+type importOptions struct {
+	format, key string
+	skip        uint64
+}
+
+func (a *app) importCommand() *cobra.Command {
+	var opts importOptions
+	cmd := command("import DB COLLECTION FILE", "Write many rows from a file", `
+syncbase import notes todo rows.jsonl.gz
+syncbase import notes people people.csv --key email
+zcat objects.jsonl.gz | syncbase import notes things - --key id`, cobra.ExactArgs(3),
+		func(ctx context.Context, args []string) error {
+			if opts.format == "" {
+				opts.format = formatOf(args[2])
+			}
+			return a.connect(ctx, func(c *client.Client) error { return a.importFile(ctx, c.Database(args[0]), args[1], args[2], opts) })
+		})
+	cmd.Long = `Write many rows from a file, in batches of 1,000. FILE may be compressed with gzip; - is standard input.
+
+jsonl has one object a line: {"key": K, "value": V}, or with --key any object, which becomes the value as it is and has
+its key in that field. csv has the names of the columns in its first line; each further line becomes an object of texts,
+with the key in the first column unless --key names another.
+
+When it is cut short, import says how many rows are stored; --skip N goes on after them. To import again from the
+beginning does no harm either. Here --key is a field; a private key is named by SYNCBASE_KEY.`
+	cmd.Flags().StringVar(&opts.format, "format", "", "jsonl or csv (default by the name of the file, else jsonl)")
+	cmd.Flags().StringVar(&opts.key, "key", "", "field or column that holds the key")
+	cmd.Flags().Uint64Var(&opts.skip, "skip", 0, "pass over so many rows, which an earlier import has stored")
+	return cmd
+}
+
+func formatOf(file string) string {
+	if strings.HasSuffix(strings.TrimSuffix(strings.ToLower(file), ".gz"), ".csv") {
+		return "csv"
+	}
+	return "jsonl"
+}
+
+func (a *app) importFile(ctx context.Context, db *client.Database, collection, file string, opts importOptions) error {
+	in, closeInput, err := a.open(file)
+	if err != nil {
+		return err
+	}
+	defer closeInput()
+	bar := a.progress("import", size(in))
+	defer bar.end()
+	plain, err := uncompressed(bar.reading(in))
+	if err != nil {
+		return fmt.Errorf("%s: %w", file, err)
+	}
+	from, err := newRecords(opts.format, plain, opts.key)
+	if err != nil {
+		return err
+	}
+	start := time.Now()
+	i := importer{db: db, c: db.Collection(collection), busy: map[string]struct{}{}}
+	err = i.run(ctx, from, opts.skip)
+	bar.end()
+	if err != nil {
+		return fmt.Errorf("%w; %d rows are stored, go on with --skip %d", err, i.stored, opts.skip+i.stored)
+	}
+	took := time.Since(start)
+	rate := float64(i.stored) / max(took.Seconds(), 1e-9)
+	return a.say(map[string]any{"rows": i.stored, "seconds": took.Seconds()},
+		"imported %d rows in %s (%.0f rows/s)", i.stored, took.Round(time.Millisecond), rate)
+}
+
+// size is what a bar needs to know of a file; 0 where nobody knows.
+func size(in io.Reader) int64 {
+	f, ok := in.(*os.File)
+	if !ok {
+		return 0
+	}
+	info, err := f.Stat()
+	if err != nil || !info.Mode().IsRegular() {
+		return 0
+	}
+	return info.Size()
+}
+
+// importer keeps several batches under way. Batches that are under way together have no key in common, so rows of one key
+// are stored in the order in which they come.
+type importer struct {
+	db *client.Database
+	c  *client.Collection
+
+	ops  []client.Op
+	keys []string
+	size int
+
+	// flight are the batches under way, oldest first; busy are their keys.
+	flight []*flight
+	busy   map[string]struct{}
+	// stored counts the rows up to the first batch that failed, which sets broken.
+	stored uint64
+	broken bool
+}
+
+type flight struct {
+	keys []string
+	done chan error
+}
+
+func (i *importer) run(ctx context.Context, from records, skip uint64) (err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer func() { err = i.land(err) }()
+	for n := uint64(0); ; n++ {
+		r, err := from.next()
+		if errors.Is(err, io.EOF) {
+			return i.launch(ctx)
+		}
+		if err != nil {
+			return errors.Join(i.launch(ctx), err)
+		}
+		if n < skip {
+			continue
+		}
+		if err := i.add(ctx, r); err != nil {
+			return err
+		}
+	}
+}
+
+func (i *importer) add(ctx context.Context, r record) error {
+	op, err := i.c.PutOp(r.key, r.value)
+	if err != nil {
+		return err
+	}
+	i.ops, i.keys = append(i.ops, op), append(i.keys, r.key)
+	if i.size += len(r.key) + len(r.value.Bytes); len(i.ops) < importRows && i.size < importBytes {
+		return nil
+	}
+	return i.launch(ctx)
+}
+
+// launch sends the batch at hand on its way.
+func (i *importer) launch(ctx context.Context) error {
+	if len(i.ops) == 0 {
+		return nil
+	}
+	for len(i.flight) == importInFlight || len(i.flight) > 0 && i.collides() {
+		if err := i.await(); err != nil {
+			return err
+		}
+	}
+	f := &flight{keys: i.keys, done: make(chan error, 1)}
+	for _, key := range f.keys {
+		i.busy[key] = struct{}{}
+	}
+	ops := i.ops
+	go func() {
+		_, err := i.db.Commit(ctx, ops...)
+		f.done <- err
+	}()
+	i.flight = append(i.flight, f)
+	i.ops, i.keys, i.size = make([]client.Op, 0, importRows), make([]string, 0, importRows), 0
+	return nil
+}
+
+func (i *importer) collides() bool {
+	for _, key := range i.keys {
+		if _, busy := i.busy[key]; busy {
+			return true
+		}
+	}
+	return false
+}
+
+// await waits for the oldest batch.
+func (i *importer) await() error {
+	f := i.flight[0]
+	i.flight = i.flight[1:]
+	err := <-f.done
+	for _, key := range f.keys {
+		delete(i.busy, key)
+	}
+	i.broken = i.broken || err != nil
+	if !i.broken {
+		i.stored += uint64(len(f.keys))
+	}
+	return err
+}
+
+// land waits for everything that is under way and returns the first error.
+func (i *importer) land(err error) error {
+	for len(i.flight) > 0 {
+		if landed := i.await(); err == nil {
+			err = landed
+		}
+	}
+	return err
+}

@@ -1,0 +1,194 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/syncbase/syncbase/sdk/client"
+)
+
+// maxValueBytes is a little more than the daemon takes, so that its message is the one that people see.
+const maxValueBytes = 5 << 20
+
+// argument reads a value from the command line: "-" is standard input, "@file" a file.
+func (a *app) argument(text string) ([]byte, error) {
+	if text == "-" {
+		return readAll(a.in)
+	}
+	path, isFile := strings.CutPrefix(text, "@")
+	if !isFile {
+		return []byte(text), nil
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return readAll(f)
+}
+
+func readAll(r io.Reader) ([]byte, error) { return io.ReadAll(io.LimitReader(r, maxValueBytes)) }
+
+func (a *app) putCommand() *cobra.Command {
+	var raw bool
+	var typeName string
+	cmd := command("put DB COLLECTION KEY VALUE", "Write a row", `
+syncbase put notes todo milk '{"done": false}'
+syncbase put notes todo photo @photo.json
+echo 42 | syncbase put notes todo answer -
+syncbase put notes todo below -- -5`, cobra.ExactArgs(4), func(ctx context.Context, args []string) error {
+		data, err := a.argument(args[3])
+		if err != nil {
+			return err
+		}
+		if !raw {
+			data = bytes.TrimSpace(data)
+		}
+		return a.connect(ctx, func(c *client.Client) error {
+			v := client.Value{Bytes: data, Raw: raw, Type: typeName}
+			version, err := c.Database(args[0]).Collection(args[1]).Put(ctx, args[2], v)
+			if err != nil {
+				return err
+			}
+			return a.say(map[string]string{"version": version}, "%s", version)
+		})
+	})
+	cmd.Long = "Write a row. VALUE is JSON; - reads standard input, @file a file. A reference to a blob is {\"$blob\": \"REF\"}, anywhere in the value."
+	cmd.Flags().BoolVar(&raw, "raw", false, "store the bytes as they are; they need not be JSON")
+	cmd.Flags().StringVar(&typeName, "type", "", "record a type name with the value")
+	return cmd
+}
+
+func (a *app) getCommand() *cobra.Command {
+	return command("get DB COLLECTION KEY", "Read a row; exits with 3 if there is none", "syncbase get notes todo milk",
+		cobra.ExactArgs(3), func(ctx context.Context, args []string) error {
+			return a.connect(ctx, func(c *client.Client) error {
+				row, err := c.Database(args[0]).Collection(args[1]).Get(ctx, args[2])
+				if err != nil {
+					return err
+				}
+				return a.show(rowOf(row), func(w io.Writer) {
+					_, _ = w.Write(row.Value.Bytes)
+					if !row.Value.Raw {
+						fmt.Fprintln(w)
+					}
+				})
+			})
+		})
+}
+
+func (a *app) deleteCommand() *cobra.Command {
+	return command("delete DB COLLECTION KEY", "Delete a row, if it is there", "syncbase delete notes todo milk",
+		cobra.ExactArgs(3), func(ctx context.Context, args []string) error {
+			return a.connect(ctx, func(c *client.Client) error {
+				version, err := c.Database(args[0]).Collection(args[1]).Delete(ctx, args[2])
+				if err != nil {
+					return err
+				}
+				text := version
+				if text == "" {
+					text = "there was no such row"
+				}
+				return a.say(map[string]string{"version": version}, "%s", text)
+			})
+		})
+}
+
+func (a *app) scanCommand() *cobra.Command {
+	var r client.Range
+	cmd := command("scan DB COLLECTION", "List rows in the order of their keys", `
+syncbase scan notes todo --prefix shopping/
+syncbase scan notes todo --start a --limit n --max 100 -o json`, cobra.ExactArgs(2),
+		func(ctx context.Context, args []string) error {
+			if r.Prefix != "" && (r.Start != "" || r.Limit != "") {
+				return usagef("--prefix cannot go together with --start or --limit")
+			}
+			return a.connect(ctx, func(c *client.Client) error { return a.scan(ctx, c.Database(args[0]).Collection(args[1]), r) })
+		})
+	cmd.Flags().StringVar(&r.Prefix, "prefix", "", "only keys that begin with this")
+	cmd.Flags().StringVar(&r.Start, "start", "", "first key")
+	cmd.Flags().StringVar(&r.Limit, "limit", "", "the key before which to end")
+	cmd.Flags().Uint64Var(&r.Max, "max", 0, "at most so many rows (0 for all)")
+	cmd.Flags().BoolVar(&r.KeysOnly, "keys-only", false, "no values")
+	return cmd
+}
+
+func (a *app) scan(ctx context.Context, c *client.Collection, r client.Range) error {
+	lines := a.lines()
+	enc := encoder(lines)
+	for row, err := range c.Scan(ctx, r) {
+		switch {
+		case err != nil:
+		case a.json():
+			err = enc.Encode(rowOf(row))
+		case r.KeysOnly:
+			_, err = fmt.Fprintln(lines, row.Key)
+		default:
+			_, err = fmt.Fprintf(lines, "%s\t%s\n", row.Key, line(row.Value))
+		}
+		if err != nil {
+			return joinFlush(err, lines)
+		}
+	}
+	return lines.Flush()
+}
+
+func (a *app) deleteRangeCommand() *cobra.Command {
+	var r client.Range
+	cmd := command("delete-range DB COLLECTION --start S --limit L", "Delete the rows with S <= key < L", `
+syncbase delete-range notes todo --start 2019/ --limit 2020/`, cobra.ExactArgs(2),
+		func(ctx context.Context, args []string) error {
+			if r.Start == "" && r.Limit == "" {
+				return usagef("say where to begin with --start or where to end with --limit")
+			}
+			r.KeysOnly = true
+			return a.connect(ctx, func(c *client.Client) error {
+				deleted, err := deleteRange(ctx, c.Database(args[0]), args[1], r)
+				if err != nil {
+					return fmt.Errorf("after %d rows: %w", deleted, err)
+				}
+				return a.say(map[string]int{"deleted": deleted}, "deleted %d rows", deleted)
+			})
+		})
+	cmd.Flags().StringVar(&r.Start, "start", "", "first key")
+	cmd.Flags().StringVar(&r.Limit, "limit", "", "the key before which to end")
+	return cmd
+}
+
+// deleteBatch is how many rows one batch of delete-range deletes.
+const deleteBatch = 10_000
+
+func deleteRange(ctx context.Context, db *client.Database, collection string, r client.Range) (deleted int, err error) {
+	c := db.Collection(collection)
+	var ops []client.Op
+	commit := func() error {
+		if len(ops) == 0 {
+			return nil
+		}
+		versions, err := db.Commit(ctx, ops...)
+		for _, v := range versions {
+			if v != "" {
+				deleted++
+			}
+		}
+		ops = ops[:0]
+		return err
+	}
+	for row, err := range c.Scan(ctx, r) {
+		if err != nil {
+			return deleted, err
+		}
+		if ops = append(ops, c.DeleteOp(row.Key)); len(ops) == deleteBatch {
+			if err := commit(); err != nil {
+				return deleted, err
+			}
+		}
+	}
+	return deleted, commit()
+}

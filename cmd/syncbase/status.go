@@ -1,0 +1,119 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/syncbase/syncbase/sdk/client"
+)
+
+func (a *app) statusCommand() *cobra.Command {
+	return command("status", "Show the daemon, its plugins, peers and syncgroups", "syncbase status\nsyncbase status -o json | jq .peer_address",
+		cobra.NoArgs, func(ctx context.Context, _ []string) error {
+			return a.connect(ctx, func(c *client.Client) error {
+				s, err := c.Status(ctx)
+				if err != nil {
+					return err
+				}
+				if a.json() {
+					return encoder(a.out).Encode(s)
+				}
+				return a.describe(&s)
+			})
+		})
+}
+
+func (a *app) describe(s *client.Status) error {
+	t := a.table()
+	for _, pair := range [][2]string{
+		{"name", s.Name}, {"principal", s.Principal}, {"device", s.Device}, {"version", s.Version},
+		{"data", s.DataDir}, {"peer address", dash(s.PeerAddress)},
+	} {
+		if err := t.row(nil, pair[0], pair[1]); err != nil {
+			return err
+		}
+	}
+	if err := t.end(); err != nil {
+		return err
+	}
+	owner, _, _ := strings.Cut(s.Principal, "/device/")
+	names := namer{owner: owner}
+	if err := a.section("plugins", len(s.Plugins), pluginColumns, func(t *table) error { return each(s.Plugins, t, pluginRow) }); err != nil {
+		return err
+	}
+	if err := a.section("peers", len(s.Peers), peerColumns, func(t *table) error { return each(s.Peers, t, peerRow) }); err != nil {
+		return err
+	}
+	columns := []string{"DATABASE", "SYNCGROUP", "MEMBERS", "CONNECTED", "LAG"}
+	return a.section("syncgroups", len(s.Syncgroups), columns, func(t *table) error {
+		return each(s.Syncgroups, t, func(t *table, g client.SyncgroupState) error {
+			return t.row(g, names.short(g.Database), names.short(g.Name), g.Members, g.Connected, g.LagRecords)
+		})
+	})
+}
+
+func (a *app) section(title string, n int, columns []string, rows func(*table) error) error {
+	if n == 0 {
+		_, err := fmt.Fprintf(a.out, "\n%s: none\n", title)
+		return err
+	}
+	if _, err := fmt.Fprintf(a.out, "\n%s:\n", title); err != nil {
+		return err
+	}
+	t := a.table(columns...)
+	if err := rows(t); err != nil {
+		return err
+	}
+	return t.end()
+}
+
+func each[T any](list []T, t *table, row func(*table, T) error) error {
+	for _, item := range list {
+		if err := row(t, item); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+var pluginColumns = []string{"PLUGIN", "KIND", "STATE", "PID", "RESTARTS", "VERSION", "MESSAGE"}
+
+func pluginRow(t *table, p client.Plugin) error {
+	return t.row(p, p.Name, p.Kind, p.State, p.PID, p.Restarts, p.Version, clip(oneLineText(p.Message), 80))
+}
+
+func oneLineText(text string) string { return strings.Join(strings.Fields(text), " ") }
+
+var peerColumns = []string{"PEER", "ADDRESS", "VIA", "CONNECTED", "LAST CONTACT", "LAG", "ERROR"}
+
+func peerRow(t *table, p client.Peer) error {
+	return t.row(p, dash(p.Name), dash(p.Address), p.Via, yesNo(p.Connected), ago(p.LastContact), p.LagRecords, clip(oneLineText(p.Error), 80))
+}
+
+func (a *app) peerCommand() *cobra.Command {
+	return group("peer", "Show the daemons that this one knows",
+		command("list", "List the known peers", "syncbase peer list -o json", cobra.NoArgs, func(ctx context.Context, _ []string) error {
+			return a.connect(ctx, func(c *client.Client) error {
+				t := a.table(peerColumns...)
+				for p, err := range c.Peers(ctx) {
+					if err != nil {
+						return err
+					}
+					if err := peerRow(t, p); err != nil {
+						return err
+					}
+				}
+				return t.end()
+			})
+		}))
+}
+
+func (a *app) versionCommand() *cobra.Command {
+	return command("version", "Print the version of this program", "syncbase version", cobra.NoArgs, func(context.Context, []string) error {
+		return a.show(map[string]string{"version": version()}, func(w io.Writer) { fmt.Fprintln(w, "syncbase", version()) })
+	})
+}

@@ -1,0 +1,206 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/syncbase/syncbase/sdk/client"
+)
+
+func (a *app) syncgroupCommand() *cobra.Command {
+	return group("syncgroup", "Share collections with other devices",
+		a.syncgroupCreateCommand(), a.syncgroupJoinCommand(),
+		command("list DB", "List the syncgroups that this device is a member of", "syncbase syncgroup list notes", cobra.ExactArgs(1), a.syncgroupList),
+		command("members DB SG", "List the members of a syncgroup", "syncbase syncgroup members notes family -o json", cobra.ExactArgs(2), a.syncgroupMembers),
+		command("spec DB SG", "Show the specification of a syncgroup", "syncbase syncgroup spec notes family", cobra.ExactArgs(2), a.syncgroupSpec),
+		a.syncgroupWaitCommand(),
+	)
+}
+
+// specFile is a specification as create reads it.
+type specFile struct {
+	Description string             `json:"description"`
+	Permissions client.Permissions `json:"permissions"`
+	Collections []struct {
+		Collection string `json:"collection"`
+		Prefix     string `json:"prefix"`
+	} `json:"collections"`
+}
+
+func (a *app) syncgroupCreateCommand() *cobra.Command {
+	var collections []string
+	var file, memberType string
+	cmd := command("create DB SG --collection C[:PREFIX]...", "Create a syncgroup over collections, with this device as its first member", `
+syncbase syncgroup create notes family --collection todo
+syncbase syncgroup create notes work --collection todo:work/ --member-type server
+syncbase syncgroup create notes family --spec family.json`, cobra.ExactArgs(2), func(ctx context.Context, args []string) error {
+		opts := client.SyncgroupOptions{MemberType: memberType}
+		if err := readSpec(file, &opts); err != nil {
+			return err
+		}
+		for _, text := range collections {
+			opts.Scopes = append(opts.Scopes, parseScope(text))
+		}
+		if len(opts.Scopes) == 0 {
+			return usagef("say with --collection what the syncgroup shares")
+		}
+		return a.connect(ctx, func(c *client.Client) error {
+			name, err := c.Database(args[0]).Syncgroup(args[1]).Create(ctx, opts)
+			if err != nil {
+				return err
+			}
+			return a.say(map[string]string{"syncgroup": name}, "created %s", name)
+		})
+	})
+	cmd.Long = `Create a syncgroup over collections, with this device as its first member.
+
+The file of --spec is JSON: {"description": D, "permissions": {"Admin": {"in": [...]}, "Read": {"in": [...]}},
+"collections": [{"collection": C, "prefix": P}]}, each part optional.`
+	cmd.Flags().StringArrayVarP(&collections, "collection", "c", nil, "collection to share, narrowed to keys with a prefix by C:PREFIX; may be repeated")
+	cmd.Flags().StringVar(&file, "spec", "", "file with more of the specification")
+	memberTypeFlag(cmd, &memberType)
+	return cmd
+}
+
+func memberTypeFlag(cmd *cobra.Command, memberType *string) {
+	cmd.Flags().StringVar(memberType, "member-type", "normal", "normal, server (fetches and keeps blobs by itself) or leaf")
+	_ = cmd.RegisterFlagCompletionFunc("member-type", cobra.FixedCompletions([]string{"normal", "server", "leaf"}, cobra.ShellCompDirectiveNoFileComp))
+}
+
+func readSpec(file string, opts *client.SyncgroupOptions) error {
+	if file == "" {
+		return nil
+	}
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	var spec specFile
+	d := json.NewDecoder(bytes.NewReader(data))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&spec); err != nil {
+		return fmt.Errorf("%s: %w", file, err)
+	}
+	opts.Description, opts.Permissions = spec.Description, spec.Permissions
+	for _, c := range spec.Collections {
+		opts.Scopes = append(opts.Scopes, client.Scope{Collection: c.Collection, Prefix: c.Prefix})
+	}
+	return nil
+}
+
+// parseScope reads C[:PREFIX], where C may itself be owner:name. An owner has a path, a collection of one's own that is
+// named with a slash has to be written :name.
+func parseScope(text string) client.Scope {
+	first, rest, found := strings.Cut(text, ":")
+	if !found {
+		return client.Scope{Collection: text}
+	}
+	if first != "" && !strings.Contains(first, "/") {
+		return client.Scope{Collection: first, Prefix: rest}
+	}
+	local, prefix, _ := strings.Cut(rest, ":")
+	return client.Scope{Collection: first + ":" + local, Prefix: prefix}
+}
+
+func (a *app) syncgroupJoinCommand() *cobra.Command {
+	var opts client.JoinOptions
+	cmd := command("join DB SG", "Make this device a member of a syncgroup", `
+syncbase syncgroup join notes family
+syncbase syncgroup join notes family --peer 192.168.1.7:4001 --member-type server`, cobra.ExactArgs(2),
+		func(ctx context.Context, args []string) error {
+			return a.connect(ctx, func(c *client.Client) error {
+				name, by, err := c.Database(args[0]).Syncgroup(args[1]).Join(ctx, opts)
+				if err != nil {
+					return err
+				}
+				return a.say(map[string]string{"syncgroup": name, "admitted_by": by}, "joined %s, admitted by %s", name, by)
+			})
+		})
+	cmd.Long = `Make this device a member of a syncgroup. The database is created if it is not there yet. Without --peer every peer that
+is known or discovered is asked.`
+	cmd.Flags().StringVar(&opts.Peer, "peer", "", "host:port or name of the peer to ask")
+	memberTypeFlag(cmd, &opts.MemberType)
+	return cmd
+}
+
+func (a *app) syncgroupList(ctx context.Context, args []string) error {
+	return a.connect(ctx, func(c *client.Client) error {
+		names := a.namer(ctx, c)
+		t := a.table()
+		for name, err := range c.Database(args[0]).Syncgroups(ctx) {
+			if err != nil {
+				return err
+			}
+			short := names.short(name)
+			if err := t.row(map[string]string{"syncgroup": short, "name": name}, short); err != nil {
+				return err
+			}
+		}
+		return t.end()
+	})
+}
+
+func (a *app) syncgroupMembers(ctx context.Context, args []string) error {
+	return a.connect(ctx, func(c *client.Client) error {
+		t := a.table("MEMBER", "TYPE", "JOINED", "PRIORITY")
+		for m, err := range c.Database(args[0]).Syncgroup(args[1]).Members(ctx) {
+			if err != nil {
+				return err
+			}
+			if err := t.row(m, m.Member, m.Type, ago(m.Joined), m.Priority); err != nil {
+				return err
+			}
+		}
+		return t.end()
+	})
+}
+
+func (a *app) syncgroupSpec(ctx context.Context, args []string) error {
+	return a.connect(ctx, func(c *client.Client) error {
+		spec, version, err := c.Database(args[0]).Syncgroup(args[1]).Spec(ctx)
+		if err != nil {
+			return err
+		}
+		object := struct {
+			Spec    json.RawMessage `json:"spec"`
+			Version string          `json:"version"`
+		}{spec, version}
+		var text bytes.Buffer
+		if err := json.Indent(&text, spec, "", "  "); err != nil {
+			return fmt.Errorf("specification from the daemon: %w", err)
+		}
+		return a.say(object, "%s", text.Bytes())
+	})
+}
+
+func (a *app) syncgroupWaitCommand() *cobra.Command {
+	var timeout time.Duration
+	cmd := command("wait DB SG", "Wait until this device holds all that its reachable peers hold", `
+syncbase syncgroup wait notes family --timeout 30s`, cobra.ExactArgs(2), func(ctx context.Context, args []string) error {
+		if timeout > 0 {
+			var cancel context.CancelFunc
+			ctx, cancel = context.WithTimeout(ctx, timeout)
+			defer cancel()
+		}
+		return a.connect(ctx, func(c *client.Client) error {
+			peers, err := c.Database(args[0]).Syncgroup(args[1]).Wait(ctx)
+			if errors.Is(err, context.DeadlineExceeded) {
+				return fmt.Errorf("not level with the peers after %s: %w", timeout, err)
+			}
+			if err != nil {
+				return err
+			}
+			return a.say(map[string]uint64{"peers": peers}, "level with %d peers", peers)
+		})
+	})
+	cmd.Flags().DurationVar(&timeout, "timeout", 0, "give up after so long (0 for never)")
+	return cmd
+}
