@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -99,9 +100,7 @@ func TestStopDoesNotHangOnStoppedPlugin(t *testing.T) {
 	r := newRig(t, func(o *Options) { o.DrainGrace = 100 * time.Millisecond })
 	r.set(store("disk", "good", storeConfig{}))
 	st := r.ready("disk")
-	if err := syscall.Kill(st.PID, syscall.SIGSTOP); err != nil {
-		t.Fatal(err)
-	}
+	pause(t, st.PID)
 	ended := make(chan struct{})
 	go func() {
 		r.stop()
@@ -148,9 +147,7 @@ func TestUnresponsivePluginIsReplaced(t *testing.T) {
 	r := newRig(t, nil)
 	r.set(store("disk", "good", storeConfig{}))
 	st := r.ready("disk")
-	if err := syscall.Kill(st.PID, syscall.SIGSTOP); err != nil {
-		t.Fatal(err)
-	}
+	pause(t, st.PID)
 	if err := r.BlobStore("disk").Put(r.context(), []byte("k"), []byte("v")); err != nil {
 		t.Fatal(err)
 	}
@@ -160,6 +157,24 @@ func TestUnresponsivePluginIsReplaced(t *testing.T) {
 	if !strings.Contains(r.log.String(), "health check failed 3 of 3 times: no answer within 2s") {
 		t.Error("the log does not say why")
 	}
+}
+
+// pause stops a process by SIGSTOP and waits until none of its threads runs any more.
+func pause(t *testing.T, pid int) {
+	t.Helper()
+	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "the stop of all threads", func() bool {
+		threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
+		if err != nil || len(threads) == 0 {
+			t.Fatalf("process %d is gone: %v", pid, err)
+		}
+		return !slices.ContainsFunc(threads, func(path string) bool {
+			stat, err := os.ReadFile(path)
+			return err != nil || !strings.Contains(string(stat), ") T ")
+		})
+	})
 }
 
 // Trap 7: a panic in a handler ends the process; its text is in the reason.
