@@ -200,8 +200,11 @@ func TestCausalOrderSuffices(t *testing.T) {
 func (n *network) ready(done map[id.Version]bool) []id.Version {
 	list := []id.Version{}
 	for v, past := range n.past {
-		waits := slices.ContainsFunc(sorted(past), func(p id.Version) bool { return !done[p] })
-		if !done[v] && !waits {
+		waits := done[v]
+		for p := range past {
+			waits = waits || !done[p]
+		}
+		if !waits {
 			list = append(list, v)
 		}
 	}

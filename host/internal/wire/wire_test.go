@@ -51,14 +51,14 @@ func drawRecord(t *rapid.T, gen uint64) wire.Record {
 	if r.Kind == wire.Put {
 		r.Raw = rapid.Bool().Draw(t, "raw")
 		r.Type = rapid.StringMatching(`[a-z]{0,5}`).Draw(t, "type")
-		r.Value = rapid.SliceOfN(rapid.Byte(), 0, 300).Draw(t, "value")
+		r.Value = rapid.SliceOfN(rapid.Byte(), 0, 20).Draw(t, "value")
 	}
 	return r
 }
 
 func drawCommit(t *rapid.T) wire.Commit {
 	c := wire.Commit{
-		Writer: writer('a'), First: rapid.Uint64Range(2, 1<<60).Draw(t, "first"), Count: rapid.Uint64Range(1, 50).Draw(t, "count"),
+		Writer: writer('a'), First: rapid.Uint64Range(2, 1<<60).Draw(t, "first"), Count: rapid.Uint64Range(1, 12).Draw(t, "count"),
 		Time: hlc.Time(rapid.Uint64().Draw(t, "time")),
 	}
 	for gen := c.First; gen <= c.Last(); gen++ {
@@ -162,18 +162,24 @@ func TestWriterOrder(t *testing.T) {
 
 // A commit in very many collections is as cheap for each record as one in a few.
 func TestEncoderManyCollections(t *testing.T) {
-	const n = 50_000
+	const n = 20_000
 	c := wire.Commit{Writer: writer('a'), First: 1, Count: n}
 	for i := range uint64(n) {
 		local := strconv.FormatUint(i, 36)
 		c.Records = append(c.Records, wire.Entry{Collection: rowsOf(local), Record: wire.Record{Version: version('a', 1+i), Key: "k"}})
 	}
-	got, err := wire.DecodeCommit(c.Append(nil))
+	data := c.Append(nil)
+	got, err := wire.DecodeCommit(data)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(c, got, cmpopts.EquateEmpty()); diff != "" {
-		t.Error(diff)
+	for i := range c.Records {
+		if got.Records[i].Collection != c.Records[i].Collection {
+			t.Fatalf("record %d is in %s, want %s", i, got.Records[i].Collection, c.Records[i].Collection)
+		}
+	}
+	if !bytes.Equal(got.Append(nil), data) {
+		t.Error("encoded again it differs")
 	}
 }
 
