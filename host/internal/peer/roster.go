@@ -167,9 +167,9 @@ func (r *roster) sighted(now time.Time, source string, texts ...string) {
 	}
 }
 
-// insist lets the contact at an address be dialed soon, whatever happened before: a person asked for it.
-func (r *roster) insist(now time.Time, text string) {
-	if c := r.at(text); c != nil && !c.self {
+// insist lets the contact that find finds be dialed soon, whatever happened before: a person asked for it.
+func (r *roster) insist(now time.Time, target string) {
+	if c := r.find(target); c != nil && !c.self {
 		c.delay, c.next = 0, now
 	}
 }
@@ -186,8 +186,9 @@ func (r *roster) hurry(now time.Time, c *contact) {
 	}
 }
 
+// graceless reports whether the last attempt ended in a way that trying again at once will not change.
 func (c *contact) graceless() bool {
-	return c.self || errors.Is(c.err, ErrProtocol) || errors.Is(c.err, ErrRefused)
+	return c.self || errors.Is(c.err, ErrProtocol) || errors.Is(c.err, ErrRefused) || errors.Is(c.err, ErrDenied)
 }
 
 // learn reports whether the contact did not have the address from this source.

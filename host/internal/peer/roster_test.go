@@ -330,3 +330,14 @@ func checkRoster(t *rapid.T, r *roster) {
 		}
 	}
 }
+
+func TestInsistingOverridesTheWait(t *testing.T) {
+	r := steadyRoster()
+	r.sighted(begin, "static", "a:1")
+	r.failed(begin, dialOne(t, r, begin), ErrRefused)
+	if addresses, _ := dials(r, at(time.Second)); addresses != nil {
+		t.Fatalf("dialed %v", addresses)
+	}
+	r.insist(at(time.Second), "a:1")
+	dialOne(t, r, at(time.Second))
+}

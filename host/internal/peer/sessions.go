@@ -248,12 +248,12 @@ func (s *Sessions) Links() []*Link {
 // why and the address is forgotten again.
 func (s *Sessions) Connect(ctx context.Context, target string) (*Link, error) {
 	isAddress := checkAddress(target) == nil
-	if isAddress {
-		s.notify(func(now time.Time) {
+	s.notify(func(now time.Time) {
+		if isAddress {
 			s.roster.sighted(now, sourceCommand, target)
-			s.roster.insist(now, target)
-		})
-	}
+		}
+		s.roster.insist(now, target)
+	})
 	link, err := s.await(ctx, target)
 	if err != nil && isAddress {
 		s.RemoveAddress(sourceCommand, target)

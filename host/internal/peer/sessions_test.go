@@ -21,7 +21,6 @@ import (
 	"github.com/syncbase/syncbase/host/internal/delta"
 	"github.com/syncbase/syncbase/host/internal/id"
 	"github.com/syncbase/syncbase/host/internal/identity"
-	peerv1 "github.com/syncbase/syncbase/sdk/api/peer/v1"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -55,22 +54,32 @@ func (f *family) member(t testing.TB, name string) *identity.Identity {
 	return i
 }
 
-// record is a log that can be read while it is written.
+// record is a log that can be read, and waited for, while it is written.
 type record struct {
+	// mu guards the fields below it.
 	mu  sync.Mutex
 	buf bytes.Buffer
+	// more is closed and replaced at each write.
+	more chan struct{}
 }
 
 func (r *record) Write(b []byte) (int, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	close(r.more)
+	r.more = make(chan struct{})
 	return r.buf.Write(b)
 }
 
-func (r *record) String() string {
+func (r *record) read() (text string, more <-chan struct{}) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.buf.String()
+	return r.buf.String(), r.more
+}
+
+func (r *record) String() string {
+	text, _ := r.read()
+	return text
 }
 
 // node is a running Sessions with a listener.
@@ -97,7 +106,7 @@ func start(t testing.TB, opts Options) *node {
 
 func startOn(t testing.TB, listener net.Listener, opts Options) *node {
 	t.Helper()
-	n := &node{address: listener.Addr().String(), log: &record{}}
+	n := &node{address: listener.Addr().String(), log: &record{more: make(chan struct{})}}
 	if opts.Name == "" {
 		opts.Name = filepath.Base(string(opts.Identity.Principal()))
 	}
@@ -162,13 +171,18 @@ func (n *node) untilLinks(t *testing.T, count int) {
 
 func (n *node) untilLogged(t *testing.T, text string) {
 	t.Helper()
-	for range 2000 {
-		if strings.Contains(n.log.String(), text) {
+	timeout := time.After(20 * time.Second)
+	for {
+		logged, more := n.log.read()
+		if strings.Contains(logged, text) {
 			return
 		}
-		time.Sleep(time.Millisecond)
+		select {
+		case <-more:
+		case <-timeout:
+			t.Fatalf("%q was not logged:\n%s", text, logged)
+		}
 	}
-	t.Fatalf("%q was not logged:\n%s", text, n.log)
 }
 
 func connect(t *testing.T, n *node, target string) (*Link, error) {
@@ -601,5 +615,3 @@ func TestBlobs(t *testing.T) {
 	}
 	<-link.Done()
 }
-
-var _ peerv1.PeerServiceServer = (*service)(nil)
