@@ -61,7 +61,10 @@ func HostSets() map[int]goplugin.PluginSet {
 
 // IsPlugin reports whether this process was started by a host as a plugin. A program that contains plugins beside other
 // things asks this first thing in main; see [Dispatch].
-func IsPlugin() bool { return os.Getenv(CookieKey) == CookieValue }
+func IsPlugin() bool { return startedAsPlugin }
+
+// startedAsPlugin is read once, since the variable is taken out of the environment when the plugin serves.
+var startedAsPlugin = os.Getenv(CookieKey) == CookieValue
 
 // serviceSet carries all services of one plugin through go-plugin as if they were a single one.
 type serviceSet struct {

@@ -56,7 +56,10 @@ func (s Spec) serve() {
 		os.Exit(2)
 	}
 	stderr := os.Stderr
-	restore := sync.OnceFunc(func() { os.Stdout, os.Stderr = stderr, stderr })
+	restore := sync.OnceFunc(func() {
+		os.Stdout, os.Stderr = stderr, stderr
+		_ = os.Unsetenv(CookieKey) // children of this process are no plugins
+	})
 	config := service.serveConfig(HostCredentials(), append(crashes(stderr), printsTo(restore))...)
 	os.Stdout = handshakeOutput()
 	goplugin.Serve(config)

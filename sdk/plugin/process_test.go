@@ -57,6 +57,7 @@ type noisy struct{}
 
 func openNoisy(context.Context, plugin.Setup) (discovery.Plugin, error) {
 	fmt.Println("printed by the factory")
+	fmt.Printf("cookie of children: %q\n", os.Getenv(plugin.CookieKey))
 	_, err := syscall.Write(1, append(bytes.Repeat([]byte{'x'}, 1<<20), '\n')) // as a C library would
 	return noisy{}, err
 }
@@ -131,7 +132,7 @@ func TestStdoutIsKeptClean(t *testing.T) {
 	if err := running.Stop(); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"printed before main", "printed by the factory", strings.Repeat("x", 1<<20)} {
+	for _, want := range []string{"printed before main", "printed by the factory", `cookie of children: ""`, strings.Repeat("x", 1<<20)} {
 		if !strings.Contains(stderr.String(), want) {
 			t.Errorf("stderr lacks %.40q", want)
 		}

@@ -2,6 +2,8 @@ package blobstorefs
 
 import (
 	"context"
+	"errors"
+	"io/fs"
 	"os"
 	"os/exec"
 	"testing"
@@ -14,6 +16,9 @@ import (
 	"github.com/syncbase/syncbase/sdk/plugin/blobstore/blobstoretest"
 	"github.com/syncbase/syncbase/sdk/plugin/plugintest"
 )
+
+// listKeys keeps the number of durable puts low; the order over several pages is checked with the sdk's own store.
+const listKeys = 200
 
 // places are the ways to run the plugin that every test of the whole plugin goes through.
 var places = map[string]func(testing.TB, plugintest.Options) *plugintest.Running{
@@ -34,7 +39,7 @@ func TestContract(t *testing.T) {
 			blobstoretest.Run(t, running.Conn, blobstoretest.Options{
 				Features: []string{blobstore.LocalFiles},
 				Small:    small.Conn,
-				ListKeys: blobstore.PageEntries + 100,
+				ListKeys: listKeys,
 				Reopen: func(ctx context.Context) (grpc.ClientConnInterface, error) {
 					if err := running.Drain(ctx, 100*time.Millisecond); err != nil {
 						return nil, err
@@ -78,5 +83,33 @@ func TestReconfigure(t *testing.T) {
 	}
 	if err := running.Configure(ctx, plugintest.Options{DataDir: t.TempDir()}); err != plugin.ErrRestartRequired {
 		t.Errorf("another root: %v, want ErrRestartRequired", err)
+	}
+}
+
+// TestNothingLeaks opens, uses and drains the plugin in process and counts descriptors; goleak counts goroutines.
+func TestNothingLeaks(t *testing.T) {
+	const proc = "/proc/self/fd"
+	count := func() int {
+		entries, err := os.ReadDir(proc)
+		if errors.Is(err, fs.ErrNotExist) {
+			return 0 // not on this system
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(entries)
+	}
+	cycle := func(name string) {
+		t.Run(name, func(t *testing.T) {
+			running := plugintest.InProcess(t, Kind(), plugintest.Options{})
+			opts := blobstoretest.Options{Only: []string{"sizes around frames", "ranges", "cancelled gets", "cancelled put"}}
+			blobstoretest.Run(t, running.Conn, opts)
+		})
+	}
+	cycle("first") // opens what stays open for the process, such as the poller
+	before := count()
+	cycle("second")
+	if after := count(); after > before {
+		t.Errorf("%d descriptors are open, before it were %d", after, before)
 	}
 }

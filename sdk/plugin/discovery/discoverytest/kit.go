@@ -185,26 +185,26 @@ func sortedGroups(a discovery.Advert) [][]byte {
 	return slices.SortedFunc(slices.Values(a.Groups), bytes.Compare)
 }
 
+// checkSynced goes on watching after Synced, until an advert from the other side has been seen.
 func checkSynced(ctx context.Context, e *Env) error {
-	if err := e.watch(ctx, e.A, func(ev discovery.Event) bool { return ev.Kind == discovery.Synced }); err != nil {
-		return fmt.Errorf("wait for synced: %w", err)
-	}
 	a := e.advert()
-	announcing := e.announce(ctx, e.B, a)
+	var announcing *task
 	synced := 0
 	err := e.watch(ctx, e.A, func(ev discovery.Event) bool {
 		if ev.Kind == discovery.Synced {
-			synced++
+			if synced++; synced == 1 {
+				announcing = e.announce(ctx, e.B, a)
+			}
 		}
-		return isSeen(a)(ev) && synced > 0 || synced > 1
+		return isSeen(a)(ev)
 	})
-	if synced > 1 {
-		err = errors.Join(err, fmt.Errorf("synced came %d times", synced))
+	if announcing != nil {
+		err = errors.Join(err, announcing.stop())
 	}
-	if synced == 1 && err != nil {
-		err = nil // the advert came before, which other checks are about
+	if synced != 1 {
+		err = errors.Join(err, fmt.Errorf("synced came %d times, want once", synced))
 	}
-	return errors.Join(err, announcing.stop())
+	return err
 }
 
 func checkSeen(ctx context.Context, e *Env) error {
