@@ -3,12 +3,16 @@ package blobs
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"sync"
 
 	"github.com/syncbase/syncbase/host/internal/chunk"
 	"github.com/syncbase/syncbase/host/internal/kv"
 )
+
+// errClosed is what a writer answers after its end.
+var errClosed = errors.New("pack writer is closed")
 
 // PackWriter stores chunks. While one pack travels to the object store the next one is filled, so it keeps two packs in
 // memory at the most. A chunk is stored for certain once Flush or Close has returned without an error; after an error the
@@ -116,8 +120,10 @@ func (w *PackWriter) Close(ctx context.Context) error {
 // Discard ends the writer without storing more than is under way.
 func (w *PackWriter) Discard() { _ = w.end() }
 
+// end waits for what is under way and makes every later call fail.
 func (w *PackWriter) end() error {
-	w.turn <- struct{}{} // never given back: calls that come later wait for their context
+	w.turn <- struct{}{}
+	defer w.unlock()
 	w.mu.Lock()
 	sending, sent := w.sending, w.sent
 	w.mu.Unlock()
@@ -130,7 +136,11 @@ func (w *PackWriter) end() error {
 		w.s.giveBuffer(w.filling.data)
 		w.filling = nil
 	}
-	return w.err
+	err := w.err
+	if err == nil {
+		w.err = errClosed
+	}
+	return err
 }
 
 func (w *PackWriter) lock(ctx context.Context) error {

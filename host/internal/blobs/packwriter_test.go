@@ -62,6 +62,9 @@ func TestWrongChunkIsRefused(t *testing.T) {
 	if found, err := f.Has(chunk.Sum(data)); err != nil || !found {
 		t.Errorf("Has = %v, %v", found, err)
 	}
+	if err := w.Add(t.Context(), chunk.Sum(data), data); err == nil {
+		t.Error("Add after Close succeeded")
+	}
 }
 
 func TestWriterIsDeadAfterAFailure(t *testing.T) {
@@ -83,6 +86,9 @@ func TestWriterIsDeadAfterAFailure(t *testing.T) {
 	}
 	if err := w.Close(t.Context()); !errors.Is(err, broken) {
 		t.Errorf("Close: %v", err)
+	}
+	if err := w.Add(t.Context(), chunk.Sum(data), data); !errors.Is(err, broken) {
+		t.Errorf("Add after Close: %v", err)
 	}
 	if found, err := f.Has(chunk.Sum(data)); err != nil || found {
 		t.Errorf("a chunk that was not stored is in the index: %v, %v", found, err)
