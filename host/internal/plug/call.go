@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"google.golang.org/grpc"
@@ -29,6 +30,8 @@ type live struct {
 	conn *grpc.ClientConn
 	gone <-chan struct{} // closed when the process has ended
 	desc description
+	// retired is set before the process is asked to drain because another takes its place.
+	retired atomic.Bool
 }
 
 func (l *live) dead() bool {
@@ -60,7 +63,14 @@ func (h *handle) update(change func()) {
 }
 
 // publish makes l the process that calls go to; nil if there is none for the time being.
-func (h *handle) publish(l *live) { h.update(func() { h.live = l }) }
+func (h *handle) publish(l *live) {
+	h.update(func() {
+		if old := h.live; old != nil && !old.dead() {
+			old.retired.Store(true)
+		}
+		h.live = l
+	})
+}
 
 // explain sets what callers are told when they have waited in vain.
 func (h *handle) explain(why string) {
@@ -116,7 +126,8 @@ type caller struct {
 	name string
 }
 
-// do runs fn against the instance's process, and once more if the process dies under it: fn must be safe to repeat.
+// do runs fn against the instance's process, and once more if the process dies under it: fn must be safe to repeat. A
+// process that is replaced in an orderly way does not count.
 func (c caller) do(ctx context.Context, op string, fn func(ctx context.Context, l *live) error) error {
 	return c.attempts(ctx, op, 2, fn)
 }
@@ -133,7 +144,7 @@ func (c caller) attempts(ctx context.Context, op string, attempts int, fn func(c
 	if err != nil {
 		return c.wrap(op, err)
 	}
-	for attempt := 1; ; attempt++ {
+	for attempt := 1; ; {
 		l, err := acquireWithin(ctx, h)
 		if err != nil {
 			return c.wrap(op, err)
@@ -147,8 +158,11 @@ func (c caller) attempts(ctx context.Context, op string, attempts int, fn func(c
 			return theirs.error
 		case ctx.Err() != nil || !transport(err) || !lost(ctx, h, l):
 			return c.wrap(op, fromCall(ctx, err))
+		case l.retired.Load():
 		case attempt == attempts:
 			return c.wrap(op, fmt.Errorf("%w: its process ended during the call", ErrDown))
+		default:
+			attempt++
 		}
 	}
 }
