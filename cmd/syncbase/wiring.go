@@ -2,43 +2,124 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"runtime/debug"
 
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/syncbase/syncbase/host"
 	"github.com/syncbase/syncbase/plugins/blobstore-fs/blobstorefs"
 	"github.com/syncbase/syncbase/plugins/discovery-mdns/discoverymdns"
+	"github.com/syncbase/syncbase/sdk/client"
 	"github.com/syncbase/syncbase/sdk/plugin"
 )
 
-// What the command line takes from package host. Nothing else in this program knows the daemon.
-var (
-	// serve runs a daemon until the context ends and everything is closed.
-	serve func(context.Context, serveOptions) error = notYet2
+// This file is all that the program knows of the daemon: the commands that run one or work on its files, and the plugins
+// that it brings along.
 
-	// configCheck validates a file by itself; the error lists all faults.
-	configCheck func(file string) error = func(string) error { return errNotYet }
-	// configPrint gives the effective configuration as YAML, secrets masked.
-	configPrint func(serveOptions) ([]byte, error) = func(serveOptions) ([]byte, error) { return nil, errNotYet }
-	// defaultDataDir is where a daemon keeps its data when nothing is said.
-	defaultDataDir func() (string, error) = func() (string, error) {
-		home, err := os.UserHomeDir()
-		return filepath.Join(home, ".local", "share", "syncbase"), err
+// serve runs a daemon until the context ends and everything is closed.
+func serve(ctx context.Context, opts serveOptions) error {
+	cfg, err := host.LoadConfig(opts.sources())
+	if err != nil {
+		return err
 	}
+	h, err := host.New(host.Options{Config: cfg, Version: opts.version, Log: logger(cfg.Log.Level, cfg.Log.Format, opts.log)})
+	if err != nil {
+		return err
+	}
+	me, err := host.ShowIdentity(cfg.Identity.Dir)
+	if err != nil {
+		return fmt.Errorf("%w; %w", err, h.Close())
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- h.Run(ctx) }()
+	select {
+	case <-h.Ready():
+		r := running{dataDir: cfg.Node.DataDir, socket: h.Socket(), principal: string(me.Principal)}
+		if addresses := h.PeerAddresses(); len(addresses) > 0 {
+			r.peerAddress = addresses[0]
+		}
+		opts.ready(r)
+		return <-ended
+	case err := <-ended:
+		return err
+	}
+}
 
-	// The functions on identities work on a directory, without a daemon.
-	identityShow  func(dir string) (identityFacts, error)                                                     = func(string) (identityFacts, error) { return identityFacts{}, errNotYet }
-	identityInit  func(dir, name string) (identityFacts, error)                                               = func(_, _ string) (identityFacts, error) { return identityFacts{}, errNotYet }
-	identityIssue func(dir, name, out string) (principal string, err error)                                   = func(_, _, _ string) (string, error) { return "", errNotYet }
-	identityTrust func(dir, file string) (trustDomain string, err error)                                      = func(_, _ string) (string, error) { return "", errNotYet }
-	checkPlugin   func(ctx context.Context, path string, config []byte, report func(checkResult) error) error = func(context.Context, string, []byte, func(checkResult) error) error { return errNotYet }
-)
+func (o serveOptions) sources() host.ConfigSources {
+	return host.ConfigSources{File: o.configFile, Environ: o.environ, Flags: o.flags}
+}
 
-var errNotYet = errors.New("not wired")
+func logger(level, format string, out io.Writer) hclog.Logger {
+	return hclog.New(&hclog.LoggerOptions{
+		Name: "syncbase", Level: hclog.LevelFromString(level), JSONFormat: format == "json", Output: out,
+	})
+}
 
-func notYet2(context.Context, serveOptions) error { return errNotYet }
+// configPrint gives the effective configuration as YAML, secrets masked.
+func configPrint(opts serveOptions) ([]byte, error) {
+	cfg, err := host.LoadConfig(opts.sources())
+	if err != nil {
+		return nil, err
+	}
+	return host.PrintConfig(cfg)
+}
+
+// configCheck validates a file by itself; the error lists all faults.
+func configCheck(file string) error { return host.CheckConfig(file) }
+
+// defaultDataDir is where a daemon keeps its data when nothing is said.
+func defaultDataDir() (string, error) { return host.DefaultDataDir() }
+
+func factsOf(dir string, i host.IdentityInfo) identityFacts {
+	return identityFacts{
+		Principal: string(i.Principal), Owner: string(i.Owner), TrustDomain: i.TrustDomain, NotAfter: i.Expires,
+		Authority: i.Authority, Trusted: append([]string{}, i.Trusted...), Dir: dir,
+	}
+}
+
+// haveIdentity keeps commands that look at an identity from making one.
+func haveIdentity(dir string) error {
+	if _, err := os.Stat(filepath.Join(dir, "key.pem")); err != nil {
+		return fmt.Errorf("%w: no identity in %s; make one with 'syncbase identity init NAME', or start the daemon once", client.ErrNotFound, dir)
+	}
+	return nil
+}
+
+func identityShow(dir string) (identityFacts, error) {
+	if err := haveIdentity(dir); err != nil {
+		return identityFacts{}, err
+	}
+	i, err := host.ShowIdentity(dir)
+	return factsOf(dir, i), err
+}
+
+func identityInit(dir, name string) (identityFacts, error) {
+	i, err := host.InitIdentity(dir, name)
+	return factsOf(dir, i), err
+}
+
+func identityIssue(dir, name, out string) (principal string, err error) {
+	if err := haveIdentity(dir); err != nil {
+		return "", err
+	}
+	return host.IssueIdentity(dir, name, out)
+}
+
+func identityTrust(dir, file string) (trustDomain string, err error) {
+	if err := haveIdentity(dir); err != nil {
+		return "", err
+	}
+	return host.TrustIdentity(dir, file)
+}
+
+// bundled are the plugins that the program brings along.
+func bundled() []plugin.Spec {
+	return []plugin.Spec{blobstorefs.Plugin(version()), discoverymdns.Plugin(version())}
+}
 
 // runPlugin serves a bundled plugin and does not return.
 func runPlugin(args []string) {
@@ -46,7 +127,7 @@ func runPlugin(args []string) {
 		fmt.Fprintf(os.Stderr, "syncbase: started as a plugin with the arguments %q, want: plugin NAME\n", args)
 		os.Exit(exitUsage)
 	}
-	plugin.Dispatch(args[1], blobstorefs.Plugin(version()), discoverymdns.Plugin(version()))
+	plugin.Dispatch(args[1], bundled()...)
 }
 
 // release is set by the linker in releases.
