@@ -54,6 +54,9 @@ type Host struct {
 	peers    *peer.Sessions
 	api      *api.Server
 
+	// draining ends when the daemon begins to stop: what peers have open is not waited for.
+	draining context.Context
+	drain    context.CancelFunc
 	// ready is closed when clients and peers are served.
 	ready chan struct{}
 	// mu guards addresses.
@@ -69,6 +72,7 @@ func New(opts Options) (*Host, error) {
 		opts.Log = hclog.NewNullLogger()
 	}
 	h := &Host{opts: opts, log: opts.Log, ready: make(chan struct{})}
+	h.draining, h.drain = context.WithCancel(context.Background())
 	dir := opts.Config.Node.DataDir
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("create data directory: %w", err)
@@ -87,7 +91,10 @@ func New(opts Options) (*Host, error) {
 }
 
 // Close releases the data directory of a host that was not run.
-func (h *Host) Close() error { return h.kv.Close() }
+func (h *Host) Close() error {
+	h.drain()
+	return h.kv.Close()
+}
 
 func (h *Host) openIdentity() (err error) {
 	h.identity, err = identity.Open(h.opts.Config.Identity.Dir, identity.Options{
@@ -179,6 +186,7 @@ func (h *Host) serve(ctx context.Context, local net.Listener, remote []net.Liste
 	}
 	h.log.Info("stopping")
 	h.api.Drain()
+	h.drain()
 	for _, l := range []*layer{listeners, discovery, sessions, fetcher, plugins} {
 		err = errors.Join(err, l.stop())
 	}

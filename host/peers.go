@@ -46,11 +46,9 @@ func (h *Host) newPeers() (err error) {
 // follow pulls from a peer for as long as the link is up.
 func (h *Host) follow(ctx context.Context, link *peer.Link) {
 	p := link.Peer()
-	h.log.Info("peer is connected", "peer", p.Name, "address", p.Address, "principal", p.Principal)
 	h.fetcher.PeerUp(p.Device)
 	h.engine.Follow(ctx, enginePeer(p), opener(link))
 	h.fetcher.PeerDown(p.Device)
-	h.log.Info("peer is disconnected", "peer", p.Name, "reason", link.Err())
 }
 
 func enginePeer(p peer.Peer) engine.Peer {
@@ -91,6 +89,9 @@ func (h *Host) received(db *rows.DB, from engine.Peer, got rows.Received) {
 type puller struct{ h *Host }
 
 func (p puller) ServePull(ctx context.Context, caller peer.Caller, open delta.Open, stream peer.ServerStream) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(p.h.draining, cancel)()
 	err := p.h.engine.Serve(ctx, caller.Principal, open, stream.Send)
 	if errors.Is(err, engine.ErrHidden) {
 		return fmt.Errorf("%w: %w", peer.ErrNotFound, err)

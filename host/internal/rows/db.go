@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 
 	"github.com/syncbase/syncbase/host/internal/delta"
 	"github.com/syncbase/syncbase/host/internal/id"
@@ -34,6 +35,9 @@ type DB struct {
 	perms     perm.List
 	permsVer  uint64
 
+	// meta counts changes of syncgroups' metadata, for Published.
+	meta atomic.Uint64
+
 	// pub guards the fields below it: what is durable, and so may be shown to peers and watchers.
 	pub       sync.Mutex
 	published Published
@@ -56,7 +60,7 @@ type collection struct {
 type Published struct {
 	Seq  uint64
 	Know *delta.Knowledge
-	// Meta is the Seq of the last commit that changed the metadata of a syncgroup.
+	// Meta grows whenever the metadata of a syncgroup, or what this device keeps of one for itself, may have changed.
 	Meta uint64
 }
 
@@ -212,11 +216,11 @@ func (db *DB) publish(p Published) {
 	if know == nil {
 		know = db.published.Know
 	}
-	db.show(p.Seq, know, p.Meta)
+	db.show(p.Seq, know)
 }
 
 // show sets what is published and tells everybody. Called with pub held.
-func (db *DB) show(seq uint64, know *delta.Knowledge, meta uint64) {
+func (db *DB) show(seq uint64, know *delta.Knowledge) {
 	if late := db.pending; late.Know != nil && seq >= late.Seq {
 		know = know.Clone()
 		for _, s := range late.Know.Scopes() {
@@ -224,7 +228,7 @@ func (db *DB) show(seq uint64, know *delta.Knowledge, meta uint64) {
 		}
 		db.pending = Published{}
 	}
-	db.published = Published{Seq: seq, Know: know, Meta: max(meta, db.published.Meta)}
+	db.published = Published{Seq: seq, Know: know, Meta: db.meta.Load()}
 	close(db.more)
 	db.more = make(chan struct{})
 }

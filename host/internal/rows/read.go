@@ -131,7 +131,12 @@ func (db *DB) SetLocal(name id.Name, value []byte) error {
 	} else {
 		b.Set(key, value)
 	}
-	return b.Commit(kv.Sync)
+	if err := b.Commit(kv.Sync); err != nil {
+		return err
+	}
+	db.meta.Add(1)
+	db.publish(Published{Seq: db.Published().Seq})
+	return nil
 }
 
 // Locals visits the local values in order of their names.

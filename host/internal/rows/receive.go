@@ -3,6 +3,7 @@ package rows
 import (
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 
 	"github.com/syncbase/syncbase/host/internal/delta"
@@ -14,6 +15,9 @@ import (
 
 // ErrRefused is wrapped by every error that blames what was received: nothing of it was taken.
 var ErrRefused = errors.New("refused what the peer sent")
+
+// maxTime is the latest time of a commit that leaves room for what will be written on top of it.
+const maxTime = math.MaxUint64 - 1<<32
 
 // Step is a part of a pull: whole commits, in the order in which the peer learned them, and what the peer says is
 // complete after them.
@@ -89,7 +93,7 @@ func (db *DB) learn(know *delta.Knowledge) {
 	defer db.pub.Unlock()
 	db.pending = Published{Seq: db.seq, Know: know.Clone()}
 	if db.published.Seq >= db.seq {
-		db.show(db.published.Seq, db.published.Know, 0)
+		db.show(db.published.Seq, db.published.Know)
 	}
 }
 
@@ -135,6 +139,9 @@ func (r *receiver) restored(gen uint64) error {
 }
 
 func (r *receiver) takeCommit(c *wire.Commit) error {
+	if c.Time > maxTime {
+		return fmt.Errorf("%w: a commit of %s with the impossible time %v", ErrRefused, c.Writer, c.Time.Wall())
+	}
 	var entries []*wire.Entry
 	for i := range c.Records {
 		e := &c.Records[i]
@@ -148,6 +155,9 @@ func (r *receiver) takeCommit(c *wire.Commit) error {
 		if r.know.Holds(e.Collection, e.Record.Key, v) {
 			r.got.Duplicates++
 			continue
+		}
+		if own := e.Record.Seen[r.db.writer]; own > r.ownGen {
+			return r.restored(own)
 		}
 		if err := r.check(e); err != nil {
 			return err
@@ -195,10 +205,8 @@ func (r *receiver) takeRecord(e *wire.Entry) error {
 		r.got.Fresh = append(r.got.Fresh, Arrival{Collection: e.Collection, Record: &e.Record})
 	}
 	one := id.Vector{e.Record.Version.Writer: e.Record.Version.Gen}
-	for _, s := range r.scopes {
-		if s.Has(e.Collection, e.Record.Key) && r.know.Advance(s, one) {
-			r.touched[s] = true
-		}
+	if s, found := delta.Innermost(r.scopes, e.Collection, e.Record.Key); found && r.know.Advance(s, one) {
+		r.touched[s] = true
 	}
 	return nil
 }
@@ -246,6 +254,7 @@ func (db *DB) Track(scopes []id.Scope) error {
 	db.adopt(t.fresh)
 	db.know = know
 	// The batch was synced after everything applied before it, so all of that is durable too.
-	db.publish(Published{Seq: db.seq, Know: know.Clone(), Meta: db.seq})
+	db.meta.Add(1)
+	db.publish(Published{Seq: db.seq, Know: know.Clone()})
 	return nil
 }

@@ -125,7 +125,7 @@ func (t *txn) log(coll *collection, rec *wire.Record) {
 	t.b.Set(logKey(t.db.num, coll.num, rec.Version), t.body)
 }
 
-// settle resolves every row that has more than one head, as one commit of this device: each gets a link from the winner
+// settle resolves every row that has more than one head, as a commit of this device: each gets a link from the winner
 // to the losers, and the winner is listed as a change where readers saw another version.
 func (t *txn) settle(now hlc.Time) (conflicts int) {
 	var open []rowRef
@@ -137,8 +137,10 @@ func (t *txn) settle(now hlc.Time) (conflicts int) {
 	if len(open) == 0 {
 		return 0
 	}
-	t.startCommit(true, t.db.writer, t.ownGen+1, uint64(len(open)), now)
-	for _, ref := range open {
+	for i, ref := range open {
+		if i%wire.MaxCommitRecords == 0 {
+			t.startCommit(true, t.db.writer, t.ownGen+1, uint64(min(len(open)-i, wire.MaxCommitRecords)), now)
+		}
 		row := t.rows[ref]
 		winner := merge.LastWins(row.Heads)
 		won := row.Heads[winner]
@@ -221,13 +223,13 @@ func (t *txn) apply(know *delta.Knowledge) (Published, error) {
 	db.seq += uint64(len(t.commits))
 	db.know = know
 	db.know.SetOwn(t.ownGen)
-	p := Published{Seq: db.seq, Know: db.know.Clone()}
 	for _, ref := range t.order {
 		if ref.coll.id.Kind == id.Syncgroup && t.rows[ref].dirty {
-			p.Meta = db.seq
+			db.meta.Add(1)
+			break
 		}
 	}
-	return p, nil
+	return Published{Seq: db.seq, Know: db.know.Clone()}, nil
 }
 
 // collectionLists parses the access lists that the transaction changes.

@@ -1,0 +1,194 @@
+package host_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/syncbase/syncbase/host"
+	"github.com/syncbase/syncbase/sdk/client"
+)
+
+// daemon is a real daemon in the test's process, on a directory and sockets of its own, without plugins.
+type daemon struct {
+	t        *testing.T
+	name     string
+	dir      string
+	identity string
+	host     *host.Host
+	client   *client.Client
+	stop     func()
+}
+
+func newDaemon(t *testing.T, name, identity string) *daemon {
+	t.Helper()
+	d := &daemon{t: t, name: name, dir: t.TempDir(), identity: identity}
+	if identity == "" {
+		d.identity = filepath.Join(d.dir, "identity")
+	}
+	d.start()
+	return d
+}
+
+func (d *daemon) start() {
+	d.t.Helper()
+	config, err := host.LoadConfig(host.ConfigSources{
+		DefaultName: d.name, DefaultDataDir: d.dir,
+		Flags: map[string]any{"identity.dir": d.identity, "node.listen": []string{"127.0.0.1:0"}},
+	})
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	config.Plugins, config.Blobs.Store, config.Discovery = nil, "", nil
+	h, err := host.New(host.Options{Config: config, Version: "test", Log: hclog.New(&hclog.LoggerOptions{
+		Name: d.name, Level: hclog.Debug, Output: testWriter{d.t},
+	})})
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- h.Run(ctx) }()
+	<-h.Ready()
+	d.host = h
+	if d.client, err = client.Dial(d.t.Context(), "unix://"+h.Socket(), client.Options{}); err != nil {
+		d.t.Fatal(err)
+	}
+	stopped := false
+	d.stop = func() {
+		if stopped {
+			return
+		}
+		stopped = true
+		if err := d.client.Close(); err != nil {
+			d.t.Error(err)
+		}
+		cancel()
+		if err := <-done; err != nil {
+			d.t.Errorf("%s: %v", d.name, err)
+		}
+	}
+	d.t.Cleanup(d.stop)
+}
+
+type testWriter struct{ t *testing.T }
+
+func (w testWriter) Write(p []byte) (int, error) {
+	w.t.Log(string(p[:len(p)-1]))
+	return len(p), nil
+}
+
+func (d *daemon) notes() *client.Collection { return d.client.Database("db").Collection("notes") }
+
+func (d *daemon) put(key string, value any) {
+	d.t.Helper()
+	if _, err := d.notes().Put(d.t.Context(), key, value); err != nil {
+		d.t.Fatalf("%s: put %s: %v", d.name, key, err)
+	}
+}
+
+func (d *daemon) rows() map[string]string {
+	d.t.Helper()
+	rows := map[string]string{}
+	for r, err := range d.notes().Scan(d.t.Context(), client.Range{}) {
+		if err != nil {
+			d.t.Fatalf("%s: scan: %v", d.name, err)
+		}
+		rows[r.Key] = string(r.Value.Bytes)
+	}
+	return rows
+}
+
+func (d *daemon) wait() {
+	d.t.Helper()
+	ctx, cancel := context.WithTimeout(d.t.Context(), 20*time.Second)
+	defer cancel()
+	if _, err := d.client.Database("db").Syncgroup("sg").Wait(ctx); err != nil {
+		d.t.Fatalf("%s: wait: %v", d.name, err)
+	}
+}
+
+// pair returns two daemons of one owner that share the collection notes of the database db.
+func pair(t *testing.T) (a, b *daemon) {
+	t.Helper()
+	a = newDaemon(t, "a", "")
+	issued := filepath.Join(t.TempDir(), "b")
+	if _, err := host.IssueIdentity(a.identity, "b", issued); err != nil {
+		t.Fatal(err)
+	}
+	b = newDaemon(t, "b", issued)
+	ctx := t.Context()
+	db := a.client.Database("db")
+	if _, err := db.Create(ctx, nil); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := a.notes().Create(ctx, nil); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 100 {
+		a.put(fmt.Sprintf("k%03d", i), i)
+	}
+	if _, err := db.Syncgroup("sg").Create(ctx, client.SyncgroupOptions{Scopes: []client.Scope{{Collection: "notes"}}}); err != nil {
+		t.Fatal(err)
+	}
+	if _, by, err := b.client.Database("db").Syncgroup("sg").Join(ctx, client.JoinOptions{Peer: a.host.PeerAddresses()[0]}); err != nil || by != "a" {
+		t.Fatalf("join: admitted by %q, %v", by, err)
+	}
+	b.wait()
+	return a, b
+}
+
+func TestTwoDaemonsShareACollection(t *testing.T) {
+	a, b := pair(t)
+	if diff := cmp.Diff(a.rows(), b.rows()); diff != "" {
+		t.Fatalf("after the first sync (-a +b):\n%s", diff)
+	}
+	b.put("from b", json.RawMessage(`"hello"`))
+	a.wait()
+	if got := a.rows()["from b"]; got != `"hello"` {
+		t.Errorf("a has %q for what b wrote", got)
+	}
+	var members []string
+	for m, err := range a.client.Database("db").Syncgroup("sg").Members(t.Context()) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		members = append(members, m.Member)
+	}
+	if len(members) != 2 {
+		t.Errorf("members %v, want two", members)
+	}
+}
+
+func TestEditsWhileApartConverge(t *testing.T) {
+	a, b := pair(t)
+	b.stop()
+	for i := range 50 {
+		a.put(fmt.Sprintf("k%03d", i), "a")
+	}
+	a.stop()
+	b.start()
+	for i := range 50 {
+		b.put(fmt.Sprintf("k%03d", i+25), "b")
+	}
+	a.start()
+	// a has a new port; it dials b where b was, which has a new port too: only one of them needs to know.
+	if _, _, err := b.client.Database("db").Syncgroup("sg").Join(t.Context(), client.JoinOptions{Peer: a.host.PeerAddresses()[0]}); err != nil {
+		t.Fatal(err)
+	}
+	b.wait()
+	a.wait()
+	b.wait()
+	if diff := cmp.Diff(a.rows(), b.rows()); diff != "" {
+		t.Fatalf("after meeting again (-a +b):\n%s", diff)
+	}
+	if got := a.rows()["k049"]; got != `"b"` {
+		t.Errorf("k049 is %s, want the later write of b", got)
+	}
+}
