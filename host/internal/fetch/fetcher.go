@@ -2,9 +2,11 @@ package fetch
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
+	"github.com/syncbase/syncbase/host/internal/blobs"
 	"github.com/syncbase/syncbase/host/internal/chunk"
 	"github.com/syncbase/syncbase/host/internal/id"
 	"github.com/syncbase/syncbase/host/internal/sched"
@@ -68,8 +70,27 @@ func (f *Fetcher) Want(ref chunk.Ref, priority int, hints ...id.Device) error {
 		hints = append(hints, l.Device)
 	}
 	f.mu.Lock()
-	defer f.mu.Unlock()
 	f.want(ref, sched.Want{Ref: ref.String(), Priority: priority, Hints: hints})
+	f.mu.Unlock()
+	// Only now is the answer certain: a fetch may have come to its end since it was asked for the first time.
+	return f.Stored(ref)
+}
+
+// Stored is to be called when a blob has come by another way, as by being put: if it is whole, its fetch is over.
+func (f *Fetcher) Stored(ref chunk.Ref) error {
+	st, err := f.opts.Blobs.Stat(ref)
+	if errors.Is(err, blobs.ErrNotFound) || err == nil && st.State != blobs.Whole {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if t := f.tasks[ref.String()]; t != nil && !t.cancelled {
+		t.progress = Progress{State: Done, Received: st.Size, Total: st.Size}
+		f.cancelTask(t)
+	}
 	return nil
 }
 
@@ -96,9 +117,13 @@ func (f *Fetcher) Cancel(ref chunk.Ref) {
 		return
 	}
 	t.again = nil
-	if t.cancelled {
-		return
+	if !t.cancelled {
+		f.cancelTask(t)
 	}
+}
+
+// cancelTask ends what is under way for a task and then the task. The caller holds mu.
+func (f *Fetcher) cancelTask(t *task) {
 	t.cancelled = true
 	if t.cancel != nil {
 		t.cancel()

@@ -114,7 +114,9 @@ func (t *task) lose(missing []uint32) []int {
 			continue
 		}
 		t.have[i] = false
-		t.progress.Received -= uint64(t.recipe.Length(int(i)))
+		if t.progress.State != Done {
+			t.progress.Received -= uint64(t.recipe.Length(int(i)))
+		}
 		if len(pieces) == 0 || pieces[len(pieces)-1] != piece {
 			pieces = append(pieces, piece)
 		}

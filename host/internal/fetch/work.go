@@ -80,6 +80,10 @@ func (f *Fetcher) getRecipe(ctx context.Context, t *task, a sched.GetRecipe) {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if t.cancelled {
+		f.handle(sched.Located{Ref: t.name, Peer: giver})
+		return
+	}
 	sizes := t.locate(recipe, missing)
 	t.progress.Source, t.progress.Err = giver, nil
 	t.notify()
@@ -182,6 +186,9 @@ func (f *Fetcher) keep(ctx context.Context, t *task, w *blobs.PackWriter, peer i
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	t.have[i] = true
+	if t.progress.State == Done {
+		return nil
+	}
 	t.givers[peer] = true
 	t.progress.Received += uint64(len(data))
 	t.progress.Source, t.progress.Err = peer, nil
@@ -203,7 +210,7 @@ func (f *Fetcher) failed(ctx context.Context, t *task, peer id.Device, piece int
 		cause = sched.NotHeld
 	}
 	f.mu.Lock()
-	if cause != sched.Withdrawn {
+	if cause != sched.Withdrawn && !t.cancelled {
 		t.progress.Err = err
 		t.notify()
 	}
@@ -235,6 +242,7 @@ func (f *Fetcher) finish(store context.Context, t *task) {
 	f.remember(t)
 	f.mu.Lock()
 	t.progress.State, t.progress.Err = Done, nil
+	t.progress.Received = t.progress.Total
 	t.cancelled = true // the task ends when this goroutine leaves it
 	f.handle(sched.Finished{Ref: t.name})
 	t.notify()
@@ -282,7 +290,9 @@ func (f *Fetcher) salvage(t *task, w *blobs.PackWriter, cause error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	lost := t.lose(missing)
-	t.progress.Err = cause
+	if !t.cancelled {
+		t.progress.Err = cause
+	}
 	t.notify()
 	f.handle(sched.Stuck{Ref: t.name, Lost: lost})
 }
