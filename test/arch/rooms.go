@@ -85,6 +85,7 @@ var sideways = []edge{
 	{"host/internal/rows", "host/internal/kv", "the rooms of floor 2 stand on one store"},
 	{"host/internal/acl", "host/internal/kv", "the rooms of floor 2 stand on one store"},
 	{"host/internal/blobs", "host/internal/kv", "the rooms of floor 2 stand on one store"},
+	{"host/internal/engine", "host/internal/syncgroup", "a syncgroup says who may have what; it knows nothing of how that is exchanged"},
 	{"host/internal/peer", "host/internal/identity", "a session begins with a proof; identity knows nothing of sessions"},
 	{"host/internal/api", "host/internal/identity", "a call begins with who calls; identity knows nothing of calls"},
 	{"sdk/client", "sdk/api", "a client speaks the protocol"},

@@ -41,6 +41,8 @@ const (
 // BlobStoreServiceClient is the client API for BlobStoreService service.
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
+//
+// BlobStoreService keeps immutable objects under opaque keys.
 type BlobStoreServiceClient interface {
 	// Put stores objects, one after the other on one stream, each as one or more frames. Every object is answered once,
 	// in order, after it is durable. Idempotent: the host resends what was not acknowledged.
@@ -162,6 +164,8 @@ func (c *blobStoreServiceClient) Locate(ctx context.Context, in *LocateRequest, 
 // BlobStoreServiceServer is the server API for BlobStoreService service.
 // All implementations must embed UnimplementedBlobStoreServiceServer
 // for forward compatibility.
+//
+// BlobStoreService keeps immutable objects under opaque keys.
 type BlobStoreServiceServer interface {
 	// Put stores objects, one after the other on one stream, each as one or more frames. Every object is answered once,
 	// in order, after it is durable. Idempotent: the host resends what was not acknowledged.

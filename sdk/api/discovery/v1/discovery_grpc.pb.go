@@ -32,6 +32,8 @@ const (
 // DiscoveryServiceClient is the client API for DiscoveryService service.
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
+//
+// DiscoveryService tells others of this node, and this node of others.
 type DiscoveryServiceClient interface {
 	// Announce publishes an advert for as long as the stream lives; a new request on the stream replaces the advert.
 	Announce(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[AnnounceRequest, AnnounceResponse], error)
@@ -82,6 +84,8 @@ type DiscoveryService_WatchClient = grpc.ServerStreamingClient[WatchResponse]
 // DiscoveryServiceServer is the server API for DiscoveryService service.
 // All implementations must embed UnimplementedDiscoveryServiceServer
 // for forward compatibility.
+//
+// DiscoveryService tells others of this node, and this node of others.
 type DiscoveryServiceServer interface {
 	// Announce publishes an advert for as long as the stream lives; a new request on the stream replaces the advert.
 	Announce(grpc.BidiStreamingServer[AnnounceRequest, AnnounceResponse]) error

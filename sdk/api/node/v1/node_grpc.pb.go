@@ -63,6 +63,8 @@ const (
 // NodeServiceClient is the client API for NodeService service.
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
+//
+// NodeService is everything that a client can ask of its daemon.
 type NodeServiceClient interface {
 	// Status describes the daemon: plugins, peers, syncgroups.
 	Status(ctx context.Context, in *StatusRequest, opts ...grpc.CallOption) (*StatusResponse, error)
@@ -515,6 +517,8 @@ func (c *nodeServiceClient) ShowIdentity(ctx context.Context, in *ShowIdentityRe
 // NodeServiceServer is the server API for NodeService service.
 // All implementations must embed UnimplementedNodeServiceServer
 // for forward compatibility.
+//
+// NodeService is everything that a client can ask of its daemon.
 type NodeServiceServer interface {
 	// Status describes the daemon: plugins, peers, syncgroups.
 	Status(context.Context, *StatusRequest) (*StatusResponse, error)

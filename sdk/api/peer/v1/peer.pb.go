@@ -399,7 +399,7 @@ func (x *JoinRequest) GetMemberType() MemberType {
 
 type JoinResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Specification of the syncgroup as JSON, as it stands in the row "spec" of its metadata.
+	// Specification of the syncgroup as JSON, as it stands in the row "spec" of its metadata; at most 4 MiB.
 	Spec          []byte `protobuf:"bytes,1,opt,name=spec,proto3" json:"spec,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -612,7 +612,7 @@ func (x *VectorEntry) GetGeneration() uint64 {
 type ScopeVector struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Scope *Scope                 `protobuf:"bytes,1,opt,name=scope,proto3" json:"scope,omitempty"`
-	// At most 65,536 entries, each writer once.
+	// At most 65,536 entries, each writer once; a message has at most 65,536 scopes and 1,048,576 entries in all.
 	Entries       []*VectorEntry `protobuf:"bytes,2,rep,name=entries,proto3" json:"entries,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1054,7 +1054,7 @@ func (x *PullProgress) GetVectors() []*ScopeVector {
 
 type GetRecipeRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Text form of the blob reference.
+	// Text form of the blob reference; at most 256 bytes.
 	Ref           string `protobuf:"bytes,1,opt,name=ref,proto3" json:"ref,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1144,7 +1144,7 @@ func (x *GetRecipeResponse) GetData() []byte {
 
 type GetChunksRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Text form of the blob reference.
+	// Text form of the blob reference; at most 256 bytes.
 	Ref string `protobuf:"bytes,1,opt,name=ref,proto3" json:"ref,omitempty"`
 	// Positions in the recipe; at most 4,096.
 	Indexes       []uint32 `protobuf:"varint,2,rep,packed,name=indexes,proto3" json:"indexes,omitempty"`

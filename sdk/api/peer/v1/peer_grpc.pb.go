@@ -35,6 +35,8 @@ const (
 // PeerServiceClient is the client API for PeerService service.
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
+//
+// PeerService is what a daemon answers to the daemons it is in touch with.
 type PeerServiceClient interface {
 	// Hello opens the acquaintance: it tells who is there and what both understand. First call on a connection.
 	Hello(ctx context.Context, in *HelloRequest, opts ...grpc.CallOption) (*HelloResponse, error)
@@ -131,6 +133,8 @@ type PeerService_GetChunksClient = grpc.ServerStreamingClient[GetChunksResponse]
 // PeerServiceServer is the server API for PeerService service.
 // All implementations must embed UnimplementedPeerServiceServer
 // for forward compatibility.
+//
+// PeerService is what a daemon answers to the daemons it is in touch with.
 type PeerServiceServer interface {
 	// Hello opens the acquaintance: it tells who is there and what both understand. First call on a connection.
 	Hello(context.Context, *HelloRequest) (*HelloResponse, error)

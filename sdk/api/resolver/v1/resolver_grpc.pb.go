@@ -32,6 +32,8 @@ const (
 // ResolverServiceClient is the client API for ResolverService service.
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
+//
+// ResolverService decides between concurrent versions of rows.
 type ResolverServiceClient interface {
 	// Resolve answers each request once, in any order, matched by seq. Deadline at the host: 1 s for each item.
 	Resolve(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[ResolveRequest, ResolveResponse], error)
@@ -61,6 +63,8 @@ type ResolverService_ResolveClient = grpc.BidiStreamingClient[ResolveRequest, Re
 // ResolverServiceServer is the server API for ResolverService service.
 // All implementations must embed UnimplementedResolverServiceServer
 // for forward compatibility.
+//
+// ResolverService decides between concurrent versions of rows.
 type ResolverServiceServer interface {
 	// Resolve answers each request once, in any order, matched by seq. Deadline at the host: 1 s for each item.
 	Resolve(grpc.BidiStreamingServer[ResolveRequest, ResolveResponse]) error
