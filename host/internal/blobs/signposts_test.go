@@ -1,6 +1,7 @@
 package blobs_test
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -38,16 +39,19 @@ func TestSignpostKeepsTheBest(t *testing.T) {
 }
 
 func TestSignpostDoesNotDependOnTheOrder(t *testing.T) {
+	f := newFixture(t)
+	run := 0
 	rapid.Check(t, func(rt *rapid.T) {
-		f := newFixture(t)
+		run++
+		ref := refOf(fmt.Sprint(run))
 		seen := rapid.Permutation([]int{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11}).Draw(rt, "order")
 		for _, n := range seen {
 			l := blobs.Location{Device: id.Device{byte(n)}, Seen: time.UnixMilli(int64(n % 3)), Server: n%5 == 0}
-			if err := f.MarkLocationNow(refOf("a"), l); err != nil {
+			if err := f.MarkLocationNow(ref, l); err != nil {
 				rt.Fatal(err)
 			}
 		}
-		got, err := f.Locations(refOf("a"))
+		got, err := f.Locations(ref)
 		if err != nil {
 			rt.Fatal(err)
 		}

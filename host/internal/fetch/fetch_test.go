@@ -452,6 +452,38 @@ func TestKillLosesAtMostAPack(t *testing.T) {
 	})
 }
 
+func TestTwoHoldersShareTheWork(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		net := newNetwork()
+		net.delay = 5 * time.Millisecond
+		data := random(21, 30<<20)
+		one, refs := net.holder(t, 1, data)
+		two, _ := net.holder(t, 2, data)
+		gave := make(map[id.Device]int)
+		var mu sync.Mutex
+		net.fault = func(peer id.Device, _ uint32, d []byte) ([]byte, error) {
+			mu.Lock()
+			defer mu.Unlock()
+			gave[peer] += len(d)
+			return d, nil
+		}
+		n := newNode(t, net)
+		n.run()
+		n.PeerUp(one)
+		n.PeerUp(two)
+		if err := n.Want(refs[0], PriorityAsked, one, two); err != nil {
+			t.Fatal(err)
+		}
+		n.fetch(refs[0])
+		n.check(refs[0], data)
+		mu.Lock()
+		defer mu.Unlock()
+		if net.sent() != len(data) || gave[one] < len(data)/3 || gave[two] < len(data)/3 {
+			t.Errorf("of %d bytes the peers gave %d and %d", len(data), gave[one], gave[two])
+		}
+	})
+}
+
 func TestLiarsAreNotAskedAgain(t *testing.T) {
 	lies := map[string]func(net *network, liar id.Device){
 		"flipped chunk": func(net *network, liar id.Device) {
