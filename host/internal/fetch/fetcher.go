@@ -276,3 +276,11 @@ func (f *Fetcher) closeWriter(store context.Context, t *task) {
 		f.opts.Events.Stuck(t.ref, err)
 	}
 }
+
+func (f *Fetcher) isWhole(ref chunk.Ref) (bool, error) {
+	st, err := f.opts.Blobs.Stat(ref)
+	if errors.Is(err, blobs.ErrNotFound) {
+		return false, nil
+	}
+	return st.State == blobs.Whole, err
+}

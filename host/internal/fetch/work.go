@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/syncbase/syncbase/host/internal/blobs"
 	"github.com/syncbase/syncbase/host/internal/chunk"
@@ -17,8 +16,6 @@ var (
 	errBad = errors.New("peer sent wrong data")
 	// errLocal marks failures of this device.
 	errLocal = errors.New("cannot store")
-	// errStalled is the cause of a request's end when nothing came for too long.
-	errStalled = errors.New("peer sent nothing for too long")
 )
 
 // start begins an action in a goroutine of its own. The caller holds mu.
@@ -220,120 +217,4 @@ func (f *Fetcher) failed(ctx context.Context, t *task, peer id.Device, piece int
 		f.opts.Events.Failed(t.ref, peer, err)
 	}
 	return cause
-}
-
-// finish stores the rest and makes the blob whole.
-func (f *Fetcher) finish(store context.Context, t *task) {
-	f.mu.Lock()
-	w := t.writer
-	f.mu.Unlock()
-	var err error
-	if w != nil {
-		err = w.Flush(store)
-	}
-	if err == nil {
-		err = f.opts.Blobs.Complete(t.ref)
-	}
-	if err != nil {
-		f.salvage(t, w, err)
-		return
-	}
-	f.closeWriter(store, t)
-	f.remember(t)
-	f.mu.Lock()
-	t.progress.State, t.progress.Err = Done, nil
-	t.progress.Received = t.progress.Total
-	t.cancelled = true // the task ends when this goroutine leaves it
-	f.handle(sched.Finished{Ref: t.name})
-	t.notify()
-	f.mu.Unlock()
-	f.opts.Events.Done(t.ref, t.recipe.Size())
-}
-
-// remember notes in the signpost who gave the blob.
-func (f *Fetcher) remember(t *task) {
-	known, err := f.opts.Blobs.Locations(t.ref)
-	if err != nil {
-		return // a lost hint costs a search
-	}
-	f.mu.Lock()
-	for _, l := range known {
-		delete(t.givers, l.Device)
-	}
-	givers := t.givers
-	t.givers = nil
-	f.mu.Unlock()
-	for peer := range givers {
-		_ = f.opts.Blobs.MarkLocationNow(t.ref, blobs.Location{Device: peer, Seen: f.opts.Now()})
-	}
-}
-
-// salvage gives up a writer that failed, finds out what was lost with it, and lets the blob rest.
-func (f *Fetcher) salvage(t *task, w *blobs.PackWriter, cause error) {
-	f.mu.Lock()
-	known := t.writer != w
-	if !known {
-		t.writer = nil
-	}
-	f.mu.Unlock()
-	if known { // another goroutine sees to it
-		f.mu.Lock()
-		defer f.mu.Unlock()
-		f.handle(sched.Stuck{Ref: t.name})
-		return
-	}
-	if w != nil {
-		w.Discard()
-	}
-	missing, err := f.opts.Blobs.Missing(t.recipe)
-	f.opts.Events.Stuck(t.ref, errors.Join(cause, err))
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	lost := t.lose(missing)
-	if !t.cancelled {
-		t.progress.Err = cause
-	}
-	t.notify()
-	f.handle(sched.Stuck{Ref: t.name, Lost: lost})
-}
-
-// watch returns a context that ends when a request brings nothing for too long.
-func (f *Fetcher) watch(ctx context.Context) (context.Context, *watchdog) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	return ctx, &watchdog{
-		patience: f.opts.Stall,
-		timer:    time.AfterFunc(f.opts.Stall, func() { cancel(errStalled) }),
-		cancel:   cancel,
-	}
-}
-
-type watchdog struct {
-	patience time.Duration
-	timer    *time.Timer
-	cancel   context.CancelCauseFunc
-}
-
-func (w *watchdog) pause()  { w.timer.Stop() }
-func (w *watchdog) resume() { w.timer.Reset(w.patience) }
-
-// end releases the context. It comes after the last resume.
-func (w *watchdog) end() {
-	w.timer.Stop()
-	w.cancel(nil)
-}
-
-// causeOf adds why the context ended, if it has.
-func causeOf(ctx context.Context, err error) error {
-	if cause := context.Cause(ctx); cause != nil {
-		return fmt.Errorf("%w: %w", cause, err)
-	}
-	return err
-}
-
-func (f *Fetcher) isWhole(ref chunk.Ref) (bool, error) {
-	st, err := f.opts.Blobs.Stat(ref)
-	if errors.Is(err, blobs.ErrNotFound) {
-		return false, nil
-	}
-	return st.State == blobs.Whole, err
 }
