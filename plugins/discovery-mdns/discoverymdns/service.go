@@ -18,6 +18,8 @@ import (
 const (
 	// pollInterval is how often the interfaces are looked at.
 	pollInterval = 2 * time.Second
+	// reopenPause is when a link is tried again that could not be opened along with the others.
+	reopenPause = 30 * time.Second
 	// arrivalsBuffer is how many packets wait for the loop; the kernel drops what comes on top.
 	arrivalsBuffer = 64
 )
@@ -171,6 +173,8 @@ type session struct {
 	station *station
 	sockets transport
 	links   []link
+	// reopenAt is when the sockets are opened anew although no link has changed; a zero time is never.
+	reopenAt time.Time
 	// places takes where the advert is published; nil while nothing is announced.
 	places    chan []string
 	published []string
@@ -239,7 +243,7 @@ func (x *session) refresh() {
 		x.service.fault(aboutLinks, err)
 		return
 	}
-	if x.sockets != nil && slices.EqualFunc(x.links, links, link.equal) {
+	if x.sockets != nil && slices.EqualFunc(x.links, links, link.equal) && !due(x.reopenAt, time.Now()) {
 		return
 	}
 	x.drop(nil)
@@ -248,7 +252,10 @@ func (x *session) refresh() {
 	if sockets == nil {
 		return
 	}
-	x.sockets, x.links = sockets, links
+	x.sockets, x.links, x.reopenAt = sockets, links, time.Time{}
+	if openErr != nil {
+		x.reopenAt = time.Now().Add(reopenPause)
+	}
 	x.service.log.Debug("listening", "interfaces", names(joined))
 	x.station.setLinks(time.Now(), joined)
 	x.publish()
@@ -301,6 +308,7 @@ func (x *session) flush() {
 		}
 		if err := x.sockets.send(o); err != nil {
 			failures = append(failures, err)
+			x.station.unsent(time.Now(), o)
 		} else {
 			sent++
 		}

@@ -18,8 +18,6 @@ const (
 	maxLegacyTTL = 10
 	// repliesPerGap bounds the answers to single askers on a link within one gap.
 	repliesPerGap = 8
-	// maxPause is how many query intervals the questions of others may stand in for our own.
-	maxPause = 3
 	// minAnswerDelay and maxAnswerDelay spread the answers of many nodes to one question.
 	minAnswerDelay = 20 * time.Millisecond
 	maxAnswerDelay = 120 * time.Millisecond
@@ -63,9 +61,12 @@ type port struct {
 	metaAt        time.Time
 	lastMeta      time.Time
 
-	askAt     time.Time
-	asksLeft  int
-	lastAsked time.Time
+	askAt    time.Time
+	asksLeft int
+	// lastQuestion is when anybody last asked what we would have asked.
+	lastQuestion time.Time
+	// slack spreads the urgent questions of many nodes that know the same.
+	slack time.Duration
 
 	repliesSince time.Time
 	replies      int
@@ -270,9 +271,11 @@ func (s *station) replyTo(now time.Time, p *port, a arrival, id uint16, q dnsmes
 	}
 }
 
-// overhear puts our own question off when somebody else has asked it, and will hear of all that we want to hear of.
+// overhear puts our own question off when somebody else has asked it, and will hear of all that we want to hear of. When
+// a sighting is about to end all the same, the questions of others do not help us, and we ask ourselves.
 func (s *station) overhear(now time.Time, p *port, m message) {
-	if p.asksLeft > 0 || now.Sub(p.lastAsked) > (maxPause-1)*s.interval {
+	first := s.table.firstExpiryOn(p.link.index)
+	if p.asksLeft > 0 || !first.IsZero() && first.Sub(now) < s.interval/2 {
 		return
 	}
 	mine := make(map[string]bool)
@@ -284,7 +287,14 @@ func (s *station) overhear(now time.Time, p *port, m message) {
 			return
 		}
 	}
+	s.noteQuestion(now, p)
+}
+
+// noteQuestion plans the next question after one that was asked now.
+func (s *station) noteQuestion(now time.Time, p *port) {
+	p.lastQuestion = now
 	p.askAt = s.nextAsk(now)
+	p.slack = time.Duration(s.jitter() * float64(s.interval) / 4)
 }
 
 func (s *station) nextAsk(now time.Time) time.Time {
@@ -326,8 +336,8 @@ func (s *station) repeatAt(now time.Time, left int) time.Time {
 func (s *station) askTime(p *port) time.Time {
 	at := p.askAt
 	if first := s.table.firstExpiryOn(p.link.index); !first.IsZero() {
-		urgent := first.Add(-s.interval)
-		if earliest := p.lastAsked.Add(s.interval / 4); urgent.Before(earliest) {
+		urgent := first.Add(p.slack - s.interval)
+		if earliest := p.lastQuestion.Add(s.interval/4 + p.slack/4); urgent.Before(earliest) {
 			urgent = earliest
 		}
 		if at.IsZero() || urgent.Before(at) {
@@ -338,8 +348,7 @@ func (s *station) askTime(p *port) time.Time {
 }
 
 func (s *station) question(now time.Time, p *port) {
-	p.lastAsked = now
-	p.askAt = s.nextAsk(now)
+	s.noteQuestion(now, p)
 	if p.asksLeft--; p.asksLeft > 0 {
 		p.askAt = s.repeatAt(now, p.asksLeft)
 	}
@@ -375,6 +384,14 @@ func (s *station) takeOut() []outgoing {
 	out := s.out
 	s.out = nil
 	return out
+}
+
+// unsent plans another announcement in place of a packet that could not be sent.
+func (s *station) unsent(now time.Time, o outgoing) {
+	p := s.ports[o.link.index]
+	if p != nil && p.speaks && p.announceAt.IsZero() {
+		p.announceAt, p.announcesLeft = now.Add(s.interval/2), 1
+	}
 }
 
 // next is when tick has something to do; zero when it has nothing.
