@@ -4,11 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"time"
 
-	"github.com/syncbase/syncbase/host/internal/api"
 	"github.com/syncbase/syncbase/host/internal/blobs"
 	"github.com/syncbase/syncbase/host/internal/chunk"
 	"github.com/syncbase/syncbase/host/internal/fetch"
@@ -32,7 +30,7 @@ func (h *Host) newFetcher() (err error) {
 	return err
 }
 
-// eachScope visits the rows that refer to the blob until visit returns true, and reports whether it did.
+// eachReference visits the rows that refer to the blob until visit returns true, and reports whether it did.
 func (h *Host) eachReference(ref chunk.Ref, visit func(db *rows.DB, c id.Collection, key string) (bool, error)) (bool, error) {
 	dbs, _ := h.rows.Databases()
 	byNum := map[uint32]*rows.DB{}
@@ -215,169 +213,4 @@ func sourceError(err error) error {
 		return fmt.Errorf("%w: %w", fetch.ErrNotHeld, err)
 	}
 	return err
-}
-
-// blobService is blobs, for clients.
-type blobService struct{ h *Host }
-
-func (b blobService) Put(ctx context.Context, r io.Reader) (string, uint64, error) {
-	ref, size, err := b.h.blobs.PutBlob(ctx, r)
-	if err != nil {
-		return "", 0, err
-	}
-	return ref.String(), size, nil
-}
-
-func parseRef(text string) (chunk.Ref, error) {
-	ref, err := chunk.ParseRef(text)
-	if err != nil {
-		return ref, fmt.Errorf("%w: %w", api.ErrInvalid, err)
-	}
-	return ref, nil
-}
-
-// want asks for a blob wherever it may be.
-func (b blobService) want(ref chunk.Ref, priority int) error {
-	return b.h.fetcher.Want(ref, priority)
-}
-
-func (b blobService) Fetch(ctx context.Context, text string, priority int32, progress func(api.FetchProgress) error) error {
-	ref, err := parseRef(text)
-	if err != nil {
-		return err
-	}
-	if err := b.want(ref, fetch.PriorityAsked+int(priority)); err != nil {
-		return err
-	}
-	return b.h.fetcher.Follow(ctx, ref, func(p fetch.Progress) error {
-		return progress(api.FetchProgress{
-			State: fetchState(p.State), Received: p.Received, Total: p.Total, Source: b.h.deviceName(p.Source),
-		})
-	})
-}
-
-func fetchState(s fetch.State) api.FetchState {
-	switch s {
-	case fetch.Locating:
-		return api.FetchLocating
-	case fetch.Fetching:
-		return api.FetchFetching
-	case fetch.Done:
-		return api.FetchDone
-	}
-	return api.FetchPending
-}
-
-func (b blobService) Read(ctx context.Context, text string, offset, length uint64, started func(uint64) error, w io.Writer) error {
-	ref, err := parseRef(text)
-	if err != nil {
-		return err
-	}
-	size, err := b.size(ctx, ref)
-	if err != nil {
-		return err
-	}
-	if offset > size {
-		return fmt.Errorf("%w: offset %d of a blob of %d bytes", blobs.ErrRange, offset, size)
-	}
-	if err := started(size); err != nil {
-		return err
-	}
-	if length == 0 {
-		length = size - offset
-	}
-	_, err = b.h.fetcher.Read(ctx, ref, offset, length, w)
-	return err
-}
-
-// size waits until the size of the blob is known, asking for it if need be.
-func (b blobService) size(ctx context.Context, ref chunk.Ref) (uint64, error) {
-	stat, err := b.h.blobs.Stat(ref)
-	if err == nil {
-		return stat.Size, nil
-	}
-	if !errors.Is(err, blobs.ErrNotFound) {
-		return 0, err
-	}
-	if err := b.want(ref, fetch.PriorityRead); err != nil {
-		return 0, err
-	}
-	var size uint64
-	known := errors.New("known")
-	err = b.h.fetcher.Follow(ctx, ref, func(p fetch.Progress) error {
-		size = p.Total
-		if p.Total > 0 || p.State == fetch.Done {
-			return known
-		}
-		return nil
-	})
-	if errors.Is(err, known) {
-		err = nil
-	}
-	return size, err
-}
-
-func (b blobService) Stat(_ context.Context, _ uint32, text string) (api.Blob, error) {
-	ref, err := parseRef(text)
-	if err != nil {
-		return api.Blob{}, err
-	}
-	stat, err := b.h.blobs.Stat(ref)
-	if err == nil {
-		return b.describe(stat)
-	}
-	if !errors.Is(err, blobs.ErrNotFound) {
-		return api.Blob{}, err
-	}
-	blob, err := b.remote(ref)
-	if err != nil {
-		return api.Blob{}, err
-	}
-	referenced, err := b.h.eachReference(ref, func(*rows.DB, id.Collection, string) (bool, error) { return true, nil })
-	if err == nil && !referenced && len(blob.Locations) == 0 {
-		err = fmt.Errorf("%w: %s", blobs.ErrNotFound, ref)
-	}
-	return blob, err
-}
-
-func (b blobService) describe(stat blobs.Stat) (api.Blob, error) {
-	blob, err := b.remote(stat.Ref)
-	blob.Size, blob.State = stat.Size, api.BlobPartial
-	if stat.State == blobs.Whole {
-		blob.State = api.BlobLocal
-	}
-	return blob, err
-}
-
-// remote describes a blob of which nothing is here.
-func (b blobService) remote(ref chunk.Ref) (api.Blob, error) {
-	locations, err := b.h.blobs.Locations(ref)
-	blob := api.Blob{Ref: ref.String(), State: api.BlobRemote}
-	for _, l := range locations {
-		blob.Locations = append(blob.Locations, b.h.deviceName(l.Device))
-	}
-	return blob, err
-}
-
-func (b blobService) List(_ context.Context, _ uint32, visit func(api.Blob) error) error {
-	err := b.h.blobs.List(func(stat blobs.Stat) error {
-		blob, err := b.describe(stat)
-		if err != nil {
-			return err
-		}
-		return visit(blob)
-	})
-	if err != nil {
-		return err
-	}
-	return b.h.blobs.EachMissing(func(ref chunk.Ref) error {
-		if _, err := b.h.blobs.Stat(ref); err == nil {
-			return nil
-		}
-		blob, err := b.remote(ref)
-		if err != nil {
-			return err
-		}
-		return visit(blob)
-	})
 }

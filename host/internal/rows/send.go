@@ -49,7 +49,6 @@ type run struct {
 	coll   id.Collection
 	writer id.Writer
 	gen    uint64
-	key    string
 	head   logHeader
 	body   []byte
 }
