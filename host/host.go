@@ -14,10 +14,10 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
-	"time"
 
 	"github.com/hashicorp/go-hclog"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
 
 	"github.com/syncbase/syncbase/host/internal/api"
 	"github.com/syncbase/syncbase/host/internal/blobs"
@@ -38,6 +38,8 @@ type Options struct {
 	Version string
 	// Log receives what the daemon has to say. Default: nothing is logged.
 	Log hclog.Logger
+	// Seams are for tests.
+	Seams Seams
 }
 
 // Host is a daemon. Safe for concurrent use.
@@ -71,13 +73,14 @@ func New(opts Options) (*Host, error) {
 	if opts.Log == nil {
 		opts.Log = hclog.NewNullLogger()
 	}
+	opts.Seams = opts.Seams.withDefaults()
 	h := &Host{opts: opts, log: opts.Log, ready: make(chan struct{})}
 	h.draining, h.drain = context.WithCancel(context.Background())
 	dir := opts.Config.Node.DataDir
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("create data directory: %w", err)
 	}
-	store, err := kv.Open(filepath.Join(dir, "store"), kv.Options{})
+	store, err := kv.Open(filepath.Join(dir, "store"), kv.Options{FS: opts.Seams.Disk})
 	if err != nil {
 		return nil, err
 	}
@@ -114,8 +117,8 @@ func (h *Host) openStores() (err error) {
 		h.blobs = blobs.New(h.kv, noObjects{})
 	}
 	h.rows, err = rows.Open(h.kv, rows.Options{
-		Now:        time.Now,
-		NewDevice:  newDevice,
+		Now:        h.opts.Seams.Now,
+		NewDevice:  h.opts.Seams.NewDevice,
 		References: h.blobs,
 	})
 	if err != nil {
@@ -146,7 +149,7 @@ func (h *Host) PeerAddresses() []string {
 
 // Run serves until ctx ends, and then stops everything in order; it returns nil after a clean stop. Call it once.
 func (h *Host) Run(ctx context.Context) error {
-	local, err := listenSocket(h.Socket())
+	local, proof, err := h.listenClients()
 	if err != nil {
 		return errors.Join(err, h.kv.Close())
 	}
@@ -158,14 +161,14 @@ func (h *Host) Run(ctx context.Context) error {
 		closeAll(append(remote, local))
 		return errors.Join(err, h.kv.Close())
 	}
-	err = h.serve(ctx, local, remote)
+	err = h.serve(ctx, local, proof, remote)
 	return errors.Join(err, h.kv.Close())
 }
 
 // serve runs the rooms in layers, each of which ends only after those above it: clients and peers' calls, then our own
 // sessions, then fetching, then plugins.
-func (h *Host) serve(ctx context.Context, local net.Listener, remote []net.Listener) error {
-	localServer := grpc.NewServer(append(api.ServerOptions(), grpc.Creds(h.identity.LocalCredentials()))...)
+func (h *Host) serve(ctx context.Context, local net.Listener, proof credentials.TransportCredentials, remote []net.Listener) error {
+	localServer := grpc.NewServer(append(api.ServerOptions(), grpc.Creds(proof))...)
 	h.api.Register(localServer)
 	peerServer := grpc.NewServer(append(api.ServerOptions(), h.peers.ServerOptions()...)...)
 	h.api.Register(peerServer)

@@ -43,7 +43,7 @@ func (h *Host) listenPeers() ([]net.Listener, error) {
 	var all []net.Listener
 	var addresses []string
 	for _, address := range h.opts.Config.Node.Listen {
-		l, err := net.Listen("tcp", address)
+		l, err := h.opts.Seams.Listen(address)
 		if err != nil {
 			closeAll(all)
 			return nil, fmt.Errorf("listen for peers: %w", err)

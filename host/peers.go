@@ -30,6 +30,7 @@ func (h *Host) newPeers() (err error) {
 		Admitter:  admitter{h},
 		Blobs:     blobServer{h},
 		OnLink:    h.follow,
+		Dial:      h.opts.Seams.Dial,
 		Log:       h.log.Named("peer"),
 	})
 	if err != nil {

@@ -21,7 +21,7 @@ type syncgroups struct{ h *Host }
 
 // member describes a member as it is admitted now.
 func (h *Host) member(p id.Principal, d id.Device, as syncgroup.MemberType) syncgroup.Member {
-	return syncgroup.Member{Principal: p, Type: as, Device: d.String(), Joined: time.Now().UTC().Truncate(time.Second)}
+	return syncgroup.Member{Principal: p, Type: as, Device: d.String(), Joined: h.opts.Seams.Now().UTC().Truncate(time.Second)}
 }
 
 func (s syncgroups) Create(_ context.Context, caller id.Principal, dbName, name id.Name, from api.NewSyncgroup) error {
