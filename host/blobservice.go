@@ -22,6 +22,7 @@ func (b blobService) Put(ctx context.Context, r io.Reader) (string, uint64, erro
 	if err != nil {
 		return "", 0, err
 	}
+	b.h.fetcher.Stored(ref)
 	return ref.String(), size, nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"testing"
 	"time"
 
@@ -32,6 +33,8 @@ type device struct {
 	kv  *kv.Store
 	s   *Store
 	db  *DB
+	// mu guards now.
+	mu  sync.Mutex
 	now time.Time
 }
 
@@ -55,7 +58,12 @@ func (d *device) open() {
 		d.t.Fatal(err)
 	}
 	d.s, err = Open(d.kv, Options{
-		Now:       func() time.Time { d.now = d.now.Add(time.Millisecond); return d.now },
+		Now: func() time.Time {
+			d.mu.Lock()
+			defer d.mu.Unlock()
+			d.now = d.now.Add(time.Millisecond)
+			return d.now
+		},
 		NewDevice: func() id.Device { return id.Device{d.num} },
 	})
 	if err != nil {
@@ -91,6 +99,16 @@ func (d *device) put(key, value string) id.Version {
 		d.t.Fatal(err)
 	}
 	return v[0]
+}
+
+// listVersion is the version of the collection's access list.
+func (d *device) listVersion() id.Version {
+	d.t.Helper()
+	_, v, err := d.db.CollectionPermissions(notes)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	return v
 }
 
 func (d *device) del(key string) {

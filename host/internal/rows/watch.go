@@ -7,7 +7,6 @@ import (
 
 	"github.com/syncbase/syncbase/host/internal/hlc"
 	"github.com/syncbase/syncbase/host/internal/id"
-	"github.com/syncbase/syncbase/host/internal/kv"
 	"github.com/syncbase/syncbase/host/internal/wire"
 )
 
@@ -50,8 +49,20 @@ func (db *DB) ReadLog(after uint64, filter func(c id.Collection, key string) boo
 	if after == end {
 		return after, nil
 	}
-	prefix := dbKey(spaceSeq, db.num)
-	it, err := db.s.kv.Iter(prefix, seqKey(db.num, end+1))
+	return db.readCommits(after, end, func(seq uint64, l *learned) (bool, error) {
+		batch := Batch{Seq: seq, FromSync: l.fromSync, Name: id.Version{Writer: l.writer, Gen: l.first}}
+		var err error
+		if batch.Changes, err = db.changes(l, filter); err != nil || len(batch.Changes) == 0 {
+			return true, err
+		}
+		return visit(batch)
+	})
+}
+
+// readCommits visits the commits after the marker up to end until visit returns false, and returns the marker after the
+// last one visited.
+func (db *DB) readCommits(after, end uint64, visit func(seq uint64, l *learned) (bool, error)) (uint64, error) {
+	it, err := db.s.kv.Iter(dbKey(spaceSeq, db.num), seqKey(db.num, end+1))
 	if err != nil {
 		return after, err
 	}
@@ -59,49 +70,30 @@ func (db *DB) ReadLog(after uint64, filter func(c id.Collection, key string) boo
 	if !ok {
 		ok = it.First()
 	}
-	for ; ok; ok = it.Next() {
-		var more bool
-		more, err = db.readRun(it, &after, end, filter, visit)
-		if err != nil || !more {
+	for more := true; ok && more && err == nil; ok = it.Next() {
+		first := binary.BigEndian.Uint64(it.Key()[5:])
+		var commits []learned
+		if _, commits, err = decodeSeq(it.Value()); err != nil {
 			break
+		}
+		for i := range commits {
+			seq := first + uint64(i)
+			if seq <= after {
+				continue
+			}
+			if more = seq <= end; !more {
+				break
+			}
+			if more, err = visit(seq, &commits[i]); err != nil {
+				break
+			}
+			after = seq
+			if !more {
+				break
+			}
 		}
 	}
 	return after, errors.Join(err, it.Close())
-}
-
-// readRun visits the batches of one value of the sequence that lie after the marker, which it moves.
-func (db *DB) readRun(it *kv.Iter, after *uint64, end uint64, filter func(id.Collection, string) bool, visit func(Batch) (bool, error)) (bool, error) {
-	first := binary.BigEndian.Uint64(it.Key()[5:])
-	_, commits, err := decodeSeq(it.Value())
-	if err != nil {
-		return false, err
-	}
-	for i := range commits {
-		seq := first + uint64(i)
-		if seq <= *after {
-			continue
-		}
-		if seq > end {
-			return false, nil
-		}
-		l := &commits[i]
-		batch := Batch{Seq: seq, FromSync: l.fromSync, Name: id.Version{Writer: l.writer, Gen: l.first}}
-		if batch.Changes, err = db.changes(l, filter); err != nil {
-			return false, err
-		}
-		if len(batch.Changes) > 0 {
-			more, err := visit(batch)
-			if err != nil {
-				return false, err
-			}
-			*after = seq
-			if !more {
-				return false, nil
-			}
-		}
-		*after = seq
-	}
-	return true, nil
 }
 
 func (db *DB) changes(l *learned, filter func(id.Collection, string) bool) ([]Change, error) {

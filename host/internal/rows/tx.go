@@ -1,0 +1,317 @@
+package rows
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/syncbase/syncbase/host/internal/id"
+	"github.com/syncbase/syncbase/host/internal/kv"
+)
+
+// Errors of batches that read.
+var (
+	// ErrDone means that the batch was committed or aborted before.
+	ErrDone     = errors.New("batch has ended")
+	ErrReadOnly = errors.New("batch is read-only")
+)
+
+// MaxTxReads bounds how many rows and ranges a batch may read: it remembers each until it ends.
+const MaxTxReads = 1_000_000
+
+// Tx is a batch that reads: it sees the database as it was at Begin, with its own writes on top, and commits only if
+// nothing that it read has changed since. What counts as read is every row it asked for, present or not, every range it
+// scanned, and the access list of every collection it touched; so batches are serializable, and phantoms are impossible.
+// Writes that were not read do not conflict: the later commit wins. (H. T. Kung, J. T. Robinson, "On Optimistic Methods
+// for Concurrency Control", 1981.)
+//
+// A Tx holds a snapshot, which keeps space from being reclaimed, until Commit or Abort. Safe for concurrent use.
+type Tx struct {
+	db       *DB
+	readOnly bool
+	snap     *kv.Snapshot
+	// seq is the last commit that the snapshot has.
+	seq uint64
+	// colls are the collections as the snapshot has them.
+	colls map[id.Collection]uint32
+
+	// mu guards the fields below it.
+	mu     sync.Mutex
+	done   bool
+	reads  map[txRef]struct{}
+	ranges []txRange
+	writes map[txRef]*Op
+	size   int
+}
+
+type txRef struct {
+	coll uint32
+	key  string
+}
+
+type txRange struct {
+	coll   uint32
+	lo, hi string
+}
+
+func (r txRange) has(ref txRef) bool {
+	return ref.coll == r.coll && ref.key >= r.lo && (r.hi == "" || ref.key < r.hi)
+}
+
+// Begin starts a batch on the present state. The caller must Commit or Abort it.
+func (db *DB) Begin(readOnly bool) (*Tx, error) {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	if err := db.alive(); err != nil {
+		return nil, err
+	}
+	t := &Tx{
+		db: db, readOnly: readOnly, snap: db.s.kv.Snapshot(), seq: db.seq, colls: map[id.Collection]uint32{},
+		reads: map[txRef]struct{}{}, writes: map[txRef]*Op{},
+	}
+	for c, coll := range db.colls {
+		if c.Kind == id.Rows && coll.perms != nil {
+			t.colls[c] = coll.num
+		}
+	}
+	return t, nil
+}
+
+// enter checks that the batch is open and that the snapshot has the collection, whose access list counts as read. Called
+// with mu held.
+func (t *Tx) enter(c id.Collection) (uint32, error) {
+	if t.done {
+		return 0, ErrDone
+	}
+	num, found := t.colls[c]
+	if !found {
+		return 0, fmt.Errorf("%w: %s", ErrNoCollection, c)
+	}
+	return num, t.note(txRef{num, ""})
+}
+
+func (t *Tx) note(ref txRef) error {
+	if len(t.reads)+len(t.ranges) >= MaxTxReads {
+		return fmt.Errorf("%w: a batch that reads more than %d rows and ranges", ErrInvalid, MaxTxReads)
+	}
+	t.reads[ref] = struct{}{}
+	return nil
+}
+
+// Get returns a row as the batch sees it, or ErrNoRow. A row that the batch itself wrote has no version yet.
+func (t *Tx) Get(c id.Collection, key string) (Row, error) {
+	if err := id.ValidateKey(key); err != nil {
+		return Row{}, fmt.Errorf("%w: %w", ErrInvalid, err)
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	num, err := t.enter(c)
+	if err != nil {
+		return Row{}, err
+	}
+	ref := txRef{num, key}
+	if op := t.writes[ref]; op != nil {
+		if op.Kind == OpDelete {
+			return Row{}, fmt.Errorf("%w: %s", ErrNoRow, describe(c, key))
+		}
+		return written(op), nil
+	}
+	if err := t.note(ref); err != nil {
+		return Row{}, err
+	}
+	data, err := t.snap.Get(rowKey(spaceRow, t.db.num, num, key))
+	if errors.Is(err, kv.ErrNotFound) {
+		return Row{}, fmt.Errorf("%w: %s", ErrNoRow, describe(c, key))
+	}
+	if err != nil {
+		return Row{}, err
+	}
+	return decodeRow(key, data)
+}
+
+func written(op *Op) Row { return Row{Key: op.Key, Value: op.Value, Raw: op.Raw, Type: op.Type} }
+
+// Scan visits the rows of the range as the batch sees them at this moment, in ascending order; writes made during the scan
+// are not seen by it. The whole range counts as read, also when visit stops early.
+func (t *Tx) Scan(c id.Collection, r ScanRange, visit func(Row) (bool, error)) error {
+	t.mu.Lock()
+	num, err := t.enter(c)
+	var own []*Op
+	if err == nil {
+		span := r.span(num)
+		t.ranges = append(t.ranges, span)
+		for ref, op := range t.writes {
+			if span.has(ref) {
+				own = append(own, op)
+			}
+		}
+	}
+	t.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	slices.SortFunc(own, func(a, b *Op) int { return strings.Compare(a.Key, b.Key) })
+	m := overlay{own: own, visit: visit}
+	lo, hi := t.db.bounds(num, r)
+	if err := scan(t.snap, lo, hi, m.stored); err != nil || m.stopped {
+		return err
+	}
+	_, err = m.ownBefore("")
+	return err
+}
+
+// span returns the range as row keys.
+func (r ScanRange) span(coll uint32) txRange {
+	if r.Prefix == "" {
+		return txRange{coll: coll, lo: r.Start, hi: r.Limit}
+	}
+	return txRange{coll: coll, lo: r.Prefix, hi: string(kv.PrefixEnd([]byte(r.Prefix)))}
+}
+
+// overlay merges the rows of a snapshot with the writes of a batch, both in ascending order.
+type overlay struct {
+	own     []*Op
+	visit   func(Row) (bool, error)
+	stopped bool
+}
+
+// stored takes the next row of the snapshot, after the writes that come before it, unless one replaces it.
+func (m *overlay) stored(r Row) (bool, error) {
+	if more, err := m.ownBefore(r.Key); err != nil || !more {
+		return false, err
+	}
+	if len(m.own) > 0 && m.own[0].Key == r.Key {
+		return true, nil // taken from own next time
+	}
+	more, err := m.visit(r)
+	m.stopped = !more
+	return more, err
+}
+
+// ownBefore visits the writes before key, all of them when it is empty.
+func (m *overlay) ownBefore(key string) (bool, error) {
+	for len(m.own) > 0 && (key == "" || m.own[0].Key < key) {
+		op := m.own[0]
+		m.own = m.own[1:]
+		if op.Kind == OpDelete {
+			continue
+		}
+		if more, err := m.visit(written(op)); err != nil || !more {
+			m.stopped = true
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+// Write adds puts and deletes to the batch; a later write of a row replaces an earlier one. Checks are for Commit of DB.
+func (t *Tx) Write(ops ...Op) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.readOnly {
+		return ErrReadOnly
+	}
+	for i := range ops {
+		op := &ops[i]
+		if op.Kind == OpCheck {
+			return fmt.Errorf("%w: a check in a batch that reads", ErrInvalid)
+		}
+		if err := op.validate(); err != nil {
+			return fmt.Errorf("%w: %w", ErrInvalid, err)
+		}
+		num, err := t.enter(op.Collection)
+		if err != nil {
+			return err
+		}
+		ref := txRef{num, op.Key}
+		size := t.size + len(op.Key) + len(op.Value)
+		if old := t.writes[ref]; old != nil {
+			size -= len(old.Key) + len(old.Value)
+		}
+		if size > MaxBatchBytes || len(t.writes) >= MaxBatchOps {
+			return fmt.Errorf("%w: a batch of more than %d operations or %d bytes", ErrInvalid, MaxBatchOps, MaxBatchBytes)
+		}
+		t.size, t.writes[ref] = size, op
+	}
+	return nil
+}
+
+// Commit applies the writes if nothing that was read has changed since Begin; otherwise it returns ErrConflict and nothing
+// has happened. Either way the batch has ended. A read-only batch has nothing to commit.
+func (t *Tx) Commit(guard Guard) ([]id.Version, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.done {
+		return nil, ErrDone
+	}
+	if t.readOnly {
+		return nil, ErrReadOnly
+	}
+	defer t.end()
+	ops := make([]Op, 0, len(t.writes))
+	for _, op := range t.writes {
+		ops = append(ops, *op)
+	}
+	slices.SortFunc(ops, func(a, b Op) int {
+		if c := a.Collection.Compare(b.Collection); c != 0 {
+			return c
+		}
+		return strings.Compare(a.Key, b.Key)
+	})
+	return t.db.commit(ops, func(txn *txn, colls []*collection) error {
+		if err := t.unchanged(); err != nil {
+			return err
+		}
+		for i := range ops {
+			if err := t.db.admit(colls[i], ops[i].Kind, guard); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// Abort gives the batch up. Aborting one that has ended does nothing.
+func (t *Tx) Abort() error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.end()
+}
+
+func (t *Tx) end() error {
+	if t.done {
+		return nil
+	}
+	t.done = true
+	return t.snap.Close()
+}
+
+// unchanged goes through the commits since Begin and looks for a change of something that was read. Called with the
+// database's mu held.
+func (t *Tx) unchanged() error {
+	if t.seq == t.db.seq {
+		return nil
+	}
+	return t.db.eachLearned(t.seq, t.db.seq, func(l *learned) error {
+		for _, ch := range l.changes {
+			rec, _, err := t.db.logRecord(ch.coll, ch.version)
+			if err != nil {
+				return err
+			}
+			ref := txRef{ch.coll, rec.Key}
+			_, read := t.reads[ref]
+			if read || slices.ContainsFunc(t.ranges, func(r txRange) bool { return r.has(ref) }) {
+				return fmt.Errorf("%s, which the batch read, %w", describe(t.db.byNum[ch.coll].id, rec.Key), ErrConflict)
+			}
+		}
+		return nil
+	})
+}
+
+// eachLearned visits the commits after the marker up to end.
+func (db *DB) eachLearned(after, end uint64, visit func(*learned) error) error {
+	_, err := db.readCommits(after, end, func(_ uint64, l *learned) (bool, error) { return true, visit(l) })
+	return err
+}
