@@ -7,17 +7,22 @@ import (
 	"testing"
 )
 
-// importCities fills the collection cities of a new database places, which a syncgroup all shares.
-func importCities(d *daemon, file string, rows int) {
+// share makes the database places with the collection cities, which the syncgroup all shares.
+func share(d *daemon) {
 	d.t.Helper()
 	d.run("db", "create", "places")
 	d.run("collection", "create", "places", "cities")
+	d.run("syncgroup", "create", "places", "all", "--collection", "cities")
+}
+
+// importCities fills the collection of a daemon that shares it.
+func importCities(d *daemon, file string, rows int) {
+	d.t.Helper()
 	var imported struct{ Rows int }
 	d.query(&imported, "import", "places", "cities", file)
 	if imported.Rows != rows {
 		d.t.Fatalf("%d rows are imported, the file has %d", imported.Rows, rows)
 	}
-	d.run("syncgroup", "create", "places", "all", "--collection", "cities")
 }
 
 // join makes d a member of the syncgroup that other has made.
@@ -72,6 +77,7 @@ func TestWalk(t *testing.T) {
 	file, keys, rows := cities(t)
 	n := newNetwork(t)
 	a := n.start("a")
+	share(a)
 	importCities(a, file, rows)
 	b := n.startWith(a, "b")
 	join(b, a, "normal")
