@@ -121,6 +121,13 @@ func (db *DB) commitLocked(ops []Op, ready func(t *txn, colls []*collection) err
 // effective evaluates the checks and returns the positions of the operations that make a record: for each row the last
 // write, unless it deletes what is absent.
 func (t *txn) effective(ops []Op, colls []*collection) ([]int, error) {
+	refs := make([]rowRef, len(ops))
+	for i := range ops {
+		refs[i] = rowRef{colls[i], ops[i].Key}
+	}
+	if err := t.prefetch(refs); err != nil {
+		return nil, err
+	}
 	last := make(map[rowRef]int, len(ops))
 	for i := range ops {
 		op := &ops[i]

@@ -61,6 +61,29 @@ func decodeHead(data []byte) (history.Head, error) {
 	}, nil
 }
 
+// plainBody is the beginning of the body of a plain row: flags 0 (a put of JSON without type and history), an empty key, no
+// parents; the links before it are none either.
+const plainBody = "\x00\x00\x00\x00"
+
+// decodePlain reads a row that has nothing but a JSON value, which is what almost all rows of a scan are. It reports false
+// for every other, and for what it cannot read.
+func decodePlain(key string, data []byte) (Row, bool) {
+	const fixed = 1 + wire.WriterLen
+	if len(data) < fixed+1 || data[0] != valueVersion {
+		return Row{}, false
+	}
+	gen, n := binary.Uvarint(data[fixed:])
+	rest := data[fixed:]
+	if n <= 0 || len(rest) < n+8+len(plainBody) || string(rest[n+8:n+8+len(plainBody)]) != plainBody {
+		return Row{}, false
+	}
+	return Row{
+		Key: key, Value: rest[n+8+len(plainBody):],
+		Version: id.Version{Writer: wire.DecodeWriter(data[1:]), Gen: gen},
+		Time:    hlc.Time(binary.BigEndian.Uint64(rest[n:])),
+	}, true
+}
+
 // logHeader is what a log record says beside its body.
 type logHeader struct {
 	seq, index, count uint64

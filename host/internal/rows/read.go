@@ -58,6 +58,9 @@ func (db *DB) readable(c id.Collection) (uint32, error) {
 }
 
 func decodeRow(key string, data []byte) (Row, error) {
+	if row, plain := decodePlain(key, data); plain {
+		return row, nil
+	}
 	head, err := decodeHead(data)
 	if err != nil {
 		return Row{}, fmt.Errorf("row %q: %w", key, err)

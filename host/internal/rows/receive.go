@@ -107,6 +107,9 @@ type receiver struct {
 }
 
 func (r *receiver) take(step Step) error {
+	if err := r.prefetchStep(step); err != nil {
+		return err
+	}
 	for i := range step.Commits {
 		if err := r.takeCommit(&step.Commits[i]); err != nil {
 			return err
@@ -130,6 +133,20 @@ func (r *receiver) take(step Step) error {
 	r.got.Conflicts = r.settle(now)
 	r.writeKnowledge()
 	return nil
+}
+
+// prefetchStep loads the rows that the step touches in collections this device has heard of.
+func (r *receiver) prefetchStep(step Step) error {
+	var refs []rowRef
+	for i := range step.Commits {
+		for j := range step.Commits[i].Records {
+			e := &step.Commits[i].Records[j]
+			if coll := r.db.colls[e.Collection]; coll != nil {
+				refs = append(refs, rowRef{coll, e.Record.Key})
+			}
+		}
+	}
+	return r.prefetch(refs)
 }
 
 // restored explains that a peer has more of this writer's generations than this writer made.

@@ -59,25 +59,33 @@ func (t *txn) row(coll *collection, key string) (*rowState, error) {
 	if r := t.rows[ref]; r != nil {
 		return r, nil
 	}
-	r := &rowState{}
 	data, err := t.db.s.kv.Get(rowKey(spaceRow, t.db.num, coll.num, key))
-	r.hadRow = err == nil
+	isRow := err == nil
 	if errors.Is(err, kv.ErrNotFound) {
 		data, err = t.db.s.kv.Get(rowKey(spaceTomb, t.db.num, coll.num, key))
-		r.hadTomb = err == nil
 	}
-	switch {
-	case err == nil:
+	if errors.Is(err, kv.ErrNotFound) {
+		return t.enroll(ref, nil, false)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return t.enroll(ref, data, isRow)
+}
+
+// enroll makes a row known to the transaction: data is its stored row or tombstone, nil when there is neither. The row
+// aliases data.
+func (t *txn) enroll(ref rowRef, data []byte, isRow bool) (*rowState, error) {
+	r := &rowState{}
+	if data != nil {
 		head, err := decodeHead(data)
 		if err != nil {
-			return nil, fmt.Errorf("%s %q: %w", coll.id, key, err)
+			return nil, fmt.Errorf("%s %q: %w", ref.coll.id, ref.key, err)
 		}
 		r.Heads, r.shown = []history.Head{head}, head.Version
-		if r.hadRow {
+		if r.hadRow, r.hadTomb = isRow, !isRow; isRow {
 			r.before = head.Value
 		}
-	case !errors.Is(err, kv.ErrNotFound):
-		return nil, err
 	}
 	t.rows[ref] = r
 	t.order = append(t.order, ref)

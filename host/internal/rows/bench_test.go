@@ -1,0 +1,156 @@
+package rows
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/syncbase/syncbase/host/internal/id"
+	"github.com/syncbase/syncbase/host/internal/kv"
+	"github.com/syncbase/syncbase/host/internal/perm"
+)
+
+// The benchmarks of this file come in pairs, the store and the bare key-value store doing the same with the same keys and
+// values, so that their ratio is what the structure costs.
+
+const benchRows = 100_000
+
+var benchValue = []byte(`{"name":"a place of some name","lat":"48.85341","lng":"2.3488","country":"FR","admin1":"11","admin2":"75"}`)
+
+func benchKey(i int) string { return fmt.Sprintf("row/%09d", i) }
+
+func openBench(b *testing.B) (*kv.Store, *DB) {
+	b.Helper()
+	store, err := kv.Open(filepath.Join(b.TempDir(), "store"), kv.Options{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { store.Close() })
+	s, err := Open(store, Options{Now: time.Now, NewDevice: func() id.Device { return id.Device{1} }})
+	if err != nil {
+		b.Fatal(err)
+	}
+	db, err := s.Create(dbName, perm.For(owner, perm.DatabaseTags))
+	if err != nil {
+		b.Fatal(err)
+	}
+	if err := db.CreateCollection(notes, perm.For(owner, perm.CollectionTags)); err != nil {
+		b.Fatal(err)
+	}
+	return store, db
+}
+
+func fill(b *testing.B, from, to int, write func(i, j int)) {
+	b.Helper()
+	for i := from; i < to; i += 1000 {
+		write(i, min(i+1000, to))
+	}
+}
+
+func putRows(b *testing.B, db *DB, i, j int) {
+	ops := make([]Op, 0, j-i)
+	for ; i < j; i++ {
+		ops = append(ops, Op{Collection: notes, Key: benchKey(i), Value: benchValue})
+	}
+	if _, err := db.Commit(ops, nil); err != nil {
+		b.Fatal(err)
+	}
+}
+
+func putBare(b *testing.B, store *kv.Store, i, j int) {
+	batch := store.NewBatch()
+	for ; i < j; i++ {
+		batch.Set([]byte("\xf0"+benchKey(i)), benchValue)
+	}
+	if err := batch.Commit(kv.Sync); err != nil {
+		b.Fatal(err)
+	}
+}
+
+func BenchmarkGet(b *testing.B) {
+	store, db := openBench(b)
+	fill(b, 0, benchRows, func(i, j int) { putRows(b, db, i, j); putBare(b, store, i, j) })
+	b.Run("rows", func(b *testing.B) {
+		for b.Loop() {
+			if _, err := db.Get(notes, benchKey(rand.IntN(benchRows))); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("bare", func(b *testing.B) {
+		for b.Loop() {
+			if _, err := store.Get([]byte("\xf0" + benchKey(rand.IntN(benchRows)))); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}
+
+func BenchmarkScan(b *testing.B) {
+	store, db := openBench(b)
+	fill(b, 0, benchRows, func(i, j int) { putRows(b, db, i, j); putBare(b, store, i, j) })
+	b.Run("rows", func(b *testing.B) {
+		for b.Loop() {
+			n := 0
+			if err := db.Scan(notes, ScanRange{}, func(Row) (bool, error) { n++; return true, nil }); err != nil || n != benchRows {
+				b.Fatal(n, err)
+			}
+		}
+		b.ReportMetric(benchRows*float64(b.N)/b.Elapsed().Seconds(), "rows/s")
+	})
+	b.Run("bare", func(b *testing.B) {
+		for b.Loop() {
+			it, err := store.Iter([]byte{0xf0}, []byte{0xf1})
+			if err != nil {
+				b.Fatal(err)
+			}
+			n := 0
+			for ok := it.First(); ok; ok = it.Next() {
+				n += len(it.Value()) / len(benchValue)
+			}
+			if err := it.Close(); err != nil || n != benchRows {
+				b.Fatal(n, err)
+			}
+		}
+		b.ReportMetric(benchRows*float64(b.N)/b.Elapsed().Seconds(), "rows/s")
+	})
+}
+
+func BenchmarkBatchPut(b *testing.B) {
+	store, db := openBench(b)
+	for name, write := range map[string]func(i int){
+		"rows": func(i int) { putRows(b, db, i, i+1000) },
+		"bare": func(i int) { putBare(b, store, i, i+1000) },
+	} {
+		b.Run(name, func(b *testing.B) {
+			i := 0
+			for b.Loop() {
+				write(i)
+				i += 1000
+			}
+			b.ReportMetric(1000*float64(b.N)/b.Elapsed().Seconds(), "rows/s")
+		})
+	}
+}
+
+// BenchmarkPut commits single rows from 64 goroutines, which share syncs of the log.
+func BenchmarkPut(b *testing.B) {
+	store, db := openBench(b)
+	b.SetParallelism(32)
+	b.Run("rows", func(b *testing.B) {
+		b.RunParallel(func(pb *testing.PB) {
+			for i := rand.IntN(1 << 30); pb.Next(); i++ {
+				putRows(b, db, i, i+1)
+			}
+		})
+	})
+	b.Run("bare", func(b *testing.B) {
+		b.RunParallel(func(pb *testing.PB) {
+			for i := rand.IntN(1 << 30); pb.Next(); i++ {
+				putBare(b, store, i, i+1)
+			}
+		})
+	})
+}

@@ -1,0 +1,100 @@
+package rows
+
+import (
+	"bytes"
+	"cmp"
+	"errors"
+	"slices"
+	"strings"
+
+	"github.com/syncbase/syncbase/host/internal/kv"
+)
+
+// prefetchFrom is how many rows make walking the stored keys cheaper than looking up each.
+const prefetchFrom = 8
+
+// prefetch loads many rows at once, by walking rows and tombstones in the order of their keys: bulk writes mostly touch
+// rows that lie together, or do not exist yet, and a walk passes over those without a look-up.
+func (t *txn) prefetch(refs []rowRef) error {
+	if len(refs) < prefetchFrom {
+		return nil
+	}
+	sorted := slices.Clone(refs)
+	slices.SortFunc(sorted, func(a, b rowRef) int {
+		if c := cmp.Compare(a.coll.num, b.coll.num); c != 0 {
+			return c
+		}
+		return strings.Compare(a.key, b.key)
+	})
+	sorted = slices.Compact(sorted)
+	for len(sorted) > 0 {
+		n := 1
+		for n < len(sorted) && sorted[n].coll == sorted[0].coll {
+			n++
+		}
+		if err := t.prefetchCollection(sorted[:n]); err != nil {
+			return err
+		}
+		sorted = sorted[n:]
+	}
+	return nil
+}
+
+func (t *txn) prefetchCollection(refs []rowRef) error {
+	live, err := t.walk(spaceRow, refs)
+	if err != nil {
+		return err
+	}
+	dead, err := t.walk(spaceTomb, refs)
+	if err != nil {
+		return errors.Join(err, live.it.Close())
+	}
+	for _, ref := range refs {
+		data, isRow := live.find(ref.key), true
+		if data == nil {
+			data, isRow = dead.find(ref.key), false
+		}
+		if t.rows[ref] != nil {
+			continue
+		}
+		if _, err = t.enroll(ref, data, isRow); err != nil {
+			break
+		}
+	}
+	return errors.Join(err, live.it.Close(), dead.it.Close())
+}
+
+// walker moves through one space of a collection in ascending order.
+type walker struct {
+	it     *kv.Iter
+	ok     bool
+	target []byte
+	prefix int
+}
+
+func (t *txn) walk(space byte, refs []rowRef) (*walker, error) {
+	coll := refs[0].coll.num
+	lo := rowKey(space, t.db.num, coll, refs[0].key)
+	hi := append(rowKey(space, t.db.num, coll, refs[len(refs)-1].key), 0)
+	it, err := t.db.s.kv.Iter(lo, hi)
+	if err != nil {
+		return nil, err
+	}
+	prefix := len(collKey(space, t.db.num, coll))
+	return &walker{it: it, ok: it.First(), target: lo[:prefix:prefix], prefix: prefix}, nil
+}
+
+// find returns a copy of the value of the key, nil when there is none. Keys ascend from call to call.
+func (w *walker) find(key string) []byte {
+	if !w.ok {
+		return nil
+	}
+	w.target = append(w.target[:w.prefix], key...)
+	if bytes.Compare(w.it.Key(), w.target) < 0 {
+		w.ok = w.it.SeekGE(w.target)
+	}
+	if !w.ok || !bytes.Equal(w.it.Key(), w.target) {
+		return nil
+	}
+	return bytes.Clone(w.it.Value())
+}
