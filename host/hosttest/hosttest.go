@@ -1,0 +1,219 @@
+// Package hosttest runs several whole daemons inside one test: real stores, identities, TLS and gRPC on a network, disks
+// and clocks that the test can break.
+//
+// It guarantees that a crash loses what the disk had not synced and nothing else, that every fault is decided by the seed
+// or by the test, and that all daemons have ended when the test does. Run it inside testing/synctest: hours of waiting
+// cost nothing there. A seed decides what happens, but not in which order the goroutines of one moment run.
+//
+// It knows the daemons only by their service for clients. Read Cluster, Host and Watcher.
+package hosttest
+
+import (
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/syncbase/syncbase/host"
+)
+
+// Options of a cluster.
+type Options struct {
+	// Seed decides the delays, the clocks and what Rand returns.
+	Seed uint64
+	// Hosts are the names of the daemons, all of which are started. Default: a and b.
+	Hosts []string
+	// Knows tells whether one host has the address of another in its configuration. Default: everybody knows everybody.
+	Knows func(host, other string) bool
+	// MaxSkew is how far the clocks of hosts are off, either way.
+	MaxSkew time.Duration
+	// MaxDelay is the longest that a byte is on the way. Default 5 ms.
+	MaxDelay time.Duration
+	// Log is the least level of what daemons log into the test. Default: nothing.
+	Log hclog.Level
+}
+
+func (o Options) withDefaults() Options {
+	if o.Hosts == nil {
+		o.Hosts = []string{"a", "b"}
+	}
+	if o.Knows == nil {
+		o.Knows = func(string, string) bool { return true }
+	}
+	if o.MaxDelay == 0 {
+		o.MaxDelay = 5 * time.Millisecond
+	}
+	if o.Log == hclog.NoLevel {
+		o.Log = hclog.Off
+	}
+	return o
+}
+
+// The one database, collection and syncgroup that Share and Join use.
+const (
+	Database   = "db"
+	Collection = "notes"
+	Syncgroup  = "sg"
+)
+
+// Cluster is some daemons of one owner and the network between them. Its methods are for one goroutine.
+type Cluster struct {
+	t       testing.TB
+	opts    Options
+	random  *rand.Rand
+	network *network
+	hosts   map[string]*Host
+	order   []string
+}
+
+// New starts the daemons; they end with the test.
+func New(t testing.TB, opts Options) *Cluster {
+	t.Helper()
+	opts = opts.withDefaults()
+	c := &Cluster{
+		t: t, opts: opts, random: rand.New(rand.NewPCG(opts.Seed, 1)), network: newNetwork(),
+		hosts: map[string]*Host{}, order: opts.Hosts,
+	}
+	root := t.TempDir()
+	authority := ""
+	for i, name := range opts.Hosts {
+		h := newHost(c, name, i, filepath.Join(root, name))
+		c.hosts[name] = h
+		if authority == "" {
+			authority = h.identity
+			h.must(host.InitIdentity(authority, name))
+		} else {
+			h.must(host.IssueIdentity(authority, name, h.identity))
+		}
+	}
+	for _, from := range c.order {
+		for _, to := range c.order {
+			delay := time.Duration(1 + c.random.Int64N(int64(opts.MaxDelay)))
+			c.network.set(c.way(from, to), func(c *condition) { c.delay = delay })
+		}
+	}
+	for _, name := range c.order {
+		c.hosts[name].Start()
+	}
+	t.Cleanup(func() {
+		for _, name := range c.order {
+			c.hosts[name].Stop()
+		}
+	})
+	return c
+}
+
+// Rand is the source of chance that the seed began.
+func (c *Cluster) Rand() *rand.Rand { return c.random }
+
+// Host returns the daemon of that name.
+func (c *Cluster) Host(name string) *Host {
+	h := c.hosts[name]
+	if h == nil {
+		c.t.Fatalf("no host %q among %v", name, c.order)
+	}
+	return h
+}
+
+// Hosts returns all daemons in the order of Options.Hosts.
+func (c *Cluster) Hosts() []*Host {
+	list := make([]*Host, 0, len(c.order))
+	for _, name := range c.order {
+		list = append(list, c.hosts[name])
+	}
+	return list
+}
+
+func (c *Cluster) way(from, to string) way { return way{c.Host(from).ip, c.Host(to).ip} }
+
+// Cut stops everything on the way from one host to another, but not the other way. What is under way is held back.
+func (c *Cluster) Cut(from, to string) {
+	c.network.set(c.way(from, to), func(c *condition) { c.cut = true })
+}
+
+// Partition cuts every way between the two sides.
+func (c *Cluster) Partition(one, other []string) {
+	for _, a := range one {
+		for _, b := range other {
+			c.Cut(a, b)
+			c.Cut(b, a)
+		}
+	}
+}
+
+// Heal opens every way again.
+func (c *Cluster) Heal() {
+	for _, from := range c.order {
+		for _, to := range c.order {
+			c.network.set(c.way(from, to), func(c *condition) { c.cut = false })
+		}
+	}
+}
+
+// Reset breaks the connections between two hosts; what is under way is lost. New ones can be made at once.
+func (c *Cluster) Reset(one, other string) {
+	there, back := c.way(one, other), c.way(other, one)
+	c.network.reset(func(w way) bool { return w == there || w == back })
+}
+
+// Carried returns how many bytes have been sent from one host to another.
+func (c *Cluster) Carried(from, to string) uint64 { return c.network.carried(c.way(from, to)) }
+
+// Share makes database, collection and syncgroup on the first host and lets all others join there, one after the other,
+// each of which gets what there is.
+func (c *Cluster) Share() {
+	c.t.Helper()
+	first := c.Hosts()[0]
+	first.Create()
+	for _, h := range c.Hosts()[1:] {
+		h.Join(first)
+		h.Wait()
+	}
+}
+
+// Settle waits until all hosts agree, which they must within the time, and then checks that they agree for good reason:
+// nobody lacks anything that somebody else is known to hold.
+func (c *Cluster) Settle(within time.Duration) {
+	c.t.Helper()
+	deadline := time.Now().Add(within)
+	for {
+		diff := c.Diff()
+		if diff == "" {
+			return
+		}
+		if time.Now().After(deadline) {
+			c.t.Fatalf("seed %d: hosts do not agree after %s:\n%s", c.opts.Seed, within, diff)
+		}
+		time.Sleep(200 * time.Millisecond)
+	}
+}
+
+// Diff says in what the hosts differ: rows, access lists, members, specification, or what they hold of each other. It is
+// empty when they agree.
+func (c *Cluster) Diff() string {
+	c.t.Helper()
+	hosts := c.Hosts()
+	want := hosts[0].State()
+	for _, h := range hosts[1:] {
+		if diff := cmp.Diff(want, h.State()); diff != "" {
+			return fmt.Sprintf("(-%s +%s):\n%s", hosts[0].name, h.name, diff)
+		}
+	}
+	for _, h := range hosts {
+		if lag := h.lag(); len(lag) > 0 {
+			return fmt.Sprintf("%s lacks records that others hold: %v", h.name, lag)
+		}
+	}
+	for _, h := range hosts {
+		if n := len(want.Members); n != len(hosts) {
+			return fmt.Sprintf("%s has %d members, %v, for %d hosts", h.name, n, slices.Collect(maps.Keys(want.Members)), len(hosts))
+		}
+	}
+	return ""
+}
