@@ -138,6 +138,17 @@ func (l *lan) set(cut bool) {
 	l.cut = cut
 }
 
+// breakPort makes the transport fail that uses a link.
+func (l *lan) breakPort(on link, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, p := range l.ports {
+		if slices.ContainsFunc(p.links, on.equal) {
+			p.fail <- err
+		}
+	}
+}
+
 func (l *lan) packets() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -207,9 +207,7 @@ func TestSocketsFail(t *testing.T) {
 		time.Sleep(settle)
 		wantAt(t, v, "b", "[10.0.1.2:4001]")
 		ha.set([]link{eth(1, 1)}, errors.New("address in use"))
-		net.mu.Lock()
-		net.ports[0].fail <- errors.New("the socket broke")
-		net.mu.Unlock()
+		net.breakPort(eth(1, 1), errors.New("the socket broke"))
 		time.Sleep(pollInterval + settle)
 		if err := a.Health(t.Context()); !errors.Is(err, plugin.ErrDegraded) {
 			t.Errorf("health with a broken socket: %v", err)
