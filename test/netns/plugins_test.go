@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/goleak"
+
 	"github.com/syncbase/syncbase/plugins/discovery-mdns/discoverymdns"
 	"github.com/syncbase/syncbase/sdk/plugin"
 	"github.com/syncbase/syncbase/sdk/plugin/discovery"
@@ -21,7 +23,7 @@ func TestMain(m *testing.M) {
 	if plugin.IsPlugin() {
 		discoverymdns.Plugin("test").Main()
 	}
-	os.Exit(m.Run())
+	goleak.VerifyTestMain(m)
 }
 
 // patience is how long an event may take that is due at once, on a busy machine.

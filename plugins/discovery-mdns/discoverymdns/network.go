@@ -43,28 +43,34 @@ func systemLinks(config Config) ([]link, error) {
 	if err != nil {
 		return nil, fmt.Errorf("list the interfaces: %w", err)
 	}
-	var chosen, spare []link
+	var able []link
 	for _, ifi := range all {
-		named := slices.Contains(config.Interfaces, ifi.Name)
-		loopback := ifi.Flags&net.FlagLoopback != 0
-		wanted := named || loopback && config.IncludeLoopback || len(config.Interfaces) == 0 && !loopback
-		multicast := loopback || ifi.Flags&net.FlagMulticast != 0
-		if ifi.Flags&net.FlagUp == 0 || !multicast {
-			continue
-		}
-		l, ok := readLink(ifi)
-		switch {
-		case !ok:
-		case wanted && len(chosen) < maxLinks:
-			chosen = append(chosen, l)
-		case loopback:
-			spare = append(spare, l)
+		multicast := ifi.Flags&(net.FlagLoopback|net.FlagMulticast) != 0
+		if l, ok := readLink(ifi); ok && multicast && ifi.Flags&net.FlagUp != 0 {
+			able = append(able, l)
 		}
 	}
-	if len(chosen) == 0 && len(config.Interfaces) == 0 {
-		chosen = spare
-	}
+	chosen := config.choose(able)
 	return chosen, missing(config.Interfaces, chosen)
+}
+
+// choose picks the links to use from those that can be used.
+func (c Config) choose(able []link) []link {
+	var chosen, loopback []link
+	for _, l := range able {
+		named := slices.Contains(c.Interfaces, l.name)
+		byDefault := len(c.Interfaces) == 0 && !l.loopback
+		switch {
+		case named, byDefault, l.loopback && c.IncludeLoopback:
+			chosen = append(chosen, l)
+		case l.loopback:
+			loopback = append(loopback, l)
+		}
+	}
+	if len(chosen) == 0 && len(c.Interfaces) == 0 {
+		chosen = loopback
+	}
+	return chosen[:min(len(chosen), maxLinks)]
 }
 
 // missing says which interfaces of the configuration, or that all, cannot be used now.
