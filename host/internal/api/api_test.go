@@ -174,3 +174,5 @@ func reasonOf(err error) string {
 	}
 	return st.Code().String() + " " + reason
 }
+
+func dbName(local string) id.Name { return id.Name{Owner: owner, Local: local} }
