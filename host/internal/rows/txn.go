@@ -117,9 +117,10 @@ func (t *txn) record(coll *collection, row *rowState, rec *wire.Record) history.
 		return outcome
 	}
 	row.dirty = true
-	if outcome == history.Advanced {
-		c.changes = append(c.changes, change{coll: coll.num, version: rec.Version})
-		row.shown = rec.Version
+	// A link may leave one of several heads, so the version to show is not always the record's own.
+	if now := row.Heads; len(now) == 1 && now[0].Version != row.shown {
+		row.shown = now[0].Version
+		c.changes = append(c.changes, change{coll: coll.num, version: row.shown})
 	}
 	return outcome
 }
