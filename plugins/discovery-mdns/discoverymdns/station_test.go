@@ -267,3 +267,65 @@ func TestNothingIsSentBeforeItIsWanted(t *testing.T) {
 		t.Errorf("%d packets from a node that neither announces nor asks", len(sent))
 	}
 }
+
+// TestOthersAskInVain has somebody ask all the time, so that our own questions are put off, while the answers to it do
+// not reach us: we have to ask ourselves before the sighting ends.
+func TestOthersAskInVain(t *testing.T) {
+	s, now := steady()
+	s.ask(now, true)
+	s.run(now, interval)
+	now = now.Add(interval)
+	s.receive(now, answerFrom(t, "10.0.1.2:5353", "other", 30))
+	asked := time.Duration(0)
+	for age := time.Duration(0); age < s.lease && asked == 0; age += time.Second {
+		s.receive(now.Add(age), questionFrom(t, "10.0.1.3:5353", knownAnswer{instanceLabel([]byte("me")), 29}))
+		if len(s.run(now.Add(age), time.Second-1)) > 0 {
+			asked = age
+		}
+	}
+	if asked < s.interval || asked > s.lease-s.interval/4 {
+		t.Errorf("we ask %v after the sighting, it holds %v", asked, s.lease)
+	}
+}
+
+func TestUnsentAnnouncementIsRepeated(t *testing.T) {
+	s, now := steady()
+	if sent := s.run(now, time.Hour); len(sent) > 0 {
+		t.Fatalf("%d packets from a steady station", len(sent))
+	}
+	s.unsent(now, outgoing{link: eth(1, 1)})
+	s.unsent(now, outgoing{link: eth(2, 1)})
+	if sent := s.run(now, interval); len(sent) != 1 {
+		t.Errorf("%d announcements in place of one that was not sent", len(sent))
+	}
+}
+
+func TestKnownAnswersAreFresh(t *testing.T) {
+	now := time.Unix(1000, 0)
+	tab := newTable()
+	tab.see(now, eth(1, 1), "old", advertOf("old"), 30*time.Second)
+	tab.see(now.Add(10*time.Second), eth(1, 1), "new", advertOf("new"), 30*time.Second)
+	tab.see(now.Add(10*time.Second), eth(2, 1), "elsewhere", advertOf("elsewhere"), 30*time.Second)
+	got := tab.known(now.Add(16*time.Second), 1)
+	if len(got) != 1 || got[0] != (knownAnswer{"new", 24}) {
+		t.Errorf("known: %v", got)
+	}
+}
+
+// TestSightingsOnTwoLinks holds as long as the longer one.
+func TestSightingsOnTwoLinks(t *testing.T) {
+	now := time.Unix(1000, 0)
+	tab := newTable()
+	tab.see(now, eth(2, 1), "x", advertOf("x"), time.Minute)
+	tab.see(now.Add(time.Second), eth(1, 1), "x", advertOf("x"), 30*time.Second)
+	if c := tab.current("x"); c.source != "eth1" || !c.expires.Equal(now.Add(time.Minute)) {
+		t.Errorf("merged: %+v", c)
+	}
+	if first := tab.nextExpiry(); !first.Equal(now.Add(31 * time.Second)) {
+		t.Errorf("the first one ends at %v", first)
+	}
+	tab.lose(now, eth(1, 1), "x")
+	if c := tab.current("x"); !c.seen || c.source != "eth2" {
+		t.Errorf("after the loss of one: %+v", c)
+	}
+}
