@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -152,6 +153,9 @@ func Create(db *rows.DB, name id.Name, spec Spec, self Member) error {
 			return err
 		}
 	}
+	if err := absent(db, name); err != nil {
+		return err
+	}
 	raw, err := json.Marshal(spec)
 	if err != nil {
 		return err
@@ -169,6 +173,21 @@ func Create(db *rows.DB, name id.Name, spec Spec, self Member) error {
 		return fmt.Errorf("syncgroup %s %w", name, ErrExists)
 	} else if err != nil {
 		return err
+	}
+	return nil
+}
+
+// absent fails if this device has the syncgroup or was let into it. What a creation that was cut short has left behind
+// does not count.
+func absent(db *rows.DB, name id.Name) error {
+	g, err := Find(db, name)
+	switch {
+	case errors.Is(err, ErrNone):
+		return nil
+	case err != nil:
+		return err
+	case g.Admitter != "" || !g.Version.IsZero():
+		return fmt.Errorf("syncgroup %s %w", name, ErrExists)
 	}
 	return nil
 }
@@ -292,7 +311,8 @@ func Members(db *rows.DB, name id.Name) ([]Member, error) {
 }
 
 // HasMember reports whether the principal may exchange records of the syncgroup with this device: it is on the access
-// list, and it is a member or let this device in.
+// list, and it is a member or let this device in. A device that has not heard yet that it is a member itself takes
+// everybody on the access list for one: who let it in may be gone, and it has to learn from somebody who the others are.
 func HasMember(db *rows.DB, g Group, p id.Principal) (bool, error) {
 	if !g.Spec.Permissions.Allows(p, perm.Read) {
 		return false, nil
@@ -302,7 +322,15 @@ func HasMember(db *rows.DB, g Group, p id.Principal) (bool, error) {
 	}
 	_, err := db.Get(Metadata(g.Name), memberPrefix+string(p))
 	if errors.Is(err, rows.ErrNoRow) || errors.Is(err, rows.ErrNoCollection) {
-		return false, nil
+		registered, err := isRegistered(db, g.Name)
+		return !registered, err
 	}
 	return err == nil, err
+}
+
+// isRegistered reports whether the register of this device has arrived.
+func isRegistered(db *rows.DB, name id.Name) (bool, error) {
+	members, err := Members(db, name)
+	self := db.Writer().Device.String()
+	return slices.ContainsFunc(members, func(m Member) bool { return m.Device == self }), err
 }
