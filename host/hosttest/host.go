@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -31,6 +32,7 @@ type Host struct {
 	skew     time.Duration
 	disk     *kv.MemFS
 	run      *run
+	watchers []*Watcher
 }
 
 // run is a daemon from one start to the next stop.
@@ -40,6 +42,8 @@ type run struct {
 	cancel context.CancelFunc
 	// done yields what Run returned.
 	done chan error
+	// watching are the watchers that follow.
+	watching sync.WaitGroup
 }
 
 func newHost(c *Cluster, name string, number int, dir string) *Host {
@@ -102,6 +106,9 @@ func (h *Host) Start() {
 		cancel()
 		h.must(nil, fmt.Errorf("did not start: %w", err))
 	}
+	for _, w := range h.watchers {
+		h.attach(w)
+	}
 }
 
 func (h *Host) config() host.Config {
@@ -143,6 +150,7 @@ func (h *Host) end() error {
 	}
 	h.run = nil
 	_ = r.conn.Close()
+	r.watching.Wait()
 	r.cancel()
 	return <-r.done
 }

@@ -165,16 +165,28 @@ func (c *Cluster) Reset(one, other string) {
 // Carried returns how many bytes have been sent from one host to another.
 func (c *Cluster) Carried(from, to string) uint64 { return c.network.carried(c.way(from, to)) }
 
-// Share makes database, collection and syncgroup on the first host and lets all others join there, one after the other,
-// each of which gets what there is.
+// Share makes database, collection and syncgroup on the first host and lets the others join, one after the other, each at
+// one that knows it or that it knows, and get what there is.
 func (c *Cluster) Share() {
 	c.t.Helper()
-	first := c.Hosts()[0]
-	first.Create()
-	for _, h := range c.Hosts()[1:] {
-		h.Join(first)
+	hosts := c.Hosts()
+	hosts[0].Create()
+	for i, h := range hosts[1:] {
+		h.Join(c.neighbour(h, hosts[:i+1]))
 		h.Wait()
 	}
+}
+
+// neighbour returns the first of the others that is connected with the host.
+func (c *Cluster) neighbour(h *Host, others []*Host) *Host {
+	c.t.Helper()
+	for _, o := range others {
+		if c.opts.Knows(h.name, o.name) || c.opts.Knows(o.name, h.name) {
+			return o
+		}
+	}
+	c.t.Fatalf("nobody knows %s", h.name)
+	return nil
 }
 
 // Settle waits until all hosts agree, which they must within the time, and then checks that they agree for good reason:
