@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -89,9 +90,8 @@ func (n *network) environment() []string {
 type daemon struct {
 	*network
 	name, data string
-	// identity, config and env are what it is started with; the defaults are what newDaemon sets.
-	identity, config string
-	env              []string
+	// args of serve, except for where peers connect, and additions to the environment. newDaemon sets good ones.
+	args, env []string
 
 	cmd *exec.Cmd
 	// ended has the result of the process.
@@ -109,8 +109,9 @@ func (n *network) newDaemon(name string) *daemon {
 		n.t.Fatal(err)
 	}
 	d := &daemon{
-		network: n, name: name, data: n.path(name), config: n.config, log: log,
-		env: []string{"SYNCBASE_NODE__NAME=" + name},
+		network: n, name: name, data: n.path(name), log: log,
+		args: []string{"--data", n.path(name), "--config", n.config},
+		env:  []string{"SYNCBASE_NODE__NAME=" + name},
 	}
 	n.t.Cleanup(d.cleanUp)
 	return d
@@ -128,17 +129,17 @@ func (n *network) start(name string) *daemon {
 func (n *network) startWith(issuer *daemon, name string) *daemon {
 	n.t.Helper()
 	d := n.newDaemon(name)
-	d.identity = n.path(name + "-identity")
-	n.syncbase("identity", "issue", name, "--data", issuer.data, "--out", d.identity).must(n.t)
+	identity := n.path(name + "-identity")
+	n.syncbase("identity", "issue", name, "--data", issuer.data, "--out", identity).must(n.t)
+	d.args = append(d.args, "--identity", identity)
 	d.serve(loopback)
 	return d
 }
 
-// serve starts the process and waits until it is ready and its required plugins are.
+// serve starts the process and waits until it is ready and its plugins have started, or failed to.
 func (d *daemon) serve(listen string) {
 	d.t.Helper()
 	d.launch(listen)
-	d.t.Helper()
 	until(d.t, d.name+" is ready", patience, func() (bool, string) {
 		select {
 		case err := <-d.ended:
@@ -157,24 +158,18 @@ func (d *daemon) serve(listen string) {
 		}
 		return true, ""
 	})
+	d.see()
 }
 
 // launch starts the process and does not wait for anything.
 func (d *daemon) launch(listen string) {
 	d.t.Helper()
-	args := []string{"serve", "--data", d.data}
+	args := append([]string{"serve"}, d.args...)
 	if listen != "" {
 		args = append(args, "--peer-listen", listen)
 	}
-	if d.config != "" {
-		args = append(args, "--config", d.config)
-	}
-	if d.identity != "" {
-		args = append(args, "--identity", d.identity)
-	}
 	cmd := exec.Command(binary, args...)
-	cmd.Env = append(d.environment(), d.env...)
-	cmd.Dir = d.dir
+	cmd.Env, cmd.Dir = append(d.environment(), d.env...), d.dir
 	cmd.Stdout, cmd.Stderr = d.log, d.log
 	if err := cmd.Start(); err != nil {
 		d.t.Fatalf("start %s: %v", d.name, err)
@@ -193,7 +188,7 @@ func (d *daemon) signal(s os.Signal) {
 // stop asks the process to end, which it has to do well and in time.
 func (d *daemon) stop() {
 	d.t.Helper()
-	d.see()
+	d.see() // it may have other plugins than at its start
 	d.signal(syscall.SIGTERM)
 	if err, ok := d.wait(patience); !ok {
 		d.t.Fatalf("%s does not end on SIGTERM", d.name)
@@ -301,6 +296,22 @@ func (r result) String() string {
 	return fmt.Sprintf("syncbase %s: exit %d\n%s%s", strings.Join(r.args, " "), r.code, r.stdout, r.stderr)
 }
 
+// refused checks that the command has failed with the exit code, and told why in one line with all of the texts.
+func (r result) refused(t *testing.T, code int, texts ...string) {
+	t.Helper()
+	if r.code != code {
+		t.Fatalf("want exit %d: %s", code, r)
+	}
+	if strings.Count(r.stderr, "\n") != 1 || !strings.HasPrefix(r.stderr, "syncbase: ") {
+		t.Errorf("want one line that says what was wrong: %s", r)
+	}
+	for _, text := range texts {
+		if !strings.Contains(r.stderr, text) {
+			t.Errorf("want a message with %q: %s", text, r)
+		}
+	}
+}
+
 // must fails the test unless the command has worked, and returns its output.
 func (r result) must(t *testing.T) string {
 	t.Helper()
@@ -310,12 +321,15 @@ func (r result) must(t *testing.T) string {
 	return r.stdout
 }
 
-// syncbase runs the binary.
-func (n *network) syncbase(args ...string) result {
+// syncbase runs the binary without input.
+func (n *network) syncbase(args ...string) result { return n.feed(nil, args...) }
+
+// feed runs the binary with something on its standard input.
+func (n *network) feed(stdin io.Reader, args ...string) result {
 	ctx, cancel := context.WithTimeout(context.Background(), commandLimit)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, binary, args...)
-	cmd.Env, cmd.Dir = n.environment(), n.dir
+	cmd.Env, cmd.Dir, cmd.Stdin = n.environment(), n.dir, stdin
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	err := cmd.Run()
