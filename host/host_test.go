@@ -192,3 +192,14 @@ func TestEditsWhileApartConverge(t *testing.T) {
 		t.Errorf("k049 is %s, want the later write of b", got)
 	}
 }
+
+func TestPeersAreFoundAgainAfterARestart(t *testing.T) {
+	a, b := pair(t)
+	b.stop()
+	a.put("while b was away", 1)
+	b.start()
+	b.wait()
+	if diff := cmp.Diff(a.rows(), b.rows()); diff != "" {
+		t.Fatalf("after the restart (-a +b):\n%s", diff)
+	}
+}

@@ -41,12 +41,31 @@ func (h *Host) newPeers() (err error) {
 			return fmt.Errorf("node.peers: %w", err)
 		}
 	}
+	return h.recallPeers()
+}
+
+// recallPeers tells the sessions where peers were reached before.
+func (h *Host) recallPeers() error {
+	addresses, err := h.contacts().load()
+	if err != nil {
+		return err
+	}
+	for _, address := range addresses {
+		if err := h.peers.AddAddress(viaSyncgroup, address); err != nil {
+			h.log.Debug("remembered address of no use", "address", address, "error", err)
+		}
+	}
 	return nil
 }
+
+func (h *Host) contacts() addressBook { return addressBook{h.kv} }
 
 // follow pulls from a peer for as long as the link is up.
 func (h *Host) follow(ctx context.Context, link *peer.Link) {
 	p := link.Peer()
+	if err := h.contacts().note(p, h.opts.Seams.Now()); err != nil {
+		h.log.Warn("cannot take note of where a peer is", "peer", p.Name, "error", err)
+	}
 	h.fetcher.PeerUp(p.Device)
 	h.engine.Follow(ctx, enginePeer(p), opener(link))
 	h.fetcher.PeerDown(p.Device)
