@@ -2,7 +2,6 @@ package host
 
 import (
 	"context"
-	"net"
 
 	"github.com/syncbase/syncbase/host/internal/discover"
 	"github.com/syncbase/syncbase/host/internal/plug"
@@ -20,7 +19,7 @@ func (h *Host) runDiscovery(ctx context.Context) error {
 	d, err := discover.New(discover.Options{
 		Device:    h.rows.Writer().Device,
 		Name:      h.opts.Config.Node.Name,
-		Addresses: announced(h.PeerAddresses()),
+		Addresses: h.PeerAddresses()[:min(len(h.PeerAddresses()), discover.MaxAddresses)],
 		Sources:   sources,
 		Listener: discover.Listener{
 			Found: func(n discover.Node) {
@@ -36,23 +35,6 @@ func (h *Host) runDiscovery(ctx context.Context) error {
 		return err
 	}
 	return d.Run(ctx)
-}
-
-// announced leaves the host of an unspecified address to the plugin, which knows the interfaces.
-func announced(addresses []string) []string {
-	var list []string
-	for _, address := range addresses {
-		host, port, err := net.SplitHostPort(address)
-		if err != nil {
-			continue
-		}
-		ip := net.ParseIP(host)
-		if ip != nil && ip.IsUnspecified() {
-			host = ""
-		}
-		list = append(list, net.JoinHostPort(host, port))
-	}
-	return list[:min(len(list), discover.MaxAddresses)]
 }
 
 // discoverySource is a plugin as package discover wants it.

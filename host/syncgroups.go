@@ -102,6 +102,8 @@ func (s syncgroups) admission(ctx context.Context, db, name id.Name, target stri
 		spec, err := link.Join(ctx, db, name, string(as))
 		return link.Peer(), spec, joinError(target, err)
 	}
+	ctx, cancel := context.WithTimeout(ctx, joinPatience)
+	defer cancel()
 	tried := map[*peer.Link]bool{}
 	for {
 		for _, link := range s.h.peers.Links() {
@@ -121,6 +123,9 @@ func (s syncgroups) admission(ctx context.Context, db, name id.Name, target stri
 		}
 	}
 }
+
+// joinPatience is how long a join without a target waits for somebody who admits this device.
+const joinPatience = 30 * time.Second
 
 // joinPoll is how often a join without a target looks whether somebody new can be reached.
 const joinPoll = 100 * time.Millisecond
