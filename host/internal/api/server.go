@@ -49,6 +49,8 @@ func ServerOptions() []grpc.ServerOption {
 		// Windows of a fixed size: estimating them costs a ping for every burst of data.
 		grpc.InitialWindowSize(1 << 20),
 		grpc.InitialConnWindowSize(4 << 20),
+		// Who stops the server goes on to close the store: no handler may be left in it.
+		grpc.WaitForHandlers(true),
 	}
 }
 
