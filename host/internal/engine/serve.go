@@ -56,8 +56,8 @@ type responder struct {
 	size    int
 }
 
-// authorize finds the scopes that the caller asked for and may have. Once a pull runs, fewer of them end it: the
-// initiator asks again and gets what is left.
+// authorize finds the scopes that the caller asked for and may have. Once a pull runs, fewer or more of them end it: the
+// initiator asks again and gets what it may have by then.
 func (r *responder) authorize() error {
 	r.meta = r.db.Published().Meta
 	names, scopes, err := shared(r.db, r.caller)
@@ -74,7 +74,7 @@ func (r *responder) authorize() error {
 			known = append(known, k)
 		}
 	}
-	if len(known) == 0 || r.known != nil && len(known) < len(r.known) {
+	if len(known) == 0 || r.known != nil && len(known) != len(r.known) {
 		return fmt.Errorf("%w: %s", ErrHidden, r.open.Database)
 	}
 	r.known = known
