@@ -24,6 +24,10 @@ import (
 // ErrHidden answers a pull that is not allowed and one for what does not exist, alike.
 var ErrHidden = errors.New("no such database or syncgroup, or no access")
 
+// ErrPaused answers whoever would be served if syncing of the database were not paused on this device. Serve wraps it in
+// ErrHidden, and says it to nobody else.
+var ErrPaused = rows.ErrPaused
+
 // Peer is who a link leads to.
 type Peer struct {
 	Principal id.Principal

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -87,7 +88,7 @@ func (f *follower) run(ctx context.Context) {
 		switch {
 		case err != nil:
 			f.failed(err)
-		case len(names) == 0:
+		case len(names) == 0 || state.Paused:
 			f.untilMeta(ctx, state.Meta, nil)
 			continue
 		default:
@@ -96,7 +97,7 @@ func (f *follower) run(ctx context.Context) {
 			if err == nil || time.Since(began) > lastPause {
 				pause = firstPause
 			}
-			if err == nil {
+			if err == nil || errors.Is(err, ErrPaused) {
 				continue
 			}
 			if ctx.Err() == nil {
@@ -145,7 +146,7 @@ func (f *follower) pull(ctx context.Context, meta uint64, names []id.Name, scope
 			f.untilMeta(ctx, meta, nil)
 			meta = f.db.Published().Meta
 			n, s, err := shared(f.db, f.peer.Principal)
-			if err != nil || !slices.Equal(n, names) || !slices.Equal(s, scopes) {
+			if err != nil || f.db.Published().Paused || !slices.Equal(n, names) || !slices.Equal(s, scopes) {
 				changed = true
 				stop()
 			}
@@ -192,7 +193,7 @@ func (f *follower) session(ctx context.Context, names []id.Name, scopes []id.Sco
 			}
 		}
 	})
-	err = f.apply(stream, messages)
+	err = f.apply(stream, messages, scopes)
 	stop()
 	stream.Close()
 	reader.Wait()
@@ -203,13 +204,13 @@ func (f *follower) session(ctx context.Context, names []id.Name, scopes []id.Sco
 }
 
 // apply takes messages, as many at a time as have arrived and fit into a step, until there are no more.
-func (f *follower) apply(stream Stream, messages <-chan delta.Message) error {
+func (f *follower) apply(stream Stream, messages <-chan delta.Message, asked []id.Scope) error {
 	var accepted []id.Scope
 	for m := range messages {
 		step := rows.Step{Scopes: accepted}
 		size := 0
 		for more := true; more; {
-			n, err := addMessage(&step, m)
+			n, err := addMessage(&step, m, asked)
 			if err != nil {
 				return err
 			}
@@ -240,7 +241,12 @@ func next(messages <-chan delta.Message, size, commits int) (delta.Message, bool
 }
 
 // addMessage adds a message to a step and returns how many bytes of commits it had.
-func addMessage(step *rows.Step, m delta.Message) (size int, err error) {
+func addMessage(step *rows.Step, m delta.Message, asked []id.Scope) (size int, err error) {
+	for _, s := range m.Accepted {
+		if !slices.Contains(asked, s) {
+			return 0, fmt.Errorf("%w: the scope %s, which was not asked for", rows.ErrRefused, s)
+		}
+	}
 	if m.Accepted != nil {
 		step.Scopes = m.Accepted
 	}

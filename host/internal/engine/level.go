@@ -27,6 +27,9 @@ func (e *Engine) Level(ctx context.Context, db *rows.DB, g syncgroup.Group, peer
 		if err := db.Err(); err != nil {
 			return err
 		}
+		if state.Paused {
+			return fmt.Errorf("%w: %s", ErrPaused, db.Name())
+		}
 		if level(state.Know, want) {
 			return nil
 		}

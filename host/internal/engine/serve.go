@@ -36,7 +36,11 @@ func (e *Engine) Serve(ctx context.Context, caller id.Principal, open delta.Open
 	}
 	r.plan = delta.NewPlan(open.Self, r.known)
 	if open.Probe {
-		r.plan.Update(db.Published().Know)
+		state := db.Published()
+		if state.Paused {
+			return fmt.Errorf("%w: %w: %s", ErrHidden, ErrPaused, open.Database)
+		}
+		r.plan.Update(state.Know)
 		return send(delta.Message{Progress: r.plan.Held()})
 	}
 	return r.run(ctx)
@@ -77,6 +81,9 @@ func (r *responder) authorize() error {
 	if len(known) == 0 || r.known != nil && len(known) != len(r.known) {
 		return fmt.Errorf("%w: %s", ErrHidden, r.open.Database)
 	}
+	if r.db.Published().Paused {
+		return fmt.Errorf("%w: %w: %s", ErrHidden, ErrPaused, r.open.Database)
+	}
 	r.known = known
 	return nil
 }
@@ -96,6 +103,9 @@ func (r *responder) run(ctx context.Context) error {
 		progress, err := r.db.Send(ctx, r.plan, r.add)
 		if err == nil {
 			err = r.flush()
+		}
+		if errors.Is(err, ErrPaused) {
+			return fmt.Errorf("%w: %w", ErrHidden, err)
 		}
 		if err != nil {
 			return err
