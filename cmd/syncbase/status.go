@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"unicode"
 
 	"github.com/spf13/cobra"
 
@@ -86,7 +87,16 @@ func pluginRow(t *table, p client.Plugin) error {
 	return t.row(p, p.Name, p.Kind, p.State, p.PID, p.Restarts, p.Version, clip(oneLineText(p.Message), 80))
 }
 
-func oneLineText(text string) string { return strings.Join(strings.Fields(text), " ") }
+// oneLineText is text on one line, without what would command a terminal: it may come from a plugin or a peer.
+func oneLineText(text string) string {
+	visible := strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) || unicode.IsSpace(r) {
+			return r
+		}
+		return '\uFFFD'
+	}, text)
+	return strings.Join(strings.Fields(visible), " ")
+}
 
 var peerColumns = []string{"PEER", "ADDRESS", "VIA", "CONNECTED", "LAST CONTACT", "LAG", "ERROR"}
 
