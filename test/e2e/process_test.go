@@ -2,30 +2,83 @@ package e2e
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
-// TestOrderlyStop stops a daemon while a client has a stream open. stop checks that it exits with 0 and leaves no plugins.
+// TestOrderlyStop stops a daemon while a client watches. stop checks that it exits with 0 and leaves no plugins; the
+// client goes on when the daemon is back.
 func TestOrderlyStop(t *testing.T) {
 	t.Parallel()
 	n := newNetwork(t)
 	a := n.start("a")
 	share(a)
 	a.run("put", "places", "cities", "kept", "1")
-	watch := make(chan result, 1)
-	go func() { watch <- a.try("watch", "places", "--initial") }()
-	until(t, "the client has connected", patience, func() (bool, string) {
-		out := a.run("syncgroup", "members", "places", "all")
-		return out != "", out
-	})
+	watch := n.watch(a, "places", "--initial")
+	watch.shows("kept")
 	a.stop()
-	<-watch
 	if _, err := os.Stat(filepath.Join(a.data, "syncbase.sock")); err == nil {
 		t.Error("the socket is still there")
 	}
 	a.serve(loopback)
 	a.gets("kept")
+	a.run("put", "places", "cities", "later", "1")
+	watch.shows("later")
+	watch.interrupt()
+}
+
+// watching is a run of the command watch.
+type watching struct {
+	t    *testing.T
+	cmd  *exec.Cmd
+	file string
+	done bool
+}
+
+// watch runs the command until it is interrupted, or the test ends.
+func (n *network) watch(d *daemon, args ...string) *watching {
+	n.t.Helper()
+	w := &watching{t: n.t, file: n.path("watch.out")}
+	out, err := os.Create(w.file)
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	defer out.Close()
+	w.cmd = exec.Command(binary, append([]string{"watch", "--data", d.data, "-o", "json"}, args...)...)
+	w.cmd.Env, w.cmd.Dir, w.cmd.Stdout, w.cmd.Stderr = n.environment(), n.dir, out, out
+	if err := w.cmd.Start(); err != nil {
+		n.t.Fatal(err)
+	}
+	n.t.Cleanup(func() {
+		if !w.done {
+			_ = w.cmd.Process.Kill()
+			_ = w.cmd.Wait()
+		}
+	})
+	return w
+}
+
+// shows waits until a change of the key has been printed.
+func (w *watching) shows(key string) {
+	w.t.Helper()
+	until(w.t, "the watch shows "+key, patience, func() (bool, string) {
+		text, err := os.ReadFile(w.file)
+		return err == nil && strings.Contains(string(text), `"key":"`+key+`"`), string(text)
+	})
+}
+
+// interrupt ends the command as a person does, which is no failure.
+func (w *watching) interrupt() {
+	w.t.Helper()
+	w.done = true
+	if err := w.cmd.Process.Signal(os.Interrupt); err != nil {
+		w.t.Error(err)
+	}
+	if err := w.cmd.Wait(); err != nil {
+		w.t.Errorf("watch ended with %v when it was interrupted", err)
+	}
 }
 
 // TestKilledDaemon kills a daemon with SIGKILL: its plugins end by themselves, and what it leaves lying about does not keep
