@@ -8,7 +8,7 @@ SOAKTIME  ?= 600
 # Packages whose tests run the built binary. The race detector sees nothing in another process.
 INPROCESS  = $(shell $(GO) list ./... | grep -v '/test/')
 
-.PHONY: build test race lint fmt generate check-generated lint-proto demo bench fuzz soak acceptance tools clean help
+.PHONY: build test race lint fmt generate check-generated lint-proto demo bench microbench fuzz soak acceptance tools clean help
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -46,7 +46,10 @@ lint-proto: $(TOOLS)/buf ## check the style of the .proto files
 demo: ## watch two daemons sync
 	./test/demo.sh
 
-bench: ## run every benchmark once
+bench: ## measure whole daemons on loopback, with baselines; BENCHFLAGS='-runs 5 -data FILE' and more
+	$(GO) run ./test/bench $(BENCHFLAGS)
+
+microbench: ## run every Go benchmark once
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 
 fuzz: ## run each fuzz target for FUZZTIME

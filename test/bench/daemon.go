@@ -1,0 +1,128 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/syncbase/syncbase/sdk/client"
+)
+
+// daemon is a process of the program under measurement.
+type daemon struct {
+	*client.Client
+	binary, dir, name string
+	cmd               *exec.Cmd
+	log               bytes.Buffer
+}
+
+const startLimit = 30 * time.Second
+
+// start runs a daemon on loopback with one plugin, the blob store, and waits until it answers and the plugin is ready.
+func start(ctx context.Context, binary, dir, name string) (*daemon, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	config := filepath.Join(dir, "syncbase.yaml")
+	text := fmt.Sprintf("node: {name: %s, data_dir: %q, listen: [\"127.0.0.1:0\"]}\n"+
+		"plugins: {disk: {kind: blobstore, path: self, required: true}}\nblobs: {store: disk}\ndiscovery: []\n", name, dir)
+	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+		return nil, err
+	}
+	d := &daemon{binary: binary, dir: dir, name: name, cmd: exec.Command(binary, "serve", "--config", config)}
+	d.cmd.Stdout, d.cmd.Stderr = &d.log, &d.log
+	if err := d.cmd.Start(); err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, startLimit)
+	defer cancel()
+	for {
+		err := d.ready(ctx)
+		if err == nil {
+			return d, nil
+		}
+		select {
+		case <-ctx.Done():
+			d.stop()
+			return nil, fmt.Errorf("daemon %s does not come up: %w\n%s", name, err, d.log.String())
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+func (d *daemon) ready(ctx context.Context) (err error) {
+	if d.Client == nil {
+		if d.Client, err = client.Dial(ctx, "unix://"+filepath.Join(d.dir, "syncbase.sock"), client.Options{}); err != nil {
+			return err
+		}
+	}
+	status, err := d.Status(ctx)
+	if err != nil {
+		return err
+	}
+	for _, p := range status.Plugins {
+		if p.State != "ready" {
+			return fmt.Errorf("plugin %s is %s", p.Name, p.State)
+		}
+	}
+	return nil
+}
+
+// issue makes an identity for another daemon under this one's authority.
+func (d *daemon) issue(ctx context.Context, name, out string) error {
+	if err := os.MkdirAll(filepath.Dir(out), 0o700); err != nil {
+		return err
+	}
+	return command(ctx, d.binary, "--data", d.dir, "identity", "issue", name, "--out", out)
+}
+
+// stop ends the process and waits for it.
+func (d *daemon) stop() {
+	if d.Client != nil {
+		d.Close()
+	}
+	_ = d.cmd.Process.Signal(syscall.SIGTERM)
+	_ = d.cmd.Wait()
+}
+
+// peakMiB is the most memory that the process has had resident so far.
+func (d *daemon) peakMiB() (float64, error) {
+	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", d.cmd.Process.Pid))
+	if err != nil {
+		return 0, err
+	}
+	for line := range strings.Lines(string(data)) {
+		if rest, ok := strings.CutPrefix(line, "VmHWM:"); ok {
+			kib, err := strconv.ParseFloat(strings.Fields(rest)[0], 64)
+			return kib / 1024, err
+		}
+	}
+	return 0, fmt.Errorf("no VmHWM for process %d", d.cmd.Process.Pid)
+}
+
+// cpuSeconds is the processor time that the process has used so far.
+func (d *daemon) cpuSeconds() (float64, error) {
+	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", d.cmd.Process.Pid))
+	if err != nil {
+		return 0, err
+	}
+	// The name, in parentheses, may hold anything; utime and stime are the 12th and 13th fields after it.
+	fields := strings.Fields(string(data[bytes.LastIndexByte(data, ')')+1:]))
+	if len(fields) < 13 {
+		return 0, fmt.Errorf("unexpected /proc/%d/stat", d.cmd.Process.Pid)
+	}
+	user, err := strconv.ParseFloat(fields[11], 64)
+	if err != nil {
+		return 0, err
+	}
+	system, err := strconv.ParseFloat(fields[12], 64)
+	const ticks = 100 // per second, on every Linux
+	return (user + system) / ticks, err
+}

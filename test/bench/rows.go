@@ -1,0 +1,212 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"time"
+
+	"github.com/syncbase/syncbase/sdk/client"
+)
+
+const (
+	database   = "places"
+	collection = "cities"
+	syncgroup  = "all"
+	// syncLimit is when a sync is given up.
+	syncLimit = 5 * time.Minute
+)
+
+// makeRows writes rows of the size of a small JSON object, with keys in order.
+func makeRows(file string, n int) error {
+	f, err := os.Create(file)
+	if err != nil {
+		return err
+	}
+	w := bufio.NewWriter(f)
+	random := rand.New(rand.NewPCG(1, 2))
+	for i := range n {
+		fmt.Fprintf(w, `{"key":"AA/%02d/%06d","value":{"name":"place number %d","lat":%.5f,"lng":%.5f,"country":"AA","admin1":"%02d","admin2":""}}`+"\n",
+			i*100/n, i, i, random.Float64()*180-90, random.Float64()*360-180, i*100/n)
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	return f.Close()
+}
+
+// measureRows imports on a, joins from b, and measures single changes between them.
+func measureRows(ctx context.Context, opts options, a, b *daemon, t *table) error {
+	db := a.Database(database)
+	if _, err := db.Create(ctx, nil); err != nil {
+		return err
+	}
+	if _, err := db.Collection(collection).Create(ctx, nil); err != nil {
+		return err
+	}
+	rows, err := measureImport(ctx, opts, a, t)
+	if err != nil {
+		return err
+	}
+	share := client.SyncgroupOptions{Scopes: []client.Scope{{Collection: collection}}}
+	if _, err := db.Syncgroup(syncgroup).Create(ctx, share); err != nil {
+		return err
+	}
+	if err := measureSync(ctx, rows, a, b, t); err != nil {
+		return err
+	}
+	return measureLatency(ctx, opts.puts, a, b, t)
+}
+
+func measureImport(ctx context.Context, opts options, a *daemon, t *table) (rows int, err error) {
+	cmd := exec.CommandContext(ctx, opts.binary, "--data", a.dir, "-o", "json", "import", database, collection, opts.data)
+	cmd.Stderr = os.Stderr
+	out, err := cmd.Output()
+	if err != nil {
+		return 0, fmt.Errorf("import: %w", err)
+	}
+	var done struct {
+		Rows    int
+		Seconds float64
+	}
+	if err := json.Unmarshal(out, &done); err != nil {
+		return 0, fmt.Errorf("import: %w", err)
+	}
+	if err := flush(filepath.Join(a.dir, "store")); err != nil {
+		return 0, err
+	}
+	t.add("import", "rows/s", float64(done.Rows)/done.Seconds)
+	peak, err := a.peakMiB()
+	t.add("import: peak memory", "MiB", peak)
+	return done.Rows, err
+}
+
+// flush waits until the disk has what the import wrote, so that the next measurement does not pay for it.
+func flush(dir string) error {
+	f, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return f.Sync()
+}
+
+// measureSync takes the time from the join of an empty member until it holds everything.
+func measureSync(ctx context.Context, rows int, a, b *daemon, t *table) error {
+	ctx, cancel := context.WithTimeout(ctx, syncLimit)
+	defer cancel()
+	status, err := a.Status(ctx)
+	if err != nil {
+		return err
+	}
+	cpuA, err := a.cpuSeconds()
+	if err != nil {
+		return err
+	}
+	cpuB, err := b.cpuSeconds()
+	if err != nil {
+		return err
+	}
+	group := b.Database(database).Syncgroup(syncgroup)
+	began := time.Now()
+	if _, _, err := group.Join(ctx, client.JoinOptions{Peer: status.PeerAddress}); err != nil {
+		return err
+	}
+	if _, err := group.Wait(ctx); err != nil {
+		return err
+	}
+	took := time.Since(began).Seconds()
+	t.add("initial sync", "rows/s", float64(rows)/took)
+	afterA, err := a.cpuSeconds()
+	if err != nil {
+		return err
+	}
+	afterB, err := b.cpuSeconds()
+	if err != nil {
+		return err
+	}
+	t.add("initial sync: processor time of the sender", "s", afterA-cpuA)
+	t.add("initial sync: processor time of the receiver", "s", afterB-cpuB)
+	peakA, err := a.peakMiB()
+	if err != nil {
+		return err
+	}
+	t.add("initial sync: peak memory of the sender, import included", "MiB", peakA)
+	peakB, err := b.peakMiB()
+	if err != nil {
+		return err
+	}
+	t.add("initial sync: peak memory of the receiver", "MiB", peakB)
+	return count(ctx, b, rows)
+}
+
+// count fails unless the daemon has so many rows.
+func count(ctx context.Context, d *daemon, want int) error {
+	got := 0
+	for _, err := range d.Database(database).Collection(collection).Scan(ctx, client.Range{}) {
+		if err != nil {
+			return err
+		}
+		got++
+	}
+	if got != want {
+		return fmt.Errorf("%s has %d rows after the sync, want %d", d.name, got, want)
+	}
+	return nil
+}
+
+// measureLatency puts rows on a, one after the other, and takes the time until a watch on b has the change.
+func measureLatency(ctx context.Context, puts int, a, b *daemon, t *table) error {
+	ctx, cancel := context.WithTimeout(ctx, syncLimit)
+	defer cancel()
+	// events has the time at which each change was seen; opened is closed when the watch is there.
+	events, opened := make(chan time.Time, 1), make(chan struct{})
+	failed := make(chan error, 1)
+	go func() {
+		first := true
+		for batch, err := range b.Database(database).Watch(ctx, client.WatchOptions{Prefix: "bench/"}) {
+			if err != nil {
+				failed <- err
+				return
+			}
+			if first {
+				first = false
+				close(opened)
+			}
+			for range batch.Changes {
+				events <- time.Now()
+			}
+		}
+	}()
+	select {
+	case <-opened:
+	case err := <-failed:
+		return err
+	}
+	c := a.Database(database).Collection(collection)
+	var put, after, whole durations
+	for i := range puts {
+		began := time.Now()
+		if _, err := c.Put(ctx, fmt.Sprintf("bench/%06d", i), map[string]int{"n": i}); err != nil {
+			return err
+		}
+		returned := time.Now()
+		select {
+		case seen := <-events:
+			put = append(put, returned.Sub(began))
+			after = append(after, max(0, seen.Sub(returned)))
+			whole = append(whole, seen.Sub(began))
+		case err := <-failed:
+			return err
+		}
+	}
+	put.add(t, "put")
+	after.add(t, "put returned on A until watch event on B")
+	whole.add(t, "put called on A until watch event on B")
+	return nil
+}
