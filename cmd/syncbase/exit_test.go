@@ -1,0 +1,58 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"strings"
+	"testing"
+)
+
+// TestUsage wants exit code 2, nothing on standard output and a word of advice for every mistake in the words or flags.
+func TestUsage(t *testing.T) {
+	for _, args := range []string{
+		"nonsense", "db", "db nonsense", "db create", "db create a b", "get a b", "put a b c", "status --nonsense", "status extra",
+		"-o yaml status", "--address nonsense status", "--address host:1 status", "--address unix://relative status",
+		"scan a b --prefix p --start s", "scan a b --max -1", "delete-range a b", "import a b",
+		"syncgroup create a b", "syncgroup wait a b --timeout soon", "identity issue x", "plugin check x --config {",
+		"watch a --resume m --initial", "db perms a --set {", "db perms a --set null", `db perms a --set {"Read":{"inn":[]}}`,
+		"serve extra", "config check",
+	} {
+		var out, errs bytes.Buffer
+		a := &app{in: strings.NewReader(""), out: &out, err: &errs, getenv: func(string) string { return "unix:///nowhere" }}
+		if code := a.run(context.Background(), strings.Fields(args)); code != exitUsage {
+			t.Errorf("%s: exit code %d, want %d; %s", args, code, exitUsage, errs.String())
+		}
+		if out.Len() > 0 || !strings.HasPrefix(errs.String(), "syncbase: ") || !strings.Contains(errs.String(), "--help'") {
+			t.Errorf("%s: printed %q and %q", args, out.String(), errs.String())
+		}
+	}
+}
+
+// TestHelp wants an example with every command.
+func TestHelp(t *testing.T) {
+	a := &app{}
+	root := a.root()
+	todo := root.Commands()
+	for len(todo) > 0 {
+		cmd := todo[0]
+		todo = append(todo[1:], cmd.Commands()...)
+		if cmd.Short == "" {
+			t.Errorf("%s has no description", cmd.CommandPath())
+		}
+		if !cmd.HasSubCommands() && cmd.Example == "" {
+			t.Errorf("%s has no example", cmd.CommandPath())
+		}
+	}
+}
+
+func TestParseScope(t *testing.T) {
+	for text, want := range map[string]string{
+		"todo": "todo|", "todo:work/": "todo|work/", "todo:a:b": "todo|a:b", ":x/y:p": ":x/y|p",
+		"home.local/owner:todo": "home.local/owner:todo|", "home.local/owner:todo:p": "home.local/owner:todo|p",
+	} {
+		s := parseScope(text)
+		if got := s.Collection + "|" + s.Prefix; got != want {
+			t.Errorf("%q: %s, want %s", text, got, want)
+		}
+	}
+}
