@@ -1,0 +1,106 @@
+package client_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log"
+	"os"
+
+	"github.com/syncbase/syncbase/sdk/client"
+)
+
+func Example() {
+	ctx := context.Background()
+	c, err := client.Dial(ctx, "unix:///home/me/.local/share/syncbase/syncbase.sock", client.Options{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer c.Close()
+
+	db := c.Database("notes")
+	if _, err := db.Create(ctx, nil); err != nil && !errors.Is(err, client.ErrExists) {
+		log.Fatal(err)
+	}
+	todo := db.Collection("todo")
+	if _, err := todo.Create(ctx, nil); err != nil && !errors.Is(err, client.ErrExists) {
+		log.Fatal(err)
+	}
+	if _, err := todo.Put(ctx, "milk", map[string]bool{"done": false}); err != nil {
+		log.Fatal(err)
+	}
+	for row, err := range todo.Scan(ctx, client.Range{Prefix: "m"}) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Printf("%s is %s\n", row.Key, row.Value.Bytes)
+	}
+}
+
+// A change that depends on what was read goes into a batch with a check; when somebody else was quicker, it is made again.
+func ExampleDatabase_Commit() {
+	var ctx context.Context
+	var db *client.Database
+
+	counters := db.Collection("counters")
+	for {
+		row, err := counters.Get(ctx, "visits")
+		if err != nil {
+			log.Fatal(err)
+		}
+		var visits int
+		if err := row.Decode(&visits); err != nil {
+			log.Fatal(err)
+		}
+		put, err := counters.PutOp("visits", visits+1)
+		if err != nil {
+			log.Fatal(err)
+		}
+		_, err = db.Commit(ctx, counters.CheckVersionOp("visits", row.Version), put)
+		if !errors.Is(err, client.ErrConflict) {
+			break
+		}
+	}
+}
+
+// A copy of a database is kept up to date across restarts of both sides, by storing the marker with the copy.
+func ExampleDatabase_Watch() {
+	var ctx context.Context
+	var db *client.Database
+	marker := "" // from the last run
+
+	for batch, err := range db.Watch(ctx, client.WatchOptions{Initial: true, Resume: marker}) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		if batch.Reset {
+			fmt.Println("forget everything: the present state follows")
+		}
+		for _, change := range batch.Changes {
+			fmt.Println(change.Collection, change.Row.Key, change.Deleted)
+		}
+		if batch.Resume != "" {
+			marker = batch.Resume
+		}
+	}
+}
+
+// A blob travels with the row that refers to it.
+func ExampleDatabase_PutBlob() {
+	var ctx context.Context
+	var db *client.Database
+
+	f, err := os.Open("holiday.mp4")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer f.Close()
+	ref, _, err := db.PutBlob(ctx, f)
+	if err != nil {
+		log.Fatal(err)
+	}
+	_, err = db.Collection("films").Put(ctx, "holiday", map[string]any{"file": map[string]string{"$blob": ref}})
+	if err != nil {
+		log.Fatal(err)
+	}
+}
