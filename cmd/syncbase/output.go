@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -129,9 +130,12 @@ func rowOf(r client.Row) rowObject {
 	return rowObject{Key: r.Key, value: valueOf(r.Value), Version: r.Version, Updated: r.Updated}
 }
 
-// line returns the value of a row on one line.
+// line returns the value of a row on one line; bytes are quoted, since they may hold what commands a terminal.
 func line(v client.Value) []byte {
-	if v.Raw || !bytes.ContainsAny(v.Bytes, "\n\r") {
+	if v.Raw {
+		return strconv.AppendQuote(nil, string(v.Bytes))
+	}
+	if !bytes.ContainsAny(v.Bytes, "\n\r") {
 		return v.Bytes
 	}
 	var b bytes.Buffer

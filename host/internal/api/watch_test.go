@@ -319,3 +319,38 @@ func TestWatchSplitsBatches(t *testing.T) {
 		t.Errorf("%d changes, marker %q; want 100 and a marker", len(b.Changes), b.Resume)
 	}
 }
+
+// TestSlowWatcher wants commits to go on while a watcher does not read, and the watcher to get all of it in the end.
+func TestSlowWatcher(t *testing.T) {
+	w := newWorld(t)
+	c := w.collection("db", "c")
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	stream, err := w.raw.Watch(ctx, &nodev1.WatchRequest{Database: "db"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := stream.Recv(); err != nil {
+		t.Fatal(err)
+	}
+	const n = 300
+	large := strings.Repeat("v", 100_000)
+	for i := range n {
+		if _, err := c.Put(ctx, fmt.Sprintf("k%03d", i), large); err != nil {
+			t.Fatal(err)
+		}
+	}
+	seen := 0
+	for seen < n {
+		m, err := stream.Recv()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, ch := range m.GetChanges() {
+			if want := fmt.Sprintf("k%03d", seen); ch.GetRow().GetKey() != want {
+				t.Fatalf("seen %s, want %s", ch.GetRow().GetKey(), want)
+			}
+			seen++
+		}
+	}
+}
