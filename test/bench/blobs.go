@@ -23,12 +23,17 @@ func measureBlobs(ctx context.Context, opts options, dir string, a, b *daemon, t
 	}
 	mb := float64(len(content)) / 1e6
 
-	began := time.Now()
+	clock, err := startMeter(ctx, a)
+	if err != nil {
+		return err
+	}
 	ref, _, err := a.Database(database).PutBlob(ctx, bytes.NewReader(content))
 	if err != nil {
 		return err
 	}
-	t.add("blob put", "MB/s", mb/time.Since(began).Seconds())
+	if err := clock.stop(ctx, t, "blob put", "MB/s", mb); err != nil {
+		return err
+	}
 
 	if _, err := a.Database(database).Collection(collection).Put(ctx, "blob", map[string]any{"$blob": ref}); err != nil {
 		return err
@@ -36,20 +41,28 @@ func measureBlobs(ctx context.Context, opts options, dir string, a, b *daemon, t
 	if _, err := b.Database(database).Syncgroup(syncgroup).Wait(ctx); err != nil {
 		return err
 	}
-	began = time.Now()
+	if clock, err = startMeter(ctx, a, b); err != nil {
+		return err
+	}
 	for _, err := range b.Database(database).FetchBlob(ctx, ref, 0) {
 		if err != nil {
 			return err
 		}
 	}
-	t.add("blob fetch by a peer", "MB/s", mb/time.Since(began).Seconds())
+	if err := clock.stop(ctx, t, "blob fetch by a peer", "MB/s", mb); err != nil {
+		return err
+	}
 
 	check := &checker{want: content}
-	began = time.Now()
+	if clock, err = startMeter(ctx, b); err != nil {
+		return err
+	}
 	if err := b.Database(database).GetBlob(ctx, ref, check, client.GetBlobOptions{}); err != nil {
 		return err
 	}
-	t.add("blob get where it is", "MB/s", mb/time.Since(began).Seconds())
+	if err := clock.stop(ctx, t, "blob get where it is", "MB/s", mb); err != nil {
+		return err
+	}
 	if len(check.want) > 0 {
 		return fmt.Errorf("%d bytes of the blob are missing", len(check.want))
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -107,16 +108,29 @@ func (d *daemon) peakMiB() (float64, error) {
 	return 0, fmt.Errorf("no VmHWM for process %d", d.cmd.Process.Pid)
 }
 
-// cpuSeconds is the processor time that the process has used so far.
-func (d *daemon) cpuSeconds() (float64, error) {
-	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", d.cmd.Process.Pid))
+// cpuSeconds is the processor time that the daemon and its plugins have used so far.
+func (d *daemon) cpuSeconds(ctx context.Context) (float64, error) {
+	status, err := d.Status(ctx)
+	if err != nil {
+		return 0, err
+	}
+	sum, err := cpuSeconds(d.cmd.Process.Pid)
+	for _, p := range status.Plugins {
+		used, pluginErr := cpuSeconds(int(p.PID))
+		sum, err = sum+used, errors.Join(err, pluginErr)
+	}
+	return sum, err
+}
+
+func cpuSeconds(pid int) (float64, error) {
+	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
 		return 0, err
 	}
 	// The name, in parentheses, may hold anything; utime and stime are the 12th and 13th fields after it.
 	fields := strings.Fields(string(data[bytes.LastIndexByte(data, ')')+1:]))
 	if len(fields) < 13 {
-		return 0, fmt.Errorf("unexpected /proc/%d/stat", d.cmd.Process.Pid)
+		return 0, fmt.Errorf("unexpected /proc/%d/stat", pid)
 	}
 	user, err := strconv.ParseFloat(fields[11], 64)
 	if err != nil {
@@ -125,4 +139,37 @@ func (d *daemon) cpuSeconds() (float64, error) {
 	system, err := strconv.ParseFloat(fields[12], 64)
 	const ticks = 100 // per second, on every Linux
 	return (user + system) / ticks, err
+}
+
+// meter takes the time of something, and what processor time the daemons use for it.
+type meter struct {
+	daemons []*daemon
+	began   time.Time
+	before  []float64
+}
+
+func startMeter(ctx context.Context, daemons ...*daemon) (*meter, error) {
+	m := &meter{daemons: daemons}
+	for _, d := range daemons {
+		used, err := d.cpuSeconds(ctx)
+		if err != nil {
+			return nil, err
+		}
+		m.before = append(m.before, used)
+	}
+	m.began = time.Now()
+	return m, nil
+}
+
+// stop adds the rate at which the amount was dealt with, and the processor time of each daemon.
+func (m *meter) stop(ctx context.Context, t *table, name, unit string, amount float64) error {
+	t.add(name, unit, amount/time.Since(m.began).Seconds())
+	for i, d := range m.daemons {
+		used, err := d.cpuSeconds(ctx)
+		if err != nil {
+			return err
+		}
+		t.add(name+": processor time of "+d.name+" with its plugins", "s", used-m.before[i])
+	}
+	return nil
 }

@@ -104,44 +104,30 @@ func measureSync(ctx context.Context, rows int, a, b *daemon, t *table) error {
 	if err != nil {
 		return err
 	}
-	cpuA, err := a.cpuSeconds()
-	if err != nil {
-		return err
-	}
-	cpuB, err := b.cpuSeconds()
+	clock, err := startMeter(ctx, a, b)
 	if err != nil {
 		return err
 	}
 	group := b.Database(database).Syncgroup(syncgroup)
-	began := time.Now()
 	if _, _, err := group.Join(ctx, client.JoinOptions{Peer: status.PeerAddress}); err != nil {
 		return err
 	}
 	if _, err := group.Wait(ctx); err != nil {
 		return err
 	}
-	took := time.Since(began).Seconds()
-	t.add("initial sync", "rows/s", float64(rows)/took)
-	afterA, err := a.cpuSeconds()
-	if err != nil {
+	if err := clock.stop(ctx, t, "initial sync", "rows/s", float64(rows)); err != nil {
 		return err
 	}
-	afterB, err := b.cpuSeconds()
-	if err != nil {
-		return err
-	}
-	t.add("initial sync: processor time of the sender", "s", afterA-cpuA)
-	t.add("initial sync: processor time of the receiver", "s", afterB-cpuB)
 	peakA, err := a.peakMiB()
 	if err != nil {
 		return err
 	}
-	t.add("initial sync: peak memory of the sender, import included", "MiB", peakA)
+	t.add("initial sync: peak memory of a, import included", "MiB", peakA)
 	peakB, err := b.peakMiB()
 	if err != nil {
 		return err
 	}
-	t.add("initial sync: peak memory of the receiver", "MiB", peakB)
+	t.add("initial sync: peak memory of b", "MiB", peakB)
 	return count(ctx, b, rows)
 }
 
