@@ -2,7 +2,6 @@ package engine
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -97,7 +96,7 @@ func (f *follower) run(ctx context.Context) {
 			if err == nil || time.Since(began) > lastPause {
 				pause = firstPause
 			}
-			if err == nil || errors.Is(err, ErrPaused) {
+			if err == nil || f.db.Published().Paused {
 				continue
 			}
 			if ctx.Err() == nil {

@@ -29,6 +29,7 @@ const (
 
 // Tags allowed at each level.
 var (
+	ServiceTags    = []Tag{Admin, Read, Write}
 	DatabaseTags   = []Tag{Admin, Read, Resolve, Write}
 	CollectionTags = []Tag{Admin, Read, Write}
 	SyncgroupTags  = []Tag{Admin, Read}

@@ -30,10 +30,11 @@ type DB struct {
 	destroyed bool
 	seq       uint64
 	know      *delta.Knowledge
-	colls     map[id.Collection]*collection
-	byNum     map[uint32]*collection
-	perms     perm.List
-	permsVer  uint64
+	// rev counts the states that know has had.
+	rev   uint64
+	colls map[id.Collection]*collection
+	byNum map[uint32]*collection
+	rec   databaseRecord
 
 	// meta counts changes of syncgroups' metadata, for Published.
 	meta atomic.Uint64
@@ -41,6 +42,8 @@ type DB struct {
 	// pub guards the fields below it: what is durable, and so may be shown to peers and watchers.
 	pub       sync.Mutex
 	published Published
+	// paused is Settings.SyncPaused as of the last commit that is published.
+	paused bool
 	// pending is knowledge to be published once its Seq is.
 	pending Published
 	// more is closed and replaced whenever published changes.
@@ -62,6 +65,10 @@ type Published struct {
 	Know *delta.Knowledge
 	// Meta grows whenever the metadata of a syncgroup, or what this device keeps of one for itself, may have changed.
 	Meta uint64
+	// Paused: nothing is to be sent to peers or received from them.
+	Paused bool
+	// rev orders states, of which several can have one Seq.
+	rev uint64
 }
 
 func (s *Store) openDB(name id.Name, record []byte) (*DB, error) {
@@ -69,24 +76,18 @@ func (s *Store) openDB(name id.Name, record []byte) (*DB, error) {
 		s: s, name: name, more: make(chan struct{}),
 		colls: map[id.Collection]*collection{}, byNum: map[uint32]*collection{},
 	}
-	c := cursor{data: record}
-	c.version()
-	db.num, db.permsVer = c.uint32(), c.uvarint()
-	db.writer = id.Writer{Device: s.writer.Device, Epoch: c.uint32()}
-	if c.bad {
-		return nil, corrupt("database record", nil)
-	}
-	list, err := perm.Parse(c.data, perm.DatabaseTags)
+	rec, err := decodeDatabase(record)
 	if err != nil {
-		return nil, corrupt("database access list", err)
+		return nil, err
 	}
-	db.perms = list
+	db.rec, db.num, db.paused = rec, rec.num, rec.Settings.SyncPaused
+	db.writer = id.Writer{Device: s.writer.Device, Epoch: rec.epoch}
 	for _, load := range []func() error{db.loadLog, db.loadCollections, db.loadKnowledge} {
 		if err := load(); err != nil {
 			return nil, err
 		}
 	}
-	db.published = Published{Seq: db.seq, Know: db.know.Clone()}
+	db.published = Published{Seq: db.seq, Know: db.know.Clone(), Paused: db.paused}
 	return db, nil
 }
 
@@ -182,14 +183,6 @@ func (db *DB) Num() uint32 { return db.num }
 // Writer names this device as the author of its records in the database.
 func (db *DB) Writer() id.Writer { return db.writer }
 
-// record encodes the database's own record.
-func (db *DB) record(version uint64, list perm.List) []byte {
-	data := binary.BigEndian.AppendUint32([]byte{valueVersion}, db.num)
-	data = binary.AppendUvarint(data, version)
-	data = binary.BigEndian.AppendUint32(data, db.writer.Epoch)
-	return append(data, list.Marshal()...)
-}
-
 // Published returns what is durable.
 func (db *DB) Published() Published {
 	db.pub.Lock()
@@ -204,31 +197,47 @@ func (db *DB) More() (Published, <-chan struct{}) {
 	return db.published, db.more
 }
 
-// publish makes a durable state visible. States may arrive out of order; an older one is covered by a newer. A nil know
-// keeps the knowledge.
+// advance makes know the state of the database and returns it as it is to be published. Called with mu held.
+func (db *DB) advance(know *delta.Knowledge) Published {
+	db.know = know
+	db.rev++
+	return Published{Seq: db.seq, Know: know.Clone(), rev: db.rev}
+}
+
+// publish makes a durable state visible. States may arrive out of order; an older one is covered by a newer.
 func (db *DB) publish(p Published) {
 	db.pub.Lock()
 	defer db.pub.Unlock()
-	if p.Seq < db.published.Seq {
+	if p.rev <= db.published.rev {
 		return
 	}
-	know := p.Know
-	if know == nil {
-		know = db.published.Know
+	if late := db.pending; late.rev > p.rev && late.Seq <= p.Seq {
+		p = late
 	}
-	db.show(p.Seq, know)
+	db.show(p)
 }
 
-// show sets what is published and tells everybody. Called with pub held.
-func (db *DB) show(seq uint64, know *delta.Knowledge) {
-	if late := db.pending; late.Know != nil && seq >= late.Seq {
-		know = know.Clone()
-		for _, s := range late.Know.Scopes() {
-			know.Advance(s, late.Know.Stored(s))
-		}
-		db.pending = Published{}
+// learn publishes a state that came without records as soon as everything applied before it is durable.
+func (db *DB) learn(p Published) {
+	db.pub.Lock()
+	defer db.pub.Unlock()
+	db.pending = p
+	if db.published.Seq >= p.Seq {
+		db.show(p)
 	}
-	db.published = Published{Seq: seq, Know: know, Meta: db.meta.Load()}
+}
+
+// stir tells everybody to look again: metadata has changed, or the database is gone.
+func (db *DB) stir() {
+	db.pub.Lock()
+	defer db.pub.Unlock()
+	db.show(db.published)
+}
+
+// show sets what is published. Called with pub held.
+func (db *DB) show(p Published) {
+	p.Meta, p.Paused = db.meta.Load(), db.paused
+	db.published = p
 	close(db.more)
 	db.more = make(chan struct{})
 }
@@ -252,8 +261,11 @@ func (db *DB) alive() error {
 func (db *DB) Permissions() (perm.List, string) {
 	db.mu.Lock()
 	defer db.mu.Unlock()
-	return db.perms, strconv.FormatUint(db.permsVer, 10)
+	return db.rec.Permissions, listVersion(db.rec.listVer)
 }
+
+// listVersion is the text form of the version of an access list that is not a row.
+func listVersion(n uint64) string { return strconv.FormatUint(n, 10) }
 
 // SetPermissions replaces the access list. With a version it fails with ErrConflict unless that is still the list's.
 func (db *DB) SetPermissions(list perm.List, version string) (string, error) {
@@ -265,16 +277,15 @@ func (db *DB) SetPermissions(list perm.List, version string) (string, error) {
 	if err := db.alive(); err != nil {
 		return "", err
 	}
-	if now := strconv.FormatUint(db.permsVer, 10); version != "" && version != now {
+	if now := listVersion(db.rec.listVer); version != "" && version != now {
 		return "", fmt.Errorf("access list of %s has version %s, not %s: it %w", db.name, now, version, ErrConflict)
 	}
-	b := db.s.kv.NewBatch()
-	b.Set(databaseKey(db.name), db.record(db.permsVer+1, list))
-	if err := b.Commit(kv.Sync); err != nil {
+	rec := db.rec
+	rec.Permissions, rec.listVer = list.Clone(), rec.listVer+1
+	if err := db.store(rec); err != nil {
 		return "", err
 	}
-	db.perms, db.permsVer = list.Clone(), db.permsVer+1
-	return strconv.FormatUint(db.permsVer, 10), nil
+	return listVersion(rec.listVer), nil
 }
 
 // Collections returns the application's collections that exist, in order.

@@ -18,17 +18,20 @@ const (
 	spaceLog        = 0x14
 	spaceSeq        = 0x15
 	spaceKnowledge  = 0x16
+	spaceSchema     = 0x17
 	spaceSyncgroup  = 0x18
 )
 
 // spacesOfDatabase are those whose keys begin with a database number.
 var spacesOfDatabase = []byte{
-	spaceCollection, spaceRow, spaceTomb, spaceLog, spaceSeq, spaceKnowledge, spaceSyncgroup,
+	spaceCollection, spaceRow, spaceTomb, spaceLog, spaceSeq, spaceKnowledge, spaceSchema, spaceSyncgroup,
 }
 
 var (
 	keyWriter = []byte{spaceNode, 'w', 'r', 'i', 't', 'e', 'r'}
-	keyNextDB = []byte{spaceNode, 'n', 'e', 'x', 't', '-', 'd', 'b'}
+	// keyService holds the access list of the store as a whole.
+	keyService = []byte{spaceNode, 's', 'e', 'r', 'v', 'i', 'c', 'e'}
+	keyNextDB  = []byte{spaceNode, 'n', 'e', 'x', 't', '-', 'd', 'b'}
 )
 
 func appendName(key []byte, n id.Name) []byte {

@@ -138,7 +138,7 @@ func (db *DB) SetLocal(name id.Name, value []byte) error {
 		return err
 	}
 	db.meta.Add(1)
-	db.publish(Published{Seq: db.Published().Seq})
+	db.stir()
 	return nil
 }
 

@@ -16,6 +16,9 @@ import (
 // ErrRefused is wrapped by every error that blames what was received: nothing of it was taken.
 var ErrRefused = errors.New("refused what the peer sent")
 
+// ErrPaused means that the database neither sends nor receives until its administrator says so.
+var ErrPaused = errors.New("syncing is paused")
+
 // maxTime is the latest time of a commit that leaves room for what will be written on top of it.
 const maxTime = math.MaxUint64 - 1<<32
 
@@ -50,7 +53,7 @@ type Arrival struct {
 
 // Receive applies a step as one atomic change: its commits, the outcome of the conflicts they cause, and what is known
 // afterwards. What is held already is skipped, so nothing received twice is applied twice. It returns when the step is
-// durable. Errors: ErrRefused, ErrDestroyed, kv.ErrFull.
+// durable. Errors: ErrRefused, ErrPaused, ErrQuota, ErrReadOnlyStore, ErrDestroyed.
 func (db *DB) Receive(step Step) (Received, error) {
 	t, p, got, err := db.receiveLocked(step)
 	if err != nil || t == nil {
@@ -65,14 +68,16 @@ func (db *DB) receiveLocked(step Step) (*txn, Published, Received, error) {
 	if err := db.alive(); err != nil {
 		return nil, Published{}, Received{}, err
 	}
+	if db.rec.Settings.SyncPaused {
+		return nil, Published{}, Received{}, fmt.Errorf("%w: %s", ErrPaused, db.name)
+	}
 	r := receiver{txn: db.begin(), know: db.know.Clone(), scopes: step.Scopes, touched: map[id.Scope]bool{}}
 	err := r.take(step)
 	if err == nil && len(r.commits) == 0 {
 		// Nothing new but progress: it is taken note of in memory and persisted with the next step. Losing it costs a
 		// scan of an empty range at the peer.
 		r.b.Discard()
-		db.know = r.know
-		db.learn(r.know)
+		db.learn(db.advance(r.know))
 		return nil, Published{}, r.got, nil
 	}
 	if err != nil {
@@ -84,17 +89,6 @@ func (db *DB) receiveLocked(step Step) (*txn, Published, Received, error) {
 		return nil, Published{}, Received{}, err
 	}
 	return r.txn, p, r.got, nil
-}
-
-// learn publishes knowledge that came without records, as soon as everything applied before it is durable. Called with mu
-// held.
-func (db *DB) learn(know *delta.Knowledge) {
-	db.pub.Lock()
-	defer db.pub.Unlock()
-	db.pending = Published{Seq: db.seq, Know: know.Clone()}
-	if db.published.Seq >= db.seq {
-		db.show(db.published.Seq, db.published.Know)
-	}
 }
 
 // receiver is a transaction that takes commits from a peer.
@@ -269,9 +263,8 @@ func (db *DB) Track(scopes []id.Scope) error {
 		return err
 	}
 	db.adopt(t.fresh)
-	db.know = know
 	// The batch was synced after everything applied before it, so all of that is durable too.
 	db.meta.Add(1)
-	db.publish(Published{Seq: db.seq, Know: know.Clone()})
+	db.publish(db.advance(know))
 	return nil
 }

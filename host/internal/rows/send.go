@@ -5,6 +5,7 @@ import (
 	"container/heap"
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/syncbase/syncbase/host/internal/delta"
 	"github.com/syncbase/syncbase/host/internal/id"
@@ -15,9 +16,13 @@ import (
 // Send streams to emit what the plan's initiator lacks of what is durable here: encoded commits in the order in which
 // this device learned them, so that whatever a record was made from goes before it. The plan then counts them as sent.
 // The bytes are valid only during the call. It returns the progress to report after the last commit; none means that there
-// was nothing to say.
+// was nothing to say. While syncing is paused it sends nothing and returns ErrPaused.
 func (db *DB) Send(ctx context.Context, plan *delta.Plan, emit func(commit []byte) error) ([]delta.ScopeVector, error) {
-	runs := plan.Update(db.Published().Know)
+	state := db.Published()
+	if state.Paused {
+		return nil, fmt.Errorf("%w: %s", ErrPaused, db.name)
+	}
+	runs := plan.Update(state.Know)
 	if len(runs) == 0 {
 		return plan.Sent(), nil
 	}

@@ -53,6 +53,8 @@ type Options struct {
 	NewDevice func() id.Device
 	// References may be nil.
 	References References
+	// Owner has every kind of access to the store until an access list is set; empty is nobody.
+	Owner id.Principal
 }
 
 // Store holds the databases of a device. Safe for concurrent use.
@@ -65,6 +67,8 @@ type Store struct {
 	mu     sync.Mutex
 	writer id.Writer
 	dbs    map[id.Name]*DB
+	// service is the access list of the store as a whole.
+	service serviceList
 	// changed is closed and replaced whenever a database comes or goes; guarded by mu.
 	changed chan struct{}
 }
@@ -72,7 +76,7 @@ type Store struct {
 // Open reads the databases that lie in the store.
 func Open(store *kv.Store, opts Options) (*Store, error) {
 	s := &Store{kv: store, opts: opts, dbs: map[id.Name]*DB{}, changed: make(chan struct{})}
-	if err := s.loadWriter(); err != nil {
+	if err := errors.Join(s.loadWriter(), s.loadService()); err != nil {
 		return nil, err
 	}
 	it, err := store.Iter([]byte{spaceDatabase}, []byte{spaceDatabase + 1})
@@ -134,12 +138,16 @@ func (s *Store) Create(name id.Name, list perm.List) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	record := (&DB{num: num, writer: s.writer}).record(1, list)
+	rec := databaseRecord{num: num, listVer: 1, epoch: s.writer.Epoch, databaseDoc: databaseDoc{Permissions: list}}
+	record, err := rec.encode()
+	if err != nil {
+		return nil, err
+	}
 	b := s.kv.NewBatch()
 	b.Set(databaseKey(name), record)
 	b.Set(keyNextDB, binary.BigEndian.AppendUint32(nil, num+1))
 	if err := b.Commit(kv.Sync); err != nil {
-		return nil, err
+		return nil, writeError(err)
 	}
 	db, err := s.openDB(name, record)
 	if err != nil {
@@ -225,7 +233,7 @@ func (s *Store) Destroy(name id.Name) error {
 	if err != nil {
 		return err
 	}
-	db.publish(Published{Seq: db.Published().Seq + 1})
+	db.stir()
 	delete(s.dbs, name)
 	s.writer = next
 	s.notify()

@@ -155,11 +155,32 @@ func (t *Tx) Scan(c id.Collection, r ScanRange, visit func(Row) (bool, error)) e
 	slices.SortFunc(own, func(a, b *Op) int { return strings.Compare(a.Key, b.Key) })
 	m := overlay{own: own, visit: visit}
 	lo, hi := t.db.bounds(num, r)
-	if err := scan(t.snap, lo, hi, m.stored); err != nil || m.stopped {
+	if err := scan(txReader{t}, lo, hi, m.stored); err != nil || m.stopped {
 		return err
 	}
 	_, err = m.ownBefore("")
 	return err
+}
+
+// txReader reads the snapshot of a batch that another goroutine may be ending. What was begun goes on to its end.
+type txReader struct{ t *Tx }
+
+func (r txReader) Iter(lo, hi []byte) (*kv.Iter, error) {
+	r.t.mu.Lock()
+	defer r.t.mu.Unlock()
+	if r.t.done {
+		return nil, ErrDone
+	}
+	return r.t.snap.Iter(lo, hi)
+}
+
+func (r txReader) Get(key []byte) ([]byte, error) {
+	r.t.mu.Lock()
+	defer r.t.mu.Unlock()
+	if r.t.done {
+		return nil, ErrDone
+	}
+	return r.t.snap.Get(key)
 }
 
 // span returns the range as row keys.

@@ -230,15 +230,14 @@ func (t *txn) apply(know *delta.Knowledge) (Published, error) {
 		coll.version = t.rows[rowRef{coll, ""}].shown
 	}
 	db.seq += uint64(len(t.commits))
-	db.know = know
-	db.know.SetOwn(t.ownGen)
+	know.SetOwn(t.ownGen)
 	for _, ref := range t.order {
 		if ref.coll.id.Kind == id.Syncgroup && t.rows[ref].dirty {
 			db.meta.Add(1)
 			break
 		}
 	}
-	return Published{Seq: db.seq, Know: db.know.Clone()}, nil
+	return db.advance(know), nil
 }
 
 // collectionLists parses the access lists that the transaction changes.

@@ -238,6 +238,9 @@ func Admit(db *rows.DB, name id.Name, m Member) ([]byte, error) {
 	if !g.Spec.Permissions.Allows(m.Principal, perm.Read) {
 		return nil, fmt.Errorf("%w: %s", ErrNone, name)
 	}
+	if db.Published().Paused {
+		return nil, fmt.Errorf("%w: %s: %w", ErrNone, name, rows.ErrPaused)
+	}
 	members, err := Members(db, name)
 	if err != nil {
 		return nil, err
