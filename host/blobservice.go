@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/syncbase/syncbase/host/internal/api"
 	"github.com/syncbase/syncbase/host/internal/blobs"
@@ -34,10 +35,16 @@ func parseRef(text string) (chunk.Ref, error) {
 	return ref, nil
 }
 
-// want asks for a blob wherever it may be.
+// want asks for a blob wherever it may be. What nothing here refers to and nobody is known to hold does not exist.
 func (b blobService) want(ref chunk.Ref, priority int) error {
+	if _, err := b.Stat(context.Background(), 0, ref.String()); err != nil {
+		return err
+	}
 	return b.h.fetcher.Want(ref, priority)
 }
+
+// locatePatience is how long a reader waits for somebody who has the blob.
+const locatePatience = 30 * time.Second
 
 func (b blobService) Fetch(ctx context.Context, text string, priority int32, progress func(api.FetchProgress) error) error {
 	ref, err := parseRef(text)
@@ -102,15 +109,20 @@ func (b blobService) size(ctx context.Context, ref chunk.Ref) (uint64, error) {
 	}
 	var size uint64
 	known := errors.New("known")
-	err = b.h.fetcher.Follow(ctx, ref, func(p fetch.Progress) error {
+	patient, cancel := context.WithTimeout(ctx, locatePatience)
+	defer cancel()
+	err = b.h.fetcher.Follow(patient, ref, func(p fetch.Progress) error {
 		size = p.Total
 		if p.Total > 0 || p.State == fetch.Done {
 			return known
 		}
 		return nil
 	})
-	if errors.Is(err, known) {
-		err = nil
+	switch {
+	case errors.Is(err, known):
+		return size, nil
+	case err != nil && patient.Err() != nil && ctx.Err() == nil:
+		return 0, fmt.Errorf("%w: no reachable peer gave blob %s", api.ErrUnavailable, ref)
 	}
 	return size, err
 }
