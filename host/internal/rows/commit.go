@@ -52,10 +52,11 @@ type Expect struct {
 type Guard func(c id.Collection, list perm.List, kind OpKind) error
 
 // Commit applies the operations together: all of them or, after an error, none. It returns when the batch survives power
-// loss, with one version for each operation: of the record that a put or delete made (for several writes of one row, the
+// loss (or, in a database with Async, when readers see it), with one version for each operation: of the record that a put or delete made (for several writes of one row, the
 // last), zero for a check and for a delete of what is absent. Checks and deletes see the state before the batch.
 //
-// Errors: ErrInvalid, ErrNoCollection, ErrConflict (a check failed), ErrDestroyed, kv.ErrFull and what guard returns.
+// Errors: ErrInvalid, ErrNoCollection, ErrConflict (a check failed), ErrQuota, ErrReadOnlyStore, ErrDestroyed and what
+// guard returns.
 func (db *DB) Commit(ops []Op, guard Guard) ([]id.Version, error) {
 	if err := validateOps(ops); err != nil {
 		return nil, err
@@ -87,6 +88,9 @@ func (db *DB) commit(ops []Op, ready func(t *txn, colls []*collection) error) ([
 	if err != nil || t == nil {
 		return versions, err
 	}
+	if t.async && db.s.unsynced.later(t, p) {
+		return versions, nil
+	}
 	return versions, t.finish(p)
 }
 
@@ -97,6 +101,7 @@ func (db *DB) commitLocked(ops []Op, ready func(t *txn, colls []*collection) err
 		return nil, Published{}, nil, err
 	}
 	t := db.begin()
+	t.async = db.rec.Settings.Durability == Async
 	colls := make([]*collection, len(ops))
 	for i := range ops {
 		colls[i] = db.enter(t.b, ops[i].Collection, t.fresh)

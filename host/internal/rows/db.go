@@ -29,7 +29,9 @@ type DB struct {
 	mu        sync.Mutex
 	destroyed bool
 	seq       uint64
-	know      *delta.Knowledge
+	// used is what Used returns.
+	used uint64
+	know *delta.Knowledge
 	// rev counts the states that know has had.
 	rev   uint64
 	colls map[id.Collection]*collection
@@ -98,14 +100,17 @@ func (db *DB) loadLog() error {
 	if err != nil {
 		return err
 	}
-	var ownGen uint64
+	var head seqHead
 	if it.Last() {
 		var count uint64
-		if ownGen, count, err = seqHeader(it.Value()); err == nil {
-			db.seq = binary.BigEndian.Uint64(it.Key()[5:]) + count - 1
+		if head, count, err = seqHeader(it.Value()); err == nil {
+			db.seq, db.used = binary.BigEndian.Uint64(it.Key()[5:])+count-1, head.used
 		}
 	}
-	db.know = delta.NewKnowledge(id.Version{Writer: db.writer, Gen: ownGen})
+	if n := len(db.rec.Former); n > 0 && db.seq <= db.rec.Former[n-1].Seq {
+		head.ownGen = 0
+	}
+	db.know = delta.NewKnowledge(id.Version{Writer: db.writer, Gen: head.ownGen})
 	return errors.Join(err, it.Close())
 }
 

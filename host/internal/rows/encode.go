@@ -126,10 +126,19 @@ type change struct {
 	version id.Version
 }
 
+// seqHead is what a value of space `15` says of the database as it is after its commits.
+type seqHead struct {
+	// ownGen is the newest generation that this device has made.
+	ownGen uint64
+	// used is what DB.Used counts.
+	used uint64
+}
+
 // appendSeq encodes a run of commits.
-func appendSeq(dst []byte, ownGen uint64, commits []learned) []byte {
+func appendSeq(dst []byte, h seqHead, commits []learned) []byte {
 	dst = append(dst, valueVersion)
-	dst = binary.AppendUvarint(dst, ownGen)
+	dst = binary.AppendUvarint(dst, h.ownGen)
+	dst = binary.AppendUvarint(dst, h.used)
 	dst = binary.AppendUvarint(dst, uint64(len(commits)))
 	for i := range commits {
 		dst = commits[i].append(dst)
@@ -163,20 +172,20 @@ func (l *learned) append(dst []byte) []byte {
 }
 
 // decodeSeq reads what appendSeq wrote.
-func decodeSeq(data []byte) (ownGen uint64, commits []learned, err error) {
+func decodeSeq(data []byte) (h seqHead, commits []learned, err error) {
 	c := cursor{data: data}
 	c.version()
-	ownGen = c.uvarint()
+	h = seqHead{ownGen: c.uvarint(), used: c.uvarint()}
 	n := c.uvarint()
 	if c.bad || n > uint64(len(c.data)) {
-		return 0, nil, corrupt("commit sequence", nil)
+		return h, nil, corrupt("commit sequence", nil)
 	}
 	commits = make([]learned, 0, n)
 	for range n {
 		l := learned{fromSync: c.byte()&1 != 0, writer: c.writer(), first: c.uvarint(), count: c.uvarint(), time: hlc.Time(c.uint64())}
 		m := c.uvarint()
 		if c.bad || m > uint64(len(c.data)) {
-			return 0, nil, corrupt("commit sequence", nil)
+			return h, nil, corrupt("commit sequence", nil)
 		}
 		l.changes = make([]change, 0, m)
 		for range m {
@@ -185,20 +194,21 @@ func decodeSeq(data []byte) (ownGen uint64, commits []learned, err error) {
 		commits = append(commits, l)
 	}
 	if c.bad || len(c.data) != 0 {
-		return 0, nil, corrupt("commit sequence", nil)
+		return h, nil, corrupt("commit sequence", nil)
 	}
-	return ownGen, commits, nil
+	return h, commits, nil
 }
 
-// seqHeader reads only the newest own generation and the number of commits.
-func seqHeader(data []byte) (ownGen, count uint64, err error) {
+// seqHeader reads only the head and the number of commits.
+func seqHeader(data []byte) (h seqHead, count uint64, err error) {
 	c := cursor{data: data}
 	c.version()
-	ownGen, count = c.uvarint(), c.uvarint()
+	h = seqHead{ownGen: c.uvarint(), used: c.uvarint()}
+	count = c.uvarint()
 	if c.bad || count == 0 {
-		return 0, 0, corrupt("commit sequence", nil)
+		return h, 0, corrupt("commit sequence", nil)
 	}
-	return ownGen, count, nil
+	return h, count, nil
 }
 
 // cursor reads the primitives of values that this room wrote itself.

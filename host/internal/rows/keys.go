@@ -62,6 +62,9 @@ func collKey(space byte, db, coll uint32) []byte {
 	return key
 }
 
+// collKeyLen is the length of what collKey returns.
+const collKeyLen = 9
+
 func rowKey(space byte, db, coll uint32, key string) []byte {
 	return append(collKey(space, db, coll), key...)
 }

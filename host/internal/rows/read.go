@@ -135,7 +135,7 @@ func (db *DB) SetLocal(name id.Name, value []byte) error {
 		b.Set(key, value)
 	}
 	if err := b.Commit(kv.Sync); err != nil {
-		return err
+		return writeError(err)
 	}
 	db.meta.Add(1)
 	db.stir()

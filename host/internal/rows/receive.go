@@ -9,6 +9,7 @@ import (
 	"github.com/syncbase/syncbase/host/internal/delta"
 	"github.com/syncbase/syncbase/host/internal/history"
 	"github.com/syncbase/syncbase/host/internal/id"
+	"github.com/syncbase/syncbase/host/internal/kv"
 	"github.com/syncbase/syncbase/host/internal/perm"
 	"github.com/syncbase/syncbase/host/internal/wire"
 )
@@ -252,15 +253,16 @@ func (db *DB) Track(scopes []id.Scope) error {
 		}
 		if !know.Tracks(s) {
 			know.Track(s)
-			t.setKnowledge(s, nil)
+			know.Advance(s, db.rec.formerVector(db.writer.Device))
+			t.setKnowledge(s, know.Stored(s))
 		}
 	}
 	if t.b.Empty() {
 		t.b.Discard()
 		return nil
 	}
-	if err := t.b.Commit(true); err != nil {
-		return err
+	if err := t.b.Commit(kv.Sync); err != nil {
+		return writeError(err)
 	}
 	db.adopt(t.fresh)
 	// The batch was synced after everything applied before it, so all of that is durable too.

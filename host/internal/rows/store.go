@@ -62,6 +62,8 @@ type Store struct {
 	kv    *kv.Store
 	opts  Options
 	clock hlc.Clock
+	// unsynced has the commits that Run is to make durable.
+	unsynced unsynced
 
 	// mu guards the fields below it and the numbering of databases. It is taken before a DB's own lock, never after.
 	mu     sync.Mutex
@@ -76,6 +78,7 @@ type Store struct {
 // Open reads the databases that lie in the store.
 func Open(store *kv.Store, opts Options) (*Store, error) {
 	s := &Store{kv: store, opts: opts, dbs: map[id.Name]*DB{}, changed: make(chan struct{})}
+	s.unsynced.queue = make(chan waiting, maxUnsynced)
 	if err := errors.Join(s.loadWriter(), s.loadService()); err != nil {
 		return nil, err
 	}
@@ -231,7 +234,7 @@ func (s *Store) Destroy(name id.Name) error {
 	}
 	db.mu.Unlock()
 	if err != nil {
-		return err
+		return writeError(err)
 	}
 	db.stir()
 	delete(s.dbs, name)

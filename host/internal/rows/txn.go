@@ -27,6 +27,12 @@ type txn struct {
 	commits []learned
 	ownGen  uint64
 	body    []byte
+	// grown is by how much the transaction changes what DB.Used counts.
+	grown int64
+	// puts: some record is a put.
+	puts bool
+	// async: the commit is acknowledged before it is durable.
+	async bool
 }
 
 type rowRef struct {
@@ -40,7 +46,9 @@ type rowState struct {
 	// before is the value that readers saw before the transaction, nil for none.
 	before []byte
 	// shown is the version that readers, and the changes listed so far, have as current.
-	shown   id.Version
+	shown id.Version
+	// stored is the size of the row or tombstone before the transaction, as DB.Used counts it.
+	stored  int
 	hadRow  bool
 	hadTomb bool
 	dirty   bool
@@ -82,6 +90,7 @@ func (t *txn) enroll(ref rowRef, data []byte, isRow bool) (*rowState, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%s %q: %w", ref.coll.id, ref.key, err)
 		}
+		r.stored = collKeyLen + len(ref.key) + len(data)
 		r.Heads, r.shown = []history.Head{head}, head.Version
 		if r.hadRow, r.hadTomb = isRow, !isRow; isRow {
 			r.before = head.Value
@@ -131,7 +140,10 @@ func (t *txn) log(coll *collection, rec *wire.Record) {
 	h := logHeader{seq: t.seqOf(i), index: rec.Version.Gen - c.first, count: c.count, time: c.time}
 	t.body = appendLog(t.body[:0], h, nil)
 	t.body = wire.AppendBody(t.body, rec)
-	t.b.Set(logKey(t.db.num, coll.num, rec.Version), t.body)
+	key := logKey(t.db.num, coll.num, rec.Version)
+	t.b.Set(key, t.body)
+	t.grown += int64(len(key) + len(t.body))
+	t.puts = t.puts || rec.Kind == wire.Put
 }
 
 // settle resolves every row that has more than one head, as a commit of this device: each gets a link from the winner
@@ -182,8 +194,8 @@ func (t *txn) write() error {
 			return err
 		}
 	}
-	value := appendSeq(nil, t.ownGen, t.commits)
-	t.b.Set(seqKey(t.db.num, t.seqOf(0)), value)
+	head := seqHead{ownGen: t.ownGen, used: uint64(int64(t.db.used) + t.grown)}
+	t.b.Set(seqKey(t.db.num, t.seqOf(0)), appendSeq(nil, head, t.commits))
 	return nil
 }
 
@@ -197,7 +209,9 @@ func (t *txn) writeRow(ref rowRef, row *rowState) error {
 	} else {
 		after = head.Value
 	}
-	t.b.Set(rowKey(to, t.db.num, ref.coll.num, ref.key), t.body)
+	key := rowKey(to, t.db.num, ref.coll.num, ref.key)
+	t.b.Set(key, t.body)
+	t.grown += int64(len(key) + len(t.body) - row.stored)
 	if had {
 		t.b.Delete(rowKey(from, t.db.num, ref.coll.num, ref.key))
 	}
@@ -220,10 +234,15 @@ func (t *txn) apply(know *delta.Knowledge) (Published, error) {
 		t.b.Discard()
 		return Published{}, err
 	}
-	if err := t.b.Apply(); err != nil {
+	if err := t.checkQuota(); err != nil {
+		t.b.Discard()
 		return Published{}, err
 	}
+	if err := t.b.Apply(); err != nil {
+		return Published{}, writeError(err)
+	}
 	db := t.db
+	db.used += uint64(t.grown)
 	db.adopt(t.fresh)
 	for coll, list := range lists {
 		coll.perms = list
@@ -265,7 +284,7 @@ func (t *txn) collectionLists() (map[*collection]perm.List, error) {
 // finish waits until an applied transaction is durable and publishes it.
 func (t *txn) finish(p Published) error {
 	if err := t.b.Wait(); err != nil {
-		return fmt.Errorf("make the commit durable: %w", err)
+		return fmt.Errorf("make the commit durable: %w", writeError(err))
 	}
 	t.db.publish(p)
 	return nil
