@@ -120,6 +120,7 @@ func (h *Host) openStores() (err error) {
 		Now:        h.opts.Seams.Now,
 		NewDevice:  h.opts.Seams.NewDevice,
 		References: h.blobs,
+		Owner:      h.identity.Owner(),
 	})
 	if err != nil {
 		return err

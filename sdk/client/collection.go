@@ -3,11 +3,10 @@ package client
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"iter"
 	"time"
-
-	"google.golang.org/grpc"
 
 	nodev1 "github.com/syncbase/syncbase/sdk/api/node/v1"
 )
@@ -86,7 +85,8 @@ func (c *Collection) Create(ctx context.Context, permissions Permissions) (strin
 	return resp.GetCollection(), c.db.c.failure(err)
 }
 
-// Destroy deletes the collection with all its rows, on every device that shares it.
+// Destroy deletes the collection with all its rows, on every device that shares it. Destroying what is not there does
+// nothing.
 func (c *Collection) Destroy(ctx context.Context) error {
 	_, err := c.db.c.api.DestroyCollection(ctx, &nodev1.DestroyCollectionRequest{Database: c.db.name, Collection: c.name})
 	return c.db.c.failure(err)
@@ -146,19 +146,44 @@ type Range struct {
 
 // Scan iterates over rows as they were at one moment. An error is the last thing yielded.
 func (c *Collection) Scan(ctx context.Context, r Range) iter.Seq2[Row, error] {
-	return flatten(ctx, c.db.c, func(ctx context.Context) (grpc.ServerStreamingClient[nodev1.ScanResponse], error) {
-		return c.db.c.api.Scan(ctx, &nodev1.ScanRequest{
-			Database: c.db.name, Collection: c.name,
-			Prefix: r.Prefix, Start: r.Start, Limit: r.Limit, Max: r.Max, KeysOnly: r.KeysOnly,
-		})
-	}, func(m *nodev1.ScanResponse, yield func(Row) bool) bool {
-		for _, row := range m.GetRows() {
-			if !yield(rowOf(row)) {
-				return false
-			}
-		}
-		return true
+	return c.db.scan(ctx, c, r, "")
+}
+
+// Has tells whether the row is there, without fetching its value.
+func (c *Collection) Has(ctx context.Context, key string) (bool, error) {
+	for row, err := range c.Scan(ctx, Range{Start: key, Limit: key + "\x00", Max: 1, KeysOnly: true}) {
+		return err == nil && row.Key == key, err
+	}
+	return false, nil
+}
+
+// Exists tells whether the collection is there. For who may not know of it, it is not.
+func (c *Collection) Exists(ctx context.Context) (bool, error) {
+	var err error
+	for _, err = range c.Scan(ctx, Range{Max: 1, KeysOnly: true}) {
+		break
+	}
+	return exists(err)
+}
+
+// exists reads what came of a try to enter something.
+func exists(err error) (bool, error) {
+	switch {
+	case err == nil, errors.Is(err, ErrNoAccess):
+		return true, nil
+	case errors.Is(err, ErrNotFound):
+		return false, nil
+	}
+	return false, err
+}
+
+// DeleteRange deletes the rows of the range and returns how many there were; Max and KeysOnly have no meaning here. It is
+// not one batch: when it fails, the first rows of the range may be gone, and calling it again goes on.
+func (c *Collection) DeleteRange(ctx context.Context, r Range) (deleted uint64, err error) {
+	resp, err := c.db.c.api.DeleteRange(ctx, &nodev1.DeleteRangeRequest{
+		Database: c.db.name, Collection: c.name, Prefix: r.Prefix, Start: r.Start, Limit: r.Limit,
 	})
+	return resp.GetDeleted(), c.db.c.failure(err)
 }
 
 // Version is one version in the graph of a row.

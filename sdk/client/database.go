@@ -59,7 +59,13 @@ func (d *Database) Create(ctx context.Context, permissions Permissions) (string,
 	return resp.GetDatabase(), d.c.failure(err)
 }
 
-// Destroy removes the database with everything in it, on this daemon only.
+// Exists tells whether the database is there. For who may not know of it, it is not.
+func (d *Database) Exists(ctx context.Context) (bool, error) {
+	_, err := d.c.api.GetDatabase(ctx, &nodev1.GetDatabaseRequest{Database: d.name})
+	return exists(d.c.failure(err))
+}
+
+// Destroy removes the database with everything in it, on this daemon only. Destroying what is not there does nothing.
 func (d *Database) Destroy(ctx context.Context) error {
 	_, err := d.c.api.DestroyDatabase(ctx, &nodev1.DestroyDatabaseRequest{Database: d.name})
 	return d.c.failure(err)
@@ -77,23 +83,40 @@ func (d *Database) SetPermissions(ctx context.Context, list Permissions, version
 }
 
 func (d *Database) permissions(ctx context.Context, collection string) (Permissions, string, error) {
-	resp, err := d.c.api.GetPermissions(ctx, &nodev1.GetPermissionsRequest{Database: d.name, Collection: collection})
+	return d.c.permissions(ctx, d.name, collection)
+}
+
+func (d *Database) setPermissions(ctx context.Context, collection string, list Permissions, version string) (string, error) {
+	return d.c.setPermissions(ctx, &nodev1.SetPermissionsRequest{Database: d.name, Collection: collection, Version: version}, list)
+}
+
+// Permissions returns the access list of the daemon as a whole and the version it has.
+func (c *Client) Permissions(ctx context.Context) (list Permissions, version string, err error) {
+	return c.permissions(ctx, "", "")
+}
+
+// SetPermissions is as for a database. The tags are Admin, Read (see every database) and Write (create databases). The
+// daemon's owner in person keeps everything, whatever the list says.
+func (c *Client) SetPermissions(ctx context.Context, list Permissions, version string) (string, error) {
+	return c.setPermissions(ctx, &nodev1.SetPermissionsRequest{Version: version}, list)
+}
+
+func (c *Client) permissions(ctx context.Context, database, collection string) (Permissions, string, error) {
+	resp, err := c.api.GetPermissions(ctx, &nodev1.GetPermissionsRequest{Database: database, Collection: collection})
 	if err != nil {
-		return nil, "", d.c.failure(err)
+		return nil, "", c.failure(err)
 	}
 	list, err := decodePermissions(resp.GetPermissions())
 	return list, resp.GetVersion(), err
 }
 
-func (d *Database) setPermissions(ctx context.Context, collection string, list Permissions, version string) (string, error) {
-	data, err := list.encode()
-	if err != nil {
+func (c *Client) setPermissions(ctx context.Context, req *nodev1.SetPermissionsRequest, list Permissions) (string, error) {
+	var err error
+	if req.Permissions, err = list.encode(); err != nil {
 		return "", err
 	}
-	resp, err := d.c.api.SetPermissions(ctx, &nodev1.SetPermissionsRequest{
-		Database: d.name, Collection: collection, Permissions: data, Version: version,
-	})
-	return resp.GetVersion(), d.c.failure(err)
+	resp, err := c.api.SetPermissions(ctx, req)
+	return resp.GetVersion(), c.failure(err)
 }
 
 // Collections lists the collections by full name.

@@ -22,6 +22,9 @@ var (
 	// ErrPrecondition: the daemon is not in a state to do it, and trying again alone will not help.
 	ErrPrecondition = errors.New("not possible now")
 	ErrExhausted    = errors.New("limit reached")
+	// ErrUnknownBatch: the batch has ended, was not used for too long, or the daemon was restarted. It is not ErrNotFound,
+	// which would be about a row.
+	ErrUnknownBatch = errors.New("unknown batch")
 	// ErrUnavailable: the daemon, or a part of it, is not there at the moment; trying again later may help.
 	ErrUnavailable = errors.New("unavailable")
 )
@@ -56,6 +59,11 @@ var kinds = map[codes.Code]error{
 	codes.DeadlineExceeded:   context.DeadlineExceeded,
 }
 
+// reasons are the cases for which the code says too little.
+var reasons = map[string]error{
+	"UNKNOWN_BATCH": ErrUnknownBatch,
+}
+
 // failure turns the error of a call into an *Error.
 func (c *Client) failure(err error) error {
 	if err == nil {
@@ -69,6 +77,9 @@ func (c *Client) failure(err error) error {
 	for _, detail := range st.Details() {
 		if info, ok := detail.(*errdetails.ErrorInfo); ok && info.GetDomain() == "syncbase" {
 			e.Reason = info.GetReason()
+			if kind := reasons[e.Reason]; kind != nil {
+				e.kind = kind
+			}
 		}
 	}
 	if e.Reason == "" && st.Code() == codes.Unavailable {

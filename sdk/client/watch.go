@@ -177,13 +177,7 @@ func (w *watch) message(m *nodev1.WatchResponse) error {
 
 // rest waits before the next attempt.
 func (w *watch) rest(ctx context.Context) error {
-	t := time.NewTimer(w.pause)
-	defer t.Stop()
+	d := w.pause
 	w.pause = min(2*w.pause, lastPause)
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	return pause(ctx, d)
 }

@@ -3,7 +3,8 @@
 // Every decision is a pure function of the caller and of the access lists at hand; nothing is stored or looked up here.
 // Two rules hold throughout. Who has no tag at all on a database is told that it does not exist, so that nobody learns the
 // names of what is not theirs. And names belong to their owner: only a principal that extends the owner of a name may
-// create something of that name, on whatever device.
+// create something of that name, on whatever device; the one exception are databases, which stay on the device, for who
+// administers it.
 //
 // It knows nothing of calls, certificates or storage. Read Database and Collection first.
 package acl
@@ -24,12 +25,20 @@ var (
 	ErrHidden = errors.New("not visible to the caller")
 )
 
-// Service decides what concerns the daemon as a whole. Everything is for its owner, and for what extends the owner.
-func Service(owner, caller id.Principal) error {
-	if caller != "" && caller.Extends(owner) {
+// Service decides what concerns the daemon as a whole. The owner in person may do everything, whatever the list says: it
+// holds the disk, and could otherwise lock itself out of its own device. For everybody else, its other devices among them,
+// the list counts.
+func Service(owner id.Principal, list perm.List, caller id.Principal, tag perm.Tag) error {
+	if caller != "" && caller == owner || list.Allows(caller, tag) {
 		return nil
 	}
-	return refuse(caller, "administer this daemon; only "+string(owner)+" may")
+	return refuse(caller, fmt.Sprintf("do this; it takes the tag %s on the service", tag))
+}
+
+// Knows decides whether the caller may know which children exist of something with this list: of the service, which
+// databases; of a database, which collections and syncgroups. Who may list, create or destroy them may.
+func Knows(parent perm.List, caller id.Principal) bool {
+	return parent.Allows(caller, perm.Read) || parent.Allows(caller, perm.Write) || parent.Allows(caller, perm.Admin)
 }
 
 // Create decides whether the caller may create something that bears the name.
@@ -38,6 +47,14 @@ func Create(caller id.Principal, name id.Name) error {
 		return nil
 	}
 	return refuse(caller, "create "+name.String()+": the name belongs to another principal")
+}
+
+// Destroy decides about the end of a collection: it takes Admin on it or on the database.
+func Destroy(database, collection perm.List, caller id.Principal) error {
+	if database.Allows(caller, perm.Admin) {
+		return nil
+	}
+	return Collection(database, collection, caller, perm.Admin)
 }
 
 // See decides whether the caller may know of a database: any tag will do.
@@ -60,7 +77,8 @@ func Database(list perm.List, caller id.Principal, tag perm.Tag) error {
 }
 
 // Collection decides about a collection and its rows. A tag on the database is needed to get that far, the tag itself has
-// to be on the collection. Who may neither read the database nor do anything to the collection is not told of it.
+// to be on the collection. Who may neither know the collections of the database nor do anything to this one is not told
+// of it.
 func Collection(database, collection perm.List, caller id.Principal, tag perm.Tag) error {
 	if err := See(database, caller); err != nil {
 		return err
@@ -68,7 +86,7 @@ func Collection(database, collection perm.List, caller id.Principal, tag perm.Ta
 	if collection.Allows(caller, tag) {
 		return nil
 	}
-	if !database.Allows(caller, perm.Read) && !collection.AllowsAny(caller) {
+	if !Knows(database, caller) && !collection.AllowsAny(caller) {
 		return ErrHidden
 	}
 	return refuse(caller, fmt.Sprintf("do this; it takes the tag %s on the collection", tag))
@@ -82,7 +100,7 @@ func Syncgroup(database, syncgroup perm.List, caller id.Principal, tag perm.Tag)
 	if syncgroup.Allows(caller, tag) {
 		return nil
 	}
-	if !database.Allows(caller, perm.Read) && !syncgroup.AllowsAny(caller) {
+	if !Knows(database, caller) && !syncgroup.AllowsAny(caller) {
 		return ErrHidden
 	}
 	return refuse(caller, fmt.Sprintf("do this; it takes the tag %s on the syncgroup", tag))

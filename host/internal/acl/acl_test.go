@@ -27,17 +27,21 @@ func list(access map[perm.Tag][]perm.Pattern) perm.List {
 func TestServiceAndNames(t *testing.T) {
 	ours := id.Name{Owner: owner, Local: "notes"}
 	devices := id.Name{Owner: laptop, Local: "notes"}
+	service := list(map[perm.Tag][]perm.Pattern{perm.Admin: {"home.local/owner/device/laptop"}, perm.Read: {"friends.local"}})
 	for _, c := range []struct {
 		what string
 		got  error
 		want error
 	}{
-		{"owner at the daemon", Service(owner, owner), nil},
-		{"device of the owner at the daemon", Service(owner, laptop), nil},
-		{"stranger at the daemon", Service(owner, stranger), ErrNoAccess},
-		{"longer name that is no extension", Service(owner, owner+"2"), ErrNoAccess},
-		{"nobody at the daemon", Service(owner, ""), ErrNoAccess},
-		{"nobody at a daemon of nobody", Service("", ""), ErrNoAccess},
+		{"owner whom the list leaves out", Service(owner, service, owner, perm.Admin), nil},
+		{"device that the list names", Service(owner, service, laptop, perm.Admin), nil},
+		{"device without the tag", Service(owner, service, laptop, perm.Write), ErrNoAccess},
+		{"device that the list leaves out", Service(owner, service, owner+"/device/phone", perm.Admin), ErrNoAccess},
+		{"friend with the tag", Service(owner, service, friend, perm.Read), nil},
+		{"friend without the tag", Service(owner, service, friend, perm.Admin), ErrNoAccess},
+		{"stranger at the daemon", Service(owner, service, stranger, perm.Read), ErrNoAccess},
+		{"nobody at the daemon", Service(owner, service, "", perm.Read), ErrNoAccess},
+		{"nobody at a daemon of nobody", Service("", nil, "", perm.Read), ErrNoAccess},
 		{"owner creates own name", Create(owner, ours), nil},
 		{"device creates its owner's name", Create(laptop, ours), nil},
 		{"owner creates the name of a device", Create(owner, devices), ErrNoAccess},
@@ -53,7 +57,7 @@ func TestServiceAndNames(t *testing.T) {
 func TestLists(t *testing.T) {
 	database := list(map[perm.Tag][]perm.Pattern{
 		perm.Admin: {"home.local/owner"}, perm.Read: {"home.local/owner", "friends.local/reader"},
-		perm.Write: {"home.local/owner"}, perm.Resolve: {"friends.local"},
+		perm.Write: {"home.local/owner", "friends.local/writer"}, perm.Resolve: {"friends.local"},
 	})
 	collection := list(map[perm.Tag][]perm.Pattern{
 		perm.Admin: {"home.local/owner"}, perm.Read: {"home.local/owner", "friends.local/anna"},
@@ -81,6 +85,10 @@ func TestLists(t *testing.T) {
 		{"friends.local/reader", "read rows", Collection(database, collection, "friends.local/reader", perm.Read), ErrNoAccess},
 		{stranger, "write rows that everyone may write, in a hidden database", Collection(database, collection, stranger, perm.Write), ErrHidden},
 		{owner, "collection that does not exist", Collection(database, nil, owner, perm.Read), ErrNoAccess},
+		{"friends.local/writer", "read rows", Collection(database, collection, "friends.local/writer", perm.Read), ErrNoAccess},
+		{laptop, "destroy by the database's Admin", Destroy(database, nil, laptop), nil},
+		{friend, "destroy", Destroy(database, collection, friend), ErrNoAccess},
+		{"friends.local/bob", "destroy", Destroy(database, collection, "friends.local/bob"), ErrHidden},
 		{owner, "administer syncgroup", Syncgroup(database, syncgroup, owner, perm.Admin), nil},
 		{laptop, "administer syncgroup", Syncgroup(database, syncgroup, laptop, perm.Admin), ErrNoAccess},
 		{laptop, "read syncgroup", Syncgroup(database, syncgroup, laptop, perm.Read), nil},

@@ -87,7 +87,7 @@ func newWorldOn(t testing.TB, store *kv.Store) *world {
 	t.Helper()
 	w := &world{t: t, fakes: &fakes{}, socket: filepath.Join(t.TempDir(), "s")}
 	var err error
-	w.rows, err = rows.Open(store, rows.Options{Now: time.Now, NewDevice: func() id.Device { return id.Device{7} }})
+	w.rows, err = rows.Open(store, rows.Options{Now: time.Now, NewDevice: func() id.Device { return id.Device{7} }, Owner: owner})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -121,8 +121,10 @@ func (w *world) start() {
 	w.server.Register(g)
 	served := make(chan error, 1)
 	go func() { served <- g.Serve(l) }()
+	server := w.server
 	w.stop = func() {
 		g.Stop()
+		server.Drain()
 		if err := <-served; err != nil {
 			w.t.Error(err)
 		}

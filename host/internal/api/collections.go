@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"errors"
 
 	"google.golang.org/grpc"
 
@@ -49,14 +50,29 @@ func (s *Server) ListCollections(req *nodev1.ListCollectionsRequest, stream grpc
 	return nil
 }
 
-// DestroyCollection takes Admin on the collection.
+// DestroyCollection takes Admin on the collection or on the database. Destroying what is not there succeeds for who may
+// know that.
 func (s *Server) DestroyCollection(ctx context.Context, req *nodev1.DestroyCollectionRequest) (*nodev1.DestroyCollectionResponse, error) {
-	t, c, err := s.openCollection(ctx, req.GetDatabase(), req.GetCollection(), perm.Admin)
+	t, err := s.open(ctx, req.GetDatabase())
 	if err != nil {
 		return nil, err
 	}
-	if err := t.db.DestroyCollection(c, rows.Guard(t.administer)); err != nil {
-		return nil, same(c, err)
+	c, err := t.name(req.GetCollection())
+	if err != nil {
+		return nil, err
+	}
+	list, _, err := t.db.CollectionPermissions(c)
+	if err == nil {
+		err = t.end(c, list, rows.OpDelete)
+	}
+	if err == nil {
+		err = t.db.DestroyCollection(c, t.end)
+	}
+	if errors.Is(err, rows.ErrNoCollection) && !acl.Knows(t.list, t.caller) {
+		return nil, missing(rows.ErrNoCollection, c)
+	}
+	if err != nil && !errors.Is(err, rows.ErrNoCollection) {
+		return nil, err
 	}
 	return &nodev1.DestroyCollectionResponse{}, nil
 }

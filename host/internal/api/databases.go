@@ -14,9 +14,10 @@ import (
 	"github.com/syncbase/syncbase/host/internal/rows"
 )
 
-// CreateDatabase takes the owner of the daemon, whose disk it is, acting under a name of its own.
+// CreateDatabase takes Write on the service and a name that is the caller's to give, or Admin on the service: it is its
+// disk, and what is made there under the name of another principal reaches nobody.
 func (s *Server) CreateDatabase(ctx context.Context, req *nodev1.CreateDatabaseRequest) (*nodev1.CreateDatabaseResponse, error) {
-	caller, err := s.administrator(ctx)
+	caller, err := s.caller(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -24,10 +25,10 @@ func (s *Server) CreateDatabase(ctx context.Context, req *nodev1.CreateDatabaseR
 	if err != nil {
 		return nil, err
 	}
-	if err := acl.Create(caller, name); err != nil {
+	if err := s.mayCreate(caller, name); err != nil {
 		return nil, err
 	}
-	list, err := permissions(req.GetPermissions(), name.Owner, perm.DatabaseTags)
+	list, err := permissions(req.GetPermissions(), creator(caller, name), perm.DatabaseTags)
 	if err != nil {
 		return nil, err
 	}
@@ -35,6 +36,25 @@ func (s *Server) CreateDatabase(ctx context.Context, req *nodev1.CreateDatabaseR
 		return nil, err
 	}
 	return &nodev1.CreateDatabaseResponse{Database: name.String()}, nil
+}
+
+func (s *Server) mayCreate(caller id.Principal, name id.Name) error {
+	if err := s.allowed(caller, perm.Write); err != nil {
+		return err
+	}
+	err := acl.Create(caller, name)
+	if err != nil && s.allowed(caller, perm.Admin) == nil {
+		return nil
+	}
+	return err
+}
+
+// creator is who gets everything when something is made without an access list.
+func creator(caller id.Principal, name id.Name) id.Principal {
+	if caller.Extends(name.Owner) {
+		return name.Owner
+	}
+	return caller.Owner()
 }
 
 // permissions reads the access list of something new; without one the owner gets everything.
@@ -45,13 +65,13 @@ func permissions(data []byte, owner id.Principal, tags []perm.Tag) (perm.List, e
 	return perm.Parse(data, tags)
 }
 
-// ListDatabases shows the databases on which the caller has a tag, and to the owner of the daemon all.
+// ListDatabases shows the databases on which the caller has a tag, and all of them with Read on the service.
 func (s *Server) ListDatabases(_ *nodev1.ListDatabasesRequest, stream grpc.ServerStreamingServer[nodev1.ListDatabasesResponse]) error {
 	caller, err := s.caller(stream.Context())
 	if err != nil {
 		return err
 	}
-	all := acl.Service(s.opts.Owner, caller) == nil
+	all := s.allowed(caller, perm.Read) == nil
 	dbs, _ := s.opts.Rows.Databases()
 	for _, db := range dbs {
 		list, _ := db.Permissions()
@@ -65,7 +85,8 @@ func (s *Server) ListDatabases(_ *nodev1.ListDatabasesRequest, stream grpc.Serve
 	return nil
 }
 
-// DestroyDatabase takes Admin on the database, or the owner of the daemon, whose disk it fills.
+// DestroyDatabase takes Admin on the database or on the service, whose disk it fills. Destroying what is not there
+// succeeds for who may know that.
 func (s *Server) DestroyDatabase(ctx context.Context, req *nodev1.DestroyDatabaseRequest) (*nodev1.DestroyDatabaseResponse, error) {
 	caller, err := s.caller(ctx)
 	if err != nil {
@@ -75,85 +96,16 @@ func (s *Server) DestroyDatabase(ctx context.Context, req *nodev1.DestroyDatabas
 	if err != nil {
 		return nil, err
 	}
-	if acl.Service(s.opts.Owner, caller) != nil {
-		if _, err := s.openFor(ctx, req.GetDatabase(), perm.Admin); err != nil {
-			return nil, err
-		}
+	if s.allowed(caller, perm.Admin) != nil {
+		_, err = s.openFor(ctx, req.GetDatabase(), perm.Admin)
 	}
-	err = s.opts.Rows.Destroy(name)
+	if err == nil {
+		err = s.opts.Rows.Destroy(name)
+	}
 	if errors.Is(err, rows.ErrNoDatabase) {
-		return nil, missing(rows.ErrNoDatabase, name)
+		if err = nil; !s.knowsDatabases(caller) {
+			err = missing(rows.ErrNoDatabase, name)
+		}
 	}
 	return &nodev1.DestroyDatabaseResponse{}, err
-}
-
-// GetPermissions takes Admin on what the list guards.
-func (s *Server) GetPermissions(ctx context.Context, req *nodev1.GetPermissionsRequest) (*nodev1.GetPermissionsResponse, error) {
-	if req.GetCollection() == "" {
-		t, err := s.openFor(ctx, req.GetDatabase(), perm.Admin)
-		if err != nil {
-			return nil, err
-		}
-		list, version := t.db.Permissions()
-		return &nodev1.GetPermissionsResponse{Permissions: list.Marshal(), Version: version}, nil
-	}
-	t, c, err := s.openCollection(ctx, req.GetDatabase(), req.GetCollection(), perm.Admin)
-	if err != nil {
-		return nil, err
-	}
-	list, version, err := t.db.CollectionPermissions(c)
-	if err != nil {
-		return nil, same(c, err)
-	}
-	return &nodev1.GetPermissionsResponse{Permissions: list.Marshal(), Version: version.String()}, nil
-}
-
-// SetPermissions takes Admin on what the list guards.
-func (s *Server) SetPermissions(ctx context.Context, req *nodev1.SetPermissionsRequest) (*nodev1.SetPermissionsResponse, error) {
-	if req.GetCollection() == "" {
-		return s.setDatabasePermissions(ctx, req)
-	}
-	t, c, err := s.openCollection(ctx, req.GetDatabase(), req.GetCollection(), perm.Admin)
-	if err != nil {
-		return nil, err
-	}
-	list, err := perm.Parse(req.GetPermissions(), perm.CollectionTags)
-	if err != nil {
-		return nil, err
-	}
-	given, err := id.ParseVersion(req.GetVersion())
-	if err != nil {
-		return nil, err
-	}
-	version, err := t.db.SetCollectionPermissions(c, list, given, t.administer)
-	if err != nil {
-		return nil, same(c, err)
-	}
-	return &nodev1.SetPermissionsResponse{Version: version.String()}, nil
-}
-
-// setDatabasePermissions makes the change depend on the very list that let the caller make it.
-func (s *Server) setDatabasePermissions(ctx context.Context, req *nodev1.SetPermissionsRequest) (*nodev1.SetPermissionsResponse, error) {
-	list, err := perm.Parse(req.GetPermissions(), perm.DatabaseTags)
-	if err != nil {
-		return nil, err
-	}
-	for {
-		t, err := s.open(ctx, req.GetDatabase())
-		if err != nil {
-			return nil, err
-		}
-		now, version := t.db.Permissions()
-		if err := acl.Database(now, t.caller, perm.Admin); err != nil {
-			return nil, err
-		}
-		if req.GetVersion() != "" {
-			version = req.GetVersion()
-		}
-		version, err = t.db.SetPermissions(list, version)
-		if errors.Is(err, rows.ErrConflict) && req.GetVersion() == "" && ctx.Err() == nil {
-			continue
-		}
-		return &nodev1.SetPermissionsResponse{Version: version}, err
-	}
 }

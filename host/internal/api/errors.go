@@ -36,6 +36,7 @@ var (
 	errMarker = errors.New("malformed resume marker")
 	// errUnknownMarker refuses a marker of another database, or of a future.
 	errUnknownMarker = errors.New("unknown resume marker")
+	errNoSchema      = errors.New("no schema")
 )
 
 // domain is the domain of every ErrorInfo.
@@ -50,6 +51,11 @@ var outcomes = []struct {
 	{errAnonymous, codes.Unauthenticated, "ANONYMOUS"},
 	{errMarker, codes.InvalidArgument, "MALFORMED_MARKER"},
 	{errUnknownMarker, codes.FailedPrecondition, "UNKNOWN_MARKER"},
+	{errUnknownBatch, codes.NotFound, "UNKNOWN_BATCH"},
+	{rows.ErrDone, codes.NotFound, "UNKNOWN_BATCH"},
+	{errTooManyBatches, codes.ResourceExhausted, "TOO_MANY_BATCHES"},
+	{rows.ErrReadOnly, codes.FailedPrecondition, "READ_ONLY_BATCH"},
+	{errNoSchema, codes.NotFound, "NO_SCHEMA"},
 	{rows.ErrMarker, codes.FailedPrecondition, "UNKNOWN_MARKER"},
 	{rows.ErrDestroyed, codes.FailedPrecondition, "DATABASE_DESTROYED"},
 	{rows.ErrNoDatabase, codes.NotFound, "NO_DATABASE"},
@@ -62,6 +68,7 @@ var outcomes = []struct {
 	{perm.ErrInvalid, codes.InvalidArgument, "INVALID_PERMISSIONS"},
 	{id.ErrInvalid, codes.InvalidArgument, "INVALID_NAME"},
 	{rows.ErrInvalid, codes.InvalidArgument, "INVALID"},
+	{rows.ErrQuota, codes.ResourceExhausted, "QUOTA"},
 	{kv.ErrFull, codes.ResourceExhausted, "DISK_FULL"},
 	{rows.ErrCorrupt, codes.DataLoss, "CORRUPT"},
 	{blobs.ErrRange, codes.InvalidArgument, "RANGE"},

@@ -8,11 +8,13 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	nodev1 "github.com/syncbase/syncbase/sdk/api/node/v1"
+
+	"github.com/syncbase/syncbase/host/internal/perm"
 )
 
-// Status takes the owner of the daemon, as does everything in this file.
+// Status takes Admin on the service, as does everything in this file.
 func (s *Server) Status(ctx context.Context, _ *nodev1.StatusRequest) (*nodev1.StatusResponse, error) {
-	if _, err := s.administrator(ctx); err != nil {
+	if _, err := s.service(ctx, perm.Admin); err != nil {
 		return nil, err
 	}
 	facts := s.opts.Node.Facts()
@@ -85,7 +87,7 @@ func optionalTime(t time.Time) *timestamppb.Timestamp {
 
 // ListPeers streams the known peers.
 func (s *Server) ListPeers(_ *nodev1.ListPeersRequest, stream grpc.ServerStreamingServer[nodev1.ListPeersResponse]) error {
-	if _, err := s.administrator(stream.Context()); err != nil {
+	if _, err := s.service(stream.Context(), perm.Admin); err != nil {
 		return err
 	}
 	return s.eachPeer(stream.Context(), func(p *nodev1.Peer) error {
@@ -95,7 +97,7 @@ func (s *Server) ListPeers(_ *nodev1.ListPeersRequest, stream grpc.ServerStreami
 
 // ListPlugins streams the plugin instances.
 func (s *Server) ListPlugins(_ *nodev1.ListPluginsRequest, stream grpc.ServerStreamingServer[nodev1.ListPluginsResponse]) error {
-	if _, err := s.administrator(stream.Context()); err != nil {
+	if _, err := s.service(stream.Context(), perm.Admin); err != nil {
 		return err
 	}
 	return s.eachPlugin(stream.Context(), func(p *nodev1.Plugin) error {
@@ -105,7 +107,7 @@ func (s *Server) ListPlugins(_ *nodev1.ListPluginsRequest, stream grpc.ServerStr
 
 // ShowIdentity tells who the daemon is.
 func (s *Server) ShowIdentity(ctx context.Context, _ *nodev1.ShowIdentityRequest) (*nodev1.ShowIdentityResponse, error) {
-	if _, err := s.administrator(ctx); err != nil {
+	if _, err := s.service(ctx, perm.Admin); err != nil {
 		return nil, err
 	}
 	facts := s.opts.Node.Facts()

@@ -18,11 +18,12 @@ import (
 
 // Get takes Read on the collection.
 func (s *Server) Get(ctx context.Context, req *nodev1.GetRequest) (*nodev1.GetResponse, error) {
-	t, c, err := s.openCollection(ctx, req.GetDatabase(), req.GetCollection(), perm.Read)
+	from, c, release, err := s.openReader(ctx, req)
 	if err != nil {
 		return nil, err
 	}
-	row, err := t.db.Get(c, req.GetKey())
+	defer release()
+	row, err := from.Get(c, req.GetKey())
 	if err != nil {
 		return nil, same(c, err)
 	}
@@ -34,6 +35,9 @@ func (s *Server) Get(ctx context.Context, req *nodev1.GetRequest) (*nodev1.GetRe
 // fill makes dst say what the row says; the value is shared.
 func fill(dst *nodev1.Row, r *rows.Row) {
 	dst.Key, dst.Value, dst.Type, dst.Raw = r.Key, r.Value, r.Type, r.Raw
+	if r.Version.IsZero() {
+		return // written in a batch that is not committed
+	}
 	dst.Version = r.Version.String()
 	dst.Updated = stamp(r.Time)
 }
@@ -42,20 +46,18 @@ func stamp(t hlc.Time) *timestamppb.Timestamp { return timestamppb.New(t.Wall())
 
 // Scan takes Read on the collection.
 func (s *Server) Scan(req *nodev1.ScanRequest, stream grpc.ServerStreamingServer[nodev1.ScanResponse]) error {
-	r := rows.ScanRange{Prefix: req.GetPrefix(), Start: req.GetStart(), Limit: req.GetLimit()}
-	if r.Prefix != "" && (r.Start != "" || r.Limit != "") {
-		return fmt.Errorf("%w: a prefix excludes start and limit", ErrInvalid)
-	}
-	if err := boundKeys(r.Prefix, r.Start, r.Limit); err != nil {
-		return err
-	}
-	t, c, err := s.openCollection(stream.Context(), req.GetDatabase(), req.GetCollection(), perm.Read)
+	r, err := scanRange(req)
 	if err != nil {
 		return err
 	}
+	from, c, release, err := s.openReader(stream.Context(), req)
+	if err != nil {
+		return err
+	}
+	defer release()
 	out := rowBatch{send: func(list []*nodev1.Row) error { return stream.Send(&nodev1.ScanResponse{Rows: list}) }}
 	var count uint64
-	err = t.db.Scan(c, r, func(row rows.Row) (bool, error) {
+	err = from.Scan(c, r, func(row rows.Row) (bool, error) {
 		if req.GetKeysOnly() {
 			row.Value = nil
 		}
@@ -66,16 +68,6 @@ func (s *Server) Scan(req *nodev1.ScanRequest, stream grpc.ServerStreamingServer
 		return same(c, err)
 	}
 	return out.flush()
-}
-
-// boundKeys refuses texts that no key can begin with or lie beside.
-func boundKeys(keys ...string) error {
-	for _, key := range keys {
-		if len(key) > id.MaxKeyLen {
-			return fmt.Errorf("%w: a key of %d bytes, the limit is %d", ErrInvalid, len(key), id.MaxKeyLen)
-		}
-	}
-	return nil
 }
 
 // rowBatch collects rows into messages of about messageBytes. A message once sent is never touched again.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/syncbase/syncbase/host/internal/acl"
 	"github.com/syncbase/syncbase/host/internal/id"
+	"github.com/syncbase/syncbase/host/internal/perm"
 )
 
 // MaxMessageBytes is the largest message of a client: a batch of rows.MaxBatchBytes with names and framing around it.
@@ -21,7 +22,8 @@ const messageBytes = 64 << 10
 // Server is the NodeService. Safe for concurrent use; it owns no goroutine.
 type Server struct {
 	nodev1.UnimplementedNodeServiceServer
-	opts Options
+	opts    Options
+	batches *batches
 
 	// drained ends with Drain.
 	drained context.Context
@@ -33,7 +35,7 @@ func New(opts Options) (*Server, error) {
 	if err := opts.Validate(); err != nil {
 		return nil, err
 	}
-	s := &Server{opts: opts}
+	s := &Server{opts: opts, batches: newBatches()}
 	s.drained, s.drain = context.WithCancel(context.Background())
 	return s, nil
 }
@@ -54,8 +56,12 @@ func ServerOptions() []grpc.ServerOption {
 	}
 }
 
-// Drain ends the streams that would otherwise last forever, so that a graceful stop of the gRPC server can finish.
-func (s *Server) Drain() { s.drain() }
+// Drain ends the streams that would otherwise last forever, so that a graceful stop of the gRPC server can finish, and
+// every open batch, so that the store can be closed.
+func (s *Server) Drain() {
+	s.drain()
+	s.batches.close()
+}
 
 // untilDrained gives a call that could last very long a context that ends when the daemon stops, too.
 func (s *Server) untilDrained(ctx context.Context) (context.Context, func()) {
@@ -101,11 +107,22 @@ func (s *Server) caller(ctx context.Context) (id.Principal, error) {
 	return p, nil
 }
 
-// administrator returns who calls, if it may do what concerns the whole daemon.
-func (s *Server) administrator(ctx context.Context) (id.Principal, error) {
+// service finds out who calls, if it has the tag on the service.
+func (s *Server) service(ctx context.Context, tag perm.Tag) (id.Principal, error) {
 	caller, err := s.caller(ctx)
 	if err != nil {
 		return "", err
 	}
-	return caller, acl.Service(s.opts.Owner, caller)
+	return caller, s.allowed(caller, tag)
+}
+
+func (s *Server) allowed(caller id.Principal, tag perm.Tag) error {
+	list, _ := s.opts.Rows.Permissions()
+	return acl.Service(s.opts.Owner, list, caller, tag)
+}
+
+// knowsDatabases tells whether the caller may know which databases there are.
+func (s *Server) knowsDatabases(caller id.Principal) bool {
+	list, _ := s.opts.Rows.Permissions()
+	return caller == s.opts.Owner || acl.Knows(list, caller)
 }

@@ -142,15 +142,15 @@ func (s *Server) JoinSyncgroup(ctx context.Context, req *nodev1.JoinSyncgroupReq
 
 // openForJoin makes the database when the caller might create it, and otherwise fails as the opening did.
 func (s *Server) openForJoin(ctx context.Context, database string, failed error) (*target, bool, error) {
-	caller, err := s.administrator(ctx)
+	caller, err := s.caller(ctx)
 	if err != nil {
 		return nil, false, failed
 	}
 	name, err := id.ParseName(database, caller.Owner())
-	if err != nil || acl.Create(caller, name) != nil {
+	if err != nil || s.mayCreate(caller, name) != nil {
 		return nil, false, failed
 	}
-	_, err = s.opts.Rows.Create(name, perm.For(name.Owner, perm.DatabaseTags))
+	_, err = s.opts.Rows.Create(name, perm.For(creator(caller, name), perm.DatabaseTags))
 	if err != nil && !errors.Is(err, rows.ErrExists) {
 		return nil, false, err
 	}

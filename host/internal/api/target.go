@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/syncbase/syncbase/host/internal/acl"
 	"github.com/syncbase/syncbase/host/internal/id"
@@ -12,6 +13,7 @@ import (
 
 // target is a database as its caller sees it.
 type target struct {
+	s      *Server
 	caller id.Principal
 	db     *rows.DB
 	list   perm.List
@@ -31,20 +33,24 @@ func (s *Server) open(ctx context.Context, database string) (*target, error) {
 	if err != nil {
 		return nil, missing(rows.ErrNoDatabase, name)
 	}
-	t := &target{caller: caller, db: db}
+	t := &target{s: s, caller: caller, db: db}
 	return t, t.refresh()
 }
 
-// refresh reads the access list again and fails when the database is gone or no longer for the caller to know of.
+// refresh reads the access list again and fails when the database is gone or no longer for the caller to enter. Who may
+// know of every database is told that the access is missing, all others that the database is.
 func (t *target) refresh() error {
 	if err := t.db.Err(); err != nil {
 		return err
 	}
 	t.list, _ = t.db.Permissions()
-	if acl.See(t.list, t.caller) != nil {
-		return missing(rows.ErrNoDatabase, t.db.Name())
+	switch {
+	case acl.See(t.list, t.caller) == nil:
+		return nil
+	case t.s.knowsDatabases(t.caller):
+		return fmt.Errorf("%w: %s has no tag on the database %s", acl.ErrNoAccess, t.caller, t.db.Name())
 	}
-	return nil
+	return missing(rows.ErrNoDatabase, t.db.Name())
 }
 
 // openFor is open with a tag that the caller needs on the database.
@@ -85,11 +91,7 @@ func (t *target) check(c id.Collection, tag perm.Tag) error {
 }
 
 func (t *target) decide(c id.Collection, list perm.List, tag perm.Tag) error {
-	err := acl.Collection(t.list, list, t.caller, tag)
-	if errors.Is(err, acl.ErrHidden) {
-		return missing(rows.ErrNoCollection, c)
-	}
-	return err
+	return hide(c, acl.Collection(t.list, list, t.caller, tag))
 }
 
 // guard asks the same of operations while nothing else can change the database.
@@ -104,6 +106,19 @@ func (t *target) guard(c id.Collection, list perm.List, kind rows.OpKind) error 
 // administer is the guard of what takes Admin.
 func (t *target) administer(c id.Collection, list perm.List, _ rows.OpKind) error {
 	return t.decide(c, list, perm.Admin)
+}
+
+// end is the guard of what takes Admin on the collection or on the database.
+func (t *target) end(c id.Collection, list perm.List, _ rows.OpKind) error {
+	return hide(c, acl.Destroy(t.list, list, t.caller))
+}
+
+// hide gives a refusal that hides a collection the words for one that does not exist.
+func hide(c id.Collection, err error) error {
+	if errors.Is(err, acl.ErrHidden) {
+		return missing(rows.ErrNoCollection, c)
+	}
+	return err
 }
 
 // same gives errors of rows about collections the words that hide whether they exist.

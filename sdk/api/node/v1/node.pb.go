@@ -32,6 +32,59 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// Durability says when a commit returns.
+type Durability int32
+
+const (
+	// As configured; SYNC unless configured otherwise.
+	Durability_DURABILITY_UNSPECIFIED Durability = 0
+	// After the commit survives power loss.
+	Durability_DURABILITY_SYNC Durability = 1
+	// After the commit is visible; it survives the end of the daemon, and power loss a moment later.
+	Durability_DURABILITY_ASYNC Durability = 2
+)
+
+// Enum value maps for Durability.
+var (
+	Durability_name = map[int32]string{
+		0: "DURABILITY_UNSPECIFIED",
+		1: "DURABILITY_SYNC",
+		2: "DURABILITY_ASYNC",
+	}
+	Durability_value = map[string]int32{
+		"DURABILITY_UNSPECIFIED": 0,
+		"DURABILITY_SYNC":        1,
+		"DURABILITY_ASYNC":       2,
+	}
+)
+
+func (x Durability) Enum() *Durability {
+	p := new(Durability)
+	*p = x
+	return p
+}
+
+func (x Durability) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Durability) Descriptor() protoreflect.EnumDescriptor {
+	return file_node_v1_node_proto_enumTypes[0].Descriptor()
+}
+
+func (Durability) Type() protoreflect.EnumType {
+	return &file_node_v1_node_proto_enumTypes[0]
+}
+
+func (x Durability) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Durability.Descriptor instead.
+func (Durability) EnumDescriptor() ([]byte, []int) {
+	return file_node_v1_node_proto_rawDescGZIP(), []int{0}
+}
+
 type ChangeKind int32
 
 const (
@@ -65,11 +118,11 @@ func (x ChangeKind) String() string {
 }
 
 func (ChangeKind) Descriptor() protoreflect.EnumDescriptor {
-	return file_node_v1_node_proto_enumTypes[0].Descriptor()
+	return file_node_v1_node_proto_enumTypes[1].Descriptor()
 }
 
 func (ChangeKind) Type() protoreflect.EnumType {
-	return &file_node_v1_node_proto_enumTypes[0]
+	return &file_node_v1_node_proto_enumTypes[1]
 }
 
 func (x ChangeKind) Number() protoreflect.EnumNumber {
@@ -78,7 +131,7 @@ func (x ChangeKind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use ChangeKind.Descriptor instead.
 func (ChangeKind) EnumDescriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{0}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{1}
 }
 
 type FetchState int32
@@ -120,11 +173,11 @@ func (x FetchState) String() string {
 }
 
 func (FetchState) Descriptor() protoreflect.EnumDescriptor {
-	return file_node_v1_node_proto_enumTypes[1].Descriptor()
+	return file_node_v1_node_proto_enumTypes[2].Descriptor()
 }
 
 func (FetchState) Type() protoreflect.EnumType {
-	return &file_node_v1_node_proto_enumTypes[1]
+	return &file_node_v1_node_proto_enumTypes[2]
 }
 
 func (x FetchState) Number() protoreflect.EnumNumber {
@@ -133,7 +186,7 @@ func (x FetchState) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use FetchState.Descriptor instead.
 func (FetchState) EnumDescriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{1}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{2}
 }
 
 type BlobState int32
@@ -172,11 +225,11 @@ func (x BlobState) String() string {
 }
 
 func (BlobState) Descriptor() protoreflect.EnumDescriptor {
-	return file_node_v1_node_proto_enumTypes[2].Descriptor()
+	return file_node_v1_node_proto_enumTypes[3].Descriptor()
 }
 
 func (BlobState) Type() protoreflect.EnumType {
-	return &file_node_v1_node_proto_enumTypes[2]
+	return &file_node_v1_node_proto_enumTypes[3]
 }
 
 func (x BlobState) Number() protoreflect.EnumNumber {
@@ -185,7 +238,7 @@ func (x BlobState) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use BlobState.Descriptor instead.
 func (BlobState) EnumDescriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{2}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{3}
 }
 
 type StatusRequest struct {
@@ -687,6 +740,493 @@ func (x *CreateDatabaseRequest) GetPermissions() []byte {
 	return nil
 }
 
+type DatabaseSettings struct {
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	Durability Durability             `protobuf:"varint,1,opt,name=durability,proto3,enum=syncbase.node.v1.Durability" json:"durability,omitempty"`
+	// Bytes that the rows of the database may take on disk; 0 means no limit.
+	QuotaBytes *uint64 `protobuf:"varint,2,opt,name=quota_bytes,json=quotaBytes,proto3,oneof" json:"quota_bytes,omitempty"`
+	// While true, the database neither sends nor receives; what is written meanwhile waits.
+	SyncPaused    *bool `protobuf:"varint,3,opt,name=sync_paused,json=syncPaused,proto3,oneof" json:"sync_paused,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DatabaseSettings) Reset() {
+	*x = DatabaseSettings{}
+	mi := &file_node_v1_node_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DatabaseSettings) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DatabaseSettings) ProtoMessage() {}
+
+func (x *DatabaseSettings) ProtoReflect() protoreflect.Message {
+	mi := &file_node_v1_node_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DatabaseSettings.ProtoReflect.Descriptor instead.
+func (*DatabaseSettings) Descriptor() ([]byte, []int) {
+	return file_node_v1_node_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *DatabaseSettings) GetDurability() Durability {
+	if x != nil {
+		return x.Durability
+	}
+	return Durability_DURABILITY_UNSPECIFIED
+}
+
+func (x *DatabaseSettings) GetQuotaBytes() uint64 {
+	if x != nil && x.QuotaBytes != nil {
+		return *x.QuotaBytes
+	}
+	return 0
+}
+
+func (x *DatabaseSettings) GetSyncPaused() bool {
+	if x != nil && x.SyncPaused != nil {
+		return *x.SyncPaused
+	}
+	return false
+}
+
+type GetDatabaseRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Database      string                 `protobuf:"bytes,1,opt,name=database,proto3" json:"database,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetDatabaseRequest) Reset() {
+	*x = GetDatabaseRequest{}
+	mi := &file_node_v1_node_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetDatabaseRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetDatabaseRequest) ProtoMessage() {}
+
+func (x *GetDatabaseRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_node_v1_node_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetDatabaseRequest.ProtoReflect.Descriptor instead.
+func (*GetDatabaseRequest) Descriptor() ([]byte, []int) {
+	return file_node_v1_node_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *GetDatabaseRequest) GetDatabase() string {
+	if x != nil {
+		return x.Database
+	}
+	return ""
+}
+
+type GetDatabaseResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// "owner:name".
+	Database      string            `protobuf:"bytes,1,opt,name=database,proto3" json:"database,omitempty"`
+	Settings      *DatabaseSettings `protobuf:"bytes,2,opt,name=settings,proto3" json:"settings,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetDatabaseResponse) Reset() {
+	*x = GetDatabaseResponse{}
+	mi := &file_node_v1_node_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetDatabaseResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetDatabaseResponse) ProtoMessage() {}
+
+func (x *GetDatabaseResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_node_v1_node_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetDatabaseResponse.ProtoReflect.Descriptor instead.
+func (*GetDatabaseResponse) Descriptor() ([]byte, []int) {
+	return file_node_v1_node_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *GetDatabaseResponse) GetDatabase() string {
+	if x != nil {
+		return x.Database
+	}
+	return ""
+}
+
+func (x *GetDatabaseResponse) GetSettings() *DatabaseSettings {
+	if x != nil {
+		return x.Settings
+	}
+	return nil
+}
+
+type UpdateDatabaseRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Database      string                 `protobuf:"bytes,1,opt,name=database,proto3" json:"database,omitempty"`
+	Settings      *DatabaseSettings      `protobuf:"bytes,2,opt,name=settings,proto3" json:"settings,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UpdateDatabaseRequest) Reset() {
+	*x = UpdateDatabaseRequest{}
+	mi := &file_node_v1_node_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UpdateDatabaseRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UpdateDatabaseRequest) ProtoMessage() {}
+
+func (x *UpdateDatabaseRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_node_v1_node_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UpdateDatabaseRequest.ProtoReflect.Descriptor instead.
+func (*UpdateDatabaseRequest) Descriptor() ([]byte, []int) {
+	return file_node_v1_node_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *UpdateDatabaseRequest) GetDatabase() string {
+	if x != nil {
+		return x.Database
+	}
+	return ""
+}
+
+func (x *UpdateDatabaseRequest) GetSettings() *DatabaseSettings {
+	if x != nil {
+		return x.Settings
+	}
+	return nil
+}
+
+type UpdateDatabaseResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Settings      *DatabaseSettings      `protobuf:"bytes,1,opt,name=settings,proto3" json:"settings,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UpdateDatabaseResponse) Reset() {
+	*x = UpdateDatabaseResponse{}
+	mi := &file_node_v1_node_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UpdateDatabaseResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UpdateDatabaseResponse) ProtoMessage() {}
+
+func (x *UpdateDatabaseResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_node_v1_node_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UpdateDatabaseResponse.ProtoReflect.Descriptor instead.
+func (*UpdateDatabaseResponse) Descriptor() ([]byte, []int) {
+	return file_node_v1_node_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *UpdateDatabaseResponse) GetSettings() *DatabaseSettings {
+	if x != nil {
+		return x.Settings
+	}
+	return nil
+}
+
+// Schema is metadata that applications agree on; it is local to the device.
+type Schema struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Grows with every change.
+	Version uint32 `protobuf:"varint,1,opt,name=version,proto3" json:"version,omitempty"`
+	// Rules about conflicts as JSON, at most 1 MiB: {"rules":[{"collection","prefix","type","resolver"}]} with resolver
+	// "last-wins", "app", "defer" or "plugin:NAME".
+	Policy        []byte `protobuf:"bytes,2,opt,name=policy,proto3" json:"policy,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Schema) Reset() {
+	*x = Schema{}
+	mi := &file_node_v1_node_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Schema) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Schema) ProtoMessage() {}
+
+func (x *Schema) ProtoReflect() protoreflect.Message {
+	mi := &file_node_v1_node_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Schema.ProtoReflect.Descriptor instead.
+func (*Schema) Descriptor() ([]byte, []int) {
+	return file_node_v1_node_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *Schema) GetVersion() uint32 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
+func (x *Schema) GetPolicy() []byte {
+	if x != nil {
+		return x.Policy
+	}
+	return nil
+}
+
+type GetSchemaRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Database      string                 `protobuf:"bytes,1,opt,name=database,proto3" json:"database,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetSchemaRequest) Reset() {
+	*x = GetSchemaRequest{}
+	mi := &file_node_v1_node_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetSchemaRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetSchemaRequest) ProtoMessage() {}
+
+func (x *GetSchemaRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_node_v1_node_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetSchemaRequest.ProtoReflect.Descriptor instead.
+func (*GetSchemaRequest) Descriptor() ([]byte, []int) {
+	return file_node_v1_node_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *GetSchemaRequest) GetDatabase() string {
+	if x != nil {
+		return x.Database
+	}
+	return ""
+}
+
+type GetSchemaResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Schema        *Schema                `protobuf:"bytes,1,opt,name=schema,proto3" json:"schema,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetSchemaResponse) Reset() {
+	*x = GetSchemaResponse{}
+	mi := &file_node_v1_node_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetSchemaResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetSchemaResponse) ProtoMessage() {}
+
+func (x *GetSchemaResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_node_v1_node_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetSchemaResponse.ProtoReflect.Descriptor instead.
+func (*GetSchemaResponse) Descriptor() ([]byte, []int) {
+	return file_node_v1_node_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *GetSchemaResponse) GetSchema() *Schema {
+	if x != nil {
+		return x.Schema
+	}
+	return nil
+}
+
+type SetSchemaRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Database      string                 `protobuf:"bytes,1,opt,name=database,proto3" json:"database,omitempty"`
+	Schema        *Schema                `protobuf:"bytes,2,opt,name=schema,proto3" json:"schema,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetSchemaRequest) Reset() {
+	*x = SetSchemaRequest{}
+	mi := &file_node_v1_node_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetSchemaRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetSchemaRequest) ProtoMessage() {}
+
+func (x *SetSchemaRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_node_v1_node_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetSchemaRequest.ProtoReflect.Descriptor instead.
+func (*SetSchemaRequest) Descriptor() ([]byte, []int) {
+	return file_node_v1_node_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *SetSchemaRequest) GetDatabase() string {
+	if x != nil {
+		return x.Database
+	}
+	return ""
+}
+
+func (x *SetSchemaRequest) GetSchema() *Schema {
+	if x != nil {
+		return x.Schema
+	}
+	return nil
+}
+
+type SetSchemaResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetSchemaResponse) Reset() {
+	*x = SetSchemaResponse{}
+	mi := &file_node_v1_node_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetSchemaResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetSchemaResponse) ProtoMessage() {}
+
+func (x *SetSchemaResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_node_v1_node_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetSchemaResponse.ProtoReflect.Descriptor instead.
+func (*SetSchemaResponse) Descriptor() ([]byte, []int) {
+	return file_node_v1_node_proto_rawDescGZIP(), []int{15}
+}
+
 type CreateDatabaseResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// "owner:name".
@@ -697,7 +1237,7 @@ type CreateDatabaseResponse struct {
 
 func (x *CreateDatabaseResponse) Reset() {
 	*x = CreateDatabaseResponse{}
-	mi := &file_node_v1_node_proto_msgTypes[6]
+	mi := &file_node_v1_node_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -709,7 +1249,7 @@ func (x *CreateDatabaseResponse) String() string {
 func (*CreateDatabaseResponse) ProtoMessage() {}
 
 func (x *CreateDatabaseResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[6]
+	mi := &file_node_v1_node_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -722,7 +1262,7 @@ func (x *CreateDatabaseResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateDatabaseResponse.ProtoReflect.Descriptor instead.
 func (*CreateDatabaseResponse) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{6}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *CreateDatabaseResponse) GetDatabase() string {
@@ -740,7 +1280,7 @@ type ListDatabasesRequest struct {
 
 func (x *ListDatabasesRequest) Reset() {
 	*x = ListDatabasesRequest{}
-	mi := &file_node_v1_node_proto_msgTypes[7]
+	mi := &file_node_v1_node_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -752,7 +1292,7 @@ func (x *ListDatabasesRequest) String() string {
 func (*ListDatabasesRequest) ProtoMessage() {}
 
 func (x *ListDatabasesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[7]
+	mi := &file_node_v1_node_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -765,7 +1305,7 @@ func (x *ListDatabasesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDatabasesRequest.ProtoReflect.Descriptor instead.
 func (*ListDatabasesRequest) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{7}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{17}
 }
 
 type ListDatabasesResponse struct {
@@ -777,7 +1317,7 @@ type ListDatabasesResponse struct {
 
 func (x *ListDatabasesResponse) Reset() {
 	*x = ListDatabasesResponse{}
-	mi := &file_node_v1_node_proto_msgTypes[8]
+	mi := &file_node_v1_node_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -789,7 +1329,7 @@ func (x *ListDatabasesResponse) String() string {
 func (*ListDatabasesResponse) ProtoMessage() {}
 
 func (x *ListDatabasesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[8]
+	mi := &file_node_v1_node_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -802,7 +1342,7 @@ func (x *ListDatabasesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDatabasesResponse.ProtoReflect.Descriptor instead.
 func (*ListDatabasesResponse) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{8}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ListDatabasesResponse) GetDatabase() string {
@@ -821,7 +1361,7 @@ type DestroyDatabaseRequest struct {
 
 func (x *DestroyDatabaseRequest) Reset() {
 	*x = DestroyDatabaseRequest{}
-	mi := &file_node_v1_node_proto_msgTypes[9]
+	mi := &file_node_v1_node_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -833,7 +1373,7 @@ func (x *DestroyDatabaseRequest) String() string {
 func (*DestroyDatabaseRequest) ProtoMessage() {}
 
 func (x *DestroyDatabaseRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[9]
+	mi := &file_node_v1_node_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -846,7 +1386,7 @@ func (x *DestroyDatabaseRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DestroyDatabaseRequest.ProtoReflect.Descriptor instead.
 func (*DestroyDatabaseRequest) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{9}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *DestroyDatabaseRequest) GetDatabase() string {
@@ -864,7 +1404,7 @@ type DestroyDatabaseResponse struct {
 
 func (x *DestroyDatabaseResponse) Reset() {
 	*x = DestroyDatabaseResponse{}
-	mi := &file_node_v1_node_proto_msgTypes[10]
+	mi := &file_node_v1_node_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -876,7 +1416,7 @@ func (x *DestroyDatabaseResponse) String() string {
 func (*DestroyDatabaseResponse) ProtoMessage() {}
 
 func (x *DestroyDatabaseResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[10]
+	mi := &file_node_v1_node_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -889,12 +1429,13 @@ func (x *DestroyDatabaseResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DestroyDatabaseResponse.ProtoReflect.Descriptor instead.
 func (*DestroyDatabaseResponse) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{10}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{20}
 }
 
 type GetPermissionsRequest struct {
-	state    protoimpl.MessageState `protogen:"open.v1"`
-	Database string                 `protobuf:"bytes,1,opt,name=database,proto3" json:"database,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Empty, with an empty collection, for the list of the service.
+	Database string `protobuf:"bytes,1,opt,name=database,proto3" json:"database,omitempty"`
 	// Empty for the list of the database itself.
 	Collection    string `protobuf:"bytes,2,opt,name=collection,proto3" json:"collection,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -903,7 +1444,7 @@ type GetPermissionsRequest struct {
 
 func (x *GetPermissionsRequest) Reset() {
 	*x = GetPermissionsRequest{}
-	mi := &file_node_v1_node_proto_msgTypes[11]
+	mi := &file_node_v1_node_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -915,7 +1456,7 @@ func (x *GetPermissionsRequest) String() string {
 func (*GetPermissionsRequest) ProtoMessage() {}
 
 func (x *GetPermissionsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[11]
+	mi := &file_node_v1_node_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -928,7 +1469,7 @@ func (x *GetPermissionsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPermissionsRequest.ProtoReflect.Descriptor instead.
 func (*GetPermissionsRequest) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{11}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *GetPermissionsRequest) GetDatabase() string {
@@ -957,7 +1498,7 @@ type GetPermissionsResponse struct {
 
 func (x *GetPermissionsResponse) Reset() {
 	*x = GetPermissionsResponse{}
-	mi := &file_node_v1_node_proto_msgTypes[12]
+	mi := &file_node_v1_node_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -969,7 +1510,7 @@ func (x *GetPermissionsResponse) String() string {
 func (*GetPermissionsResponse) ProtoMessage() {}
 
 func (x *GetPermissionsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[12]
+	mi := &file_node_v1_node_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -982,7 +1523,7 @@ func (x *GetPermissionsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPermissionsResponse.ProtoReflect.Descriptor instead.
 func (*GetPermissionsResponse) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{12}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *GetPermissionsResponse) GetPermissions() []byte {
@@ -1000,10 +1541,11 @@ func (x *GetPermissionsResponse) GetVersion() string {
 }
 
 type SetPermissionsRequest struct {
-	state       protoimpl.MessageState `protogen:"open.v1"`
-	Database    string                 `protobuf:"bytes,1,opt,name=database,proto3" json:"database,omitempty"`
-	Collection  string                 `protobuf:"bytes,2,opt,name=collection,proto3" json:"collection,omitempty"`
-	Permissions []byte                 `protobuf:"bytes,3,opt,name=permissions,proto3" json:"permissions,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As in GetPermissionsRequest.
+	Database    string `protobuf:"bytes,1,opt,name=database,proto3" json:"database,omitempty"`
+	Collection  string `protobuf:"bytes,2,opt,name=collection,proto3" json:"collection,omitempty"`
+	Permissions []byte `protobuf:"bytes,3,opt,name=permissions,proto3" json:"permissions,omitempty"`
 	// When not empty, the call fails with ABORTED unless the list still has this version.
 	Version       string `protobuf:"bytes,4,opt,name=version,proto3" json:"version,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -1012,7 +1554,7 @@ type SetPermissionsRequest struct {
 
 func (x *SetPermissionsRequest) Reset() {
 	*x = SetPermissionsRequest{}
-	mi := &file_node_v1_node_proto_msgTypes[13]
+	mi := &file_node_v1_node_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1024,7 +1566,7 @@ func (x *SetPermissionsRequest) String() string {
 func (*SetPermissionsRequest) ProtoMessage() {}
 
 func (x *SetPermissionsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[13]
+	mi := &file_node_v1_node_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1037,7 +1579,7 @@ func (x *SetPermissionsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetPermissionsRequest.ProtoReflect.Descriptor instead.
 func (*SetPermissionsRequest) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{13}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *SetPermissionsRequest) GetDatabase() string {
@@ -1077,7 +1619,7 @@ type SetPermissionsResponse struct {
 
 func (x *SetPermissionsResponse) Reset() {
 	*x = SetPermissionsResponse{}
-	mi := &file_node_v1_node_proto_msgTypes[14]
+	mi := &file_node_v1_node_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1089,7 +1631,7 @@ func (x *SetPermissionsResponse) String() string {
 func (*SetPermissionsResponse) ProtoMessage() {}
 
 func (x *SetPermissionsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[14]
+	mi := &file_node_v1_node_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1102,7 +1644,7 @@ func (x *SetPermissionsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetPermissionsResponse.ProtoReflect.Descriptor instead.
 func (*SetPermissionsResponse) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{14}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *SetPermissionsResponse) GetVersion() string {
@@ -1123,7 +1665,7 @@ type CreateCollectionRequest struct {
 
 func (x *CreateCollectionRequest) Reset() {
 	*x = CreateCollectionRequest{}
-	mi := &file_node_v1_node_proto_msgTypes[15]
+	mi := &file_node_v1_node_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1135,7 +1677,7 @@ func (x *CreateCollectionRequest) String() string {
 func (*CreateCollectionRequest) ProtoMessage() {}
 
 func (x *CreateCollectionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[15]
+	mi := &file_node_v1_node_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1148,7 +1690,7 @@ func (x *CreateCollectionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateCollectionRequest.ProtoReflect.Descriptor instead.
 func (*CreateCollectionRequest) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{15}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *CreateCollectionRequest) GetDatabase() string {
@@ -1181,7 +1723,7 @@ type CreateCollectionResponse struct {
 
 func (x *CreateCollectionResponse) Reset() {
 	*x = CreateCollectionResponse{}
-	mi := &file_node_v1_node_proto_msgTypes[16]
+	mi := &file_node_v1_node_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1193,7 +1735,7 @@ func (x *CreateCollectionResponse) String() string {
 func (*CreateCollectionResponse) ProtoMessage() {}
 
 func (x *CreateCollectionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[16]
+	mi := &file_node_v1_node_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1206,7 +1748,7 @@ func (x *CreateCollectionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateCollectionResponse.ProtoReflect.Descriptor instead.
 func (*CreateCollectionResponse) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{16}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *CreateCollectionResponse) GetCollection() string {
@@ -1225,7 +1767,7 @@ type ListCollectionsRequest struct {
 
 func (x *ListCollectionsRequest) Reset() {
 	*x = ListCollectionsRequest{}
-	mi := &file_node_v1_node_proto_msgTypes[17]
+	mi := &file_node_v1_node_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1237,7 +1779,7 @@ func (x *ListCollectionsRequest) String() string {
 func (*ListCollectionsRequest) ProtoMessage() {}
 
 func (x *ListCollectionsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[17]
+	mi := &file_node_v1_node_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1250,7 +1792,7 @@ func (x *ListCollectionsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListCollectionsRequest.ProtoReflect.Descriptor instead.
 func (*ListCollectionsRequest) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{17}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *ListCollectionsRequest) GetDatabase() string {
@@ -1269,7 +1811,7 @@ type ListCollectionsResponse struct {
 
 func (x *ListCollectionsResponse) Reset() {
 	*x = ListCollectionsResponse{}
-	mi := &file_node_v1_node_proto_msgTypes[18]
+	mi := &file_node_v1_node_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1281,7 +1823,7 @@ func (x *ListCollectionsResponse) String() string {
 func (*ListCollectionsResponse) ProtoMessage() {}
 
 func (x *ListCollectionsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[18]
+	mi := &file_node_v1_node_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1294,7 +1836,7 @@ func (x *ListCollectionsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListCollectionsResponse.ProtoReflect.Descriptor instead.
 func (*ListCollectionsResponse) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{18}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *ListCollectionsResponse) GetCollection() string {
@@ -1314,7 +1856,7 @@ type DestroyCollectionRequest struct {
 
 func (x *DestroyCollectionRequest) Reset() {
 	*x = DestroyCollectionRequest{}
-	mi := &file_node_v1_node_proto_msgTypes[19]
+	mi := &file_node_v1_node_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1326,7 +1868,7 @@ func (x *DestroyCollectionRequest) String() string {
 func (*DestroyCollectionRequest) ProtoMessage() {}
 
 func (x *DestroyCollectionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[19]
+	mi := &file_node_v1_node_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1339,7 +1881,7 @@ func (x *DestroyCollectionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DestroyCollectionRequest.ProtoReflect.Descriptor instead.
 func (*DestroyCollectionRequest) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{19}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *DestroyCollectionRequest) GetDatabase() string {
@@ -1364,7 +1906,7 @@ type DestroyCollectionResponse struct {
 
 func (x *DestroyCollectionResponse) Reset() {
 	*x = DestroyCollectionResponse{}
-	mi := &file_node_v1_node_proto_msgTypes[20]
+	mi := &file_node_v1_node_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1376,7 +1918,7 @@ func (x *DestroyCollectionResponse) String() string {
 func (*DestroyCollectionResponse) ProtoMessage() {}
 
 func (x *DestroyCollectionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[20]
+	mi := &file_node_v1_node_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1389,7 +1931,7 @@ func (x *DestroyCollectionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DestroyCollectionResponse.ProtoReflect.Descriptor instead.
 func (*DestroyCollectionResponse) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{20}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{30}
 }
 
 // Row is a row as it stands.
@@ -1410,7 +1952,7 @@ type Row struct {
 
 func (x *Row) Reset() {
 	*x = Row{}
-	mi := &file_node_v1_node_proto_msgTypes[21]
+	mi := &file_node_v1_node_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1422,7 +1964,7 @@ func (x *Row) String() string {
 func (*Row) ProtoMessage() {}
 
 func (x *Row) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[21]
+	mi := &file_node_v1_node_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1435,7 +1977,7 @@ func (x *Row) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Row.ProtoReflect.Descriptor instead.
 func (*Row) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{21}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *Row) GetKey() string {
@@ -1481,17 +2023,19 @@ func (x *Row) GetRaw() bool {
 }
 
 type GetRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Database      string                 `protobuf:"bytes,1,opt,name=database,proto3" json:"database,omitempty"`
-	Collection    string                 `protobuf:"bytes,2,opt,name=collection,proto3" json:"collection,omitempty"`
-	Key           string                 `protobuf:"bytes,3,opt,name=key,proto3" json:"key,omitempty"`
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	Database   string                 `protobuf:"bytes,1,opt,name=database,proto3" json:"database,omitempty"`
+	Collection string                 `protobuf:"bytes,2,opt,name=collection,proto3" json:"collection,omitempty"`
+	Key        string                 `protobuf:"bytes,3,opt,name=key,proto3" json:"key,omitempty"`
+	// Read in this open batch; the row counts as read by it. Empty: read the present state.
+	Batch         string `protobuf:"bytes,4,opt,name=batch,proto3" json:"batch,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *GetRequest) Reset() {
 	*x = GetRequest{}
-	mi := &file_node_v1_node_proto_msgTypes[22]
+	mi := &file_node_v1_node_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1503,7 +2047,7 @@ func (x *GetRequest) String() string {
 func (*GetRequest) ProtoMessage() {}
 
 func (x *GetRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[22]
+	mi := &file_node_v1_node_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1516,7 +2060,7 @@ func (x *GetRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetRequest.ProtoReflect.Descriptor instead.
 func (*GetRequest) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{22}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *GetRequest) GetDatabase() string {
@@ -1540,6 +2084,13 @@ func (x *GetRequest) GetKey() string {
 	return ""
 }
 
+func (x *GetRequest) GetBatch() string {
+	if x != nil {
+		return x.Batch
+	}
+	return ""
+}
+
 type GetResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Row           *Row                   `protobuf:"bytes,1,opt,name=row,proto3" json:"row,omitempty"`
@@ -1549,7 +2100,7 @@ type GetResponse struct {
 
 func (x *GetResponse) Reset() {
 	*x = GetResponse{}
-	mi := &file_node_v1_node_proto_msgTypes[23]
+	mi := &file_node_v1_node_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1561,7 +2112,7 @@ func (x *GetResponse) String() string {
 func (*GetResponse) ProtoMessage() {}
 
 func (x *GetResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[23]
+	mi := &file_node_v1_node_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1574,7 +2125,7 @@ func (x *GetResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetResponse.ProtoReflect.Descriptor instead.
 func (*GetResponse) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{23}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *GetResponse) GetRow() *Row {
@@ -1595,15 +2146,17 @@ type ScanRequest struct {
 	// Last key, exclusive; empty for no end.
 	Limit string `protobuf:"bytes,5,opt,name=limit,proto3" json:"limit,omitempty"`
 	// Largest number of rows; 0 for all.
-	Max           uint64 `protobuf:"varint,6,opt,name=max,proto3" json:"max,omitempty"`
-	KeysOnly      bool   `protobuf:"varint,7,opt,name=keys_only,json=keysOnly,proto3" json:"keys_only,omitempty"`
+	Max      uint64 `protobuf:"varint,6,opt,name=max,proto3" json:"max,omitempty"`
+	KeysOnly bool   `protobuf:"varint,7,opt,name=keys_only,json=keysOnly,proto3" json:"keys_only,omitempty"`
+	// Read in this open batch; the range counts as read by it.
+	Batch         string `protobuf:"bytes,9,opt,name=batch,proto3" json:"batch,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ScanRequest) Reset() {
 	*x = ScanRequest{}
-	mi := &file_node_v1_node_proto_msgTypes[24]
+	mi := &file_node_v1_node_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1615,7 +2168,7 @@ func (x *ScanRequest) String() string {
 func (*ScanRequest) ProtoMessage() {}
 
 func (x *ScanRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[24]
+	mi := &file_node_v1_node_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1628,7 +2181,7 @@ func (x *ScanRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ScanRequest.ProtoReflect.Descriptor instead.
 func (*ScanRequest) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{24}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *ScanRequest) GetDatabase() string {
@@ -1680,6 +2233,13 @@ func (x *ScanRequest) GetKeysOnly() bool {
 	return false
 }
 
+func (x *ScanRequest) GetBatch() string {
+	if x != nil {
+		return x.Batch
+	}
+	return ""
+}
+
 type ScanResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// At least one row, about 64 KiB together.
@@ -1690,7 +2250,7 @@ type ScanResponse struct {
 
 func (x *ScanResponse) Reset() {
 	*x = ScanResponse{}
-	mi := &file_node_v1_node_proto_msgTypes[25]
+	mi := &file_node_v1_node_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1702,7 +2262,7 @@ func (x *ScanResponse) String() string {
 func (*ScanResponse) ProtoMessage() {}
 
 func (x *ScanResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[25]
+	mi := &file_node_v1_node_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1715,7 +2275,7 @@ func (x *ScanResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ScanResponse.ProtoReflect.Descriptor instead.
 func (*ScanResponse) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{25}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *ScanResponse) GetRows() []*Row {
@@ -1723,6 +2283,484 @@ func (x *ScanResponse) GetRows() []*Row {
 		return x.Rows
 	}
 	return nil
+}
+
+type DeleteRangeRequest struct {
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	Database   string                 `protobuf:"bytes,1,opt,name=database,proto3" json:"database,omitempty"`
+	Collection string                 `protobuf:"bytes,2,opt,name=collection,proto3" json:"collection,omitempty"`
+	// Only keys that begin with this; excludes start and limit.
+	Prefix string `protobuf:"bytes,3,opt,name=prefix,proto3" json:"prefix,omitempty"`
+	// First key, inclusive.
+	Start string `protobuf:"bytes,4,opt,name=start,proto3" json:"start,omitempty"`
+	// Last key, exclusive; empty for no end.
+	Limit         string `protobuf:"bytes,5,opt,name=limit,proto3" json:"limit,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeleteRangeRequest) Reset() {
+	*x = DeleteRangeRequest{}
+	mi := &file_node_v1_node_proto_msgTypes[36]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeleteRangeRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeleteRangeRequest) ProtoMessage() {}
+
+func (x *DeleteRangeRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_node_v1_node_proto_msgTypes[36]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeleteRangeRequest.ProtoReflect.Descriptor instead.
+func (*DeleteRangeRequest) Descriptor() ([]byte, []int) {
+	return file_node_v1_node_proto_rawDescGZIP(), []int{36}
+}
+
+func (x *DeleteRangeRequest) GetDatabase() string {
+	if x != nil {
+		return x.Database
+	}
+	return ""
+}
+
+func (x *DeleteRangeRequest) GetCollection() string {
+	if x != nil {
+		return x.Collection
+	}
+	return ""
+}
+
+func (x *DeleteRangeRequest) GetPrefix() string {
+	if x != nil {
+		return x.Prefix
+	}
+	return ""
+}
+
+func (x *DeleteRangeRequest) GetStart() string {
+	if x != nil {
+		return x.Start
+	}
+	return ""
+}
+
+func (x *DeleteRangeRequest) GetLimit() string {
+	if x != nil {
+		return x.Limit
+	}
+	return ""
+}
+
+type DeleteRangeResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Deleted       uint64                 `protobuf:"varint,1,opt,name=deleted,proto3" json:"deleted,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeleteRangeResponse) Reset() {
+	*x = DeleteRangeResponse{}
+	mi := &file_node_v1_node_proto_msgTypes[37]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeleteRangeResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeleteRangeResponse) ProtoMessage() {}
+
+func (x *DeleteRangeResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_node_v1_node_proto_msgTypes[37]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeleteRangeResponse.ProtoReflect.Descriptor instead.
+func (*DeleteRangeResponse) Descriptor() ([]byte, []int) {
+	return file_node_v1_node_proto_rawDescGZIP(), []int{37}
+}
+
+func (x *DeleteRangeResponse) GetDeleted() uint64 {
+	if x != nil {
+		return x.Deleted
+	}
+	return 0
+}
+
+type BeginBatchRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Database      string                 `protobuf:"bytes,1,opt,name=database,proto3" json:"database,omitempty"`
+	ReadOnly      bool                   `protobuf:"varint,2,opt,name=read_only,json=readOnly,proto3" json:"read_only,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BeginBatchRequest) Reset() {
+	*x = BeginBatchRequest{}
+	mi := &file_node_v1_node_proto_msgTypes[38]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BeginBatchRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BeginBatchRequest) ProtoMessage() {}
+
+func (x *BeginBatchRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_node_v1_node_proto_msgTypes[38]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BeginBatchRequest.ProtoReflect.Descriptor instead.
+func (*BeginBatchRequest) Descriptor() ([]byte, []int) {
+	return file_node_v1_node_proto_rawDescGZIP(), []int{38}
+}
+
+func (x *BeginBatchRequest) GetDatabase() string {
+	if x != nil {
+		return x.Database
+	}
+	return ""
+}
+
+func (x *BeginBatchRequest) GetReadOnly() bool {
+	if x != nil {
+		return x.ReadOnly
+	}
+	return false
+}
+
+type BeginBatchResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Unguessable name of the batch. It belongs to the caller alone, and is unknown after a restart of the daemon.
+	Batch string `protobuf:"bytes,1,opt,name=batch,proto3" json:"batch,omitempty"`
+	// When the daemon gives the batch up; each use puts it off.
+	Expires       *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=expires,proto3" json:"expires,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BeginBatchResponse) Reset() {
+	*x = BeginBatchResponse{}
+	mi := &file_node_v1_node_proto_msgTypes[39]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BeginBatchResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BeginBatchResponse) ProtoMessage() {}
+
+func (x *BeginBatchResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_node_v1_node_proto_msgTypes[39]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BeginBatchResponse.ProtoReflect.Descriptor instead.
+func (*BeginBatchResponse) Descriptor() ([]byte, []int) {
+	return file_node_v1_node_proto_rawDescGZIP(), []int{39}
+}
+
+func (x *BeginBatchResponse) GetBatch() string {
+	if x != nil {
+		return x.Batch
+	}
+	return ""
+}
+
+func (x *BeginBatchResponse) GetExpires() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Expires
+	}
+	return nil
+}
+
+type WriteBatchRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Batch string                 `protobuf:"bytes,1,opt,name=batch,proto3" json:"batch,omitempty"`
+	// Puts and deletes, no checks.
+	Ops           []*Op `protobuf:"bytes,2,rep,name=ops,proto3" json:"ops,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WriteBatchRequest) Reset() {
+	*x = WriteBatchRequest{}
+	mi := &file_node_v1_node_proto_msgTypes[40]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WriteBatchRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WriteBatchRequest) ProtoMessage() {}
+
+func (x *WriteBatchRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_node_v1_node_proto_msgTypes[40]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WriteBatchRequest.ProtoReflect.Descriptor instead.
+func (*WriteBatchRequest) Descriptor() ([]byte, []int) {
+	return file_node_v1_node_proto_rawDescGZIP(), []int{40}
+}
+
+func (x *WriteBatchRequest) GetBatch() string {
+	if x != nil {
+		return x.Batch
+	}
+	return ""
+}
+
+func (x *WriteBatchRequest) GetOps() []*Op {
+	if x != nil {
+		return x.Ops
+	}
+	return nil
+}
+
+type WriteBatchResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WriteBatchResponse) Reset() {
+	*x = WriteBatchResponse{}
+	mi := &file_node_v1_node_proto_msgTypes[41]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WriteBatchResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WriteBatchResponse) ProtoMessage() {}
+
+func (x *WriteBatchResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_node_v1_node_proto_msgTypes[41]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WriteBatchResponse.ProtoReflect.Descriptor instead.
+func (*WriteBatchResponse) Descriptor() ([]byte, []int) {
+	return file_node_v1_node_proto_rawDescGZIP(), []int{41}
+}
+
+type CommitBatchRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Batch         string                 `protobuf:"bytes,1,opt,name=batch,proto3" json:"batch,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CommitBatchRequest) Reset() {
+	*x = CommitBatchRequest{}
+	mi := &file_node_v1_node_proto_msgTypes[42]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CommitBatchRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CommitBatchRequest) ProtoMessage() {}
+
+func (x *CommitBatchRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_node_v1_node_proto_msgTypes[42]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CommitBatchRequest.ProtoReflect.Descriptor instead.
+func (*CommitBatchRequest) Descriptor() ([]byte, []int) {
+	return file_node_v1_node_proto_rawDescGZIP(), []int{42}
+}
+
+func (x *CommitBatchRequest) GetBatch() string {
+	if x != nil {
+		return x.Batch
+	}
+	return ""
+}
+
+type CommitBatchResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CommitBatchResponse) Reset() {
+	*x = CommitBatchResponse{}
+	mi := &file_node_v1_node_proto_msgTypes[43]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CommitBatchResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CommitBatchResponse) ProtoMessage() {}
+
+func (x *CommitBatchResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_node_v1_node_proto_msgTypes[43]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CommitBatchResponse.ProtoReflect.Descriptor instead.
+func (*CommitBatchResponse) Descriptor() ([]byte, []int) {
+	return file_node_v1_node_proto_rawDescGZIP(), []int{43}
+}
+
+type AbortBatchRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Batch         string                 `protobuf:"bytes,1,opt,name=batch,proto3" json:"batch,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AbortBatchRequest) Reset() {
+	*x = AbortBatchRequest{}
+	mi := &file_node_v1_node_proto_msgTypes[44]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AbortBatchRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AbortBatchRequest) ProtoMessage() {}
+
+func (x *AbortBatchRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_node_v1_node_proto_msgTypes[44]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AbortBatchRequest.ProtoReflect.Descriptor instead.
+func (*AbortBatchRequest) Descriptor() ([]byte, []int) {
+	return file_node_v1_node_proto_rawDescGZIP(), []int{44}
+}
+
+func (x *AbortBatchRequest) GetBatch() string {
+	if x != nil {
+		return x.Batch
+	}
+	return ""
+}
+
+type AbortBatchResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AbortBatchResponse) Reset() {
+	*x = AbortBatchResponse{}
+	mi := &file_node_v1_node_proto_msgTypes[45]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AbortBatchResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AbortBatchResponse) ProtoMessage() {}
+
+func (x *AbortBatchResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_node_v1_node_proto_msgTypes[45]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AbortBatchResponse.ProtoReflect.Descriptor instead.
+func (*AbortBatchResponse) Descriptor() ([]byte, []int) {
+	return file_node_v1_node_proto_rawDescGZIP(), []int{45}
 }
 
 // Op is one operation of a batch.
@@ -1740,7 +2778,7 @@ type Op struct {
 
 func (x *Op) Reset() {
 	*x = Op{}
-	mi := &file_node_v1_node_proto_msgTypes[26]
+	mi := &file_node_v1_node_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1752,7 +2790,7 @@ func (x *Op) String() string {
 func (*Op) ProtoMessage() {}
 
 func (x *Op) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[26]
+	mi := &file_node_v1_node_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1765,7 +2803,7 @@ func (x *Op) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Op.ProtoReflect.Descriptor instead.
 func (*Op) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{26}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *Op) GetOp() isOp_Op {
@@ -1838,7 +2876,7 @@ type Put struct {
 
 func (x *Put) Reset() {
 	*x = Put{}
-	mi := &file_node_v1_node_proto_msgTypes[27]
+	mi := &file_node_v1_node_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1850,7 +2888,7 @@ func (x *Put) String() string {
 func (*Put) ProtoMessage() {}
 
 func (x *Put) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[27]
+	mi := &file_node_v1_node_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1863,7 +2901,7 @@ func (x *Put) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Put.ProtoReflect.Descriptor instead.
 func (*Put) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{27}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *Put) GetCollection() string {
@@ -1911,7 +2949,7 @@ type Delete struct {
 
 func (x *Delete) Reset() {
 	*x = Delete{}
-	mi := &file_node_v1_node_proto_msgTypes[28]
+	mi := &file_node_v1_node_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1923,7 +2961,7 @@ func (x *Delete) String() string {
 func (*Delete) ProtoMessage() {}
 
 func (x *Delete) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[28]
+	mi := &file_node_v1_node_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1936,7 +2974,7 @@ func (x *Delete) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Delete.ProtoReflect.Descriptor instead.
 func (*Delete) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{28}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *Delete) GetCollection() string {
@@ -1970,7 +3008,7 @@ type Check struct {
 
 func (x *Check) Reset() {
 	*x = Check{}
-	mi := &file_node_v1_node_proto_msgTypes[29]
+	mi := &file_node_v1_node_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1982,7 +3020,7 @@ func (x *Check) String() string {
 func (*Check) ProtoMessage() {}
 
 func (x *Check) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[29]
+	mi := &file_node_v1_node_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1995,7 +3033,7 @@ func (x *Check) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Check.ProtoReflect.Descriptor instead.
 func (*Check) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{29}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *Check) GetCollection() string {
@@ -2082,7 +3120,7 @@ type CommitRequest struct {
 
 func (x *CommitRequest) Reset() {
 	*x = CommitRequest{}
-	mi := &file_node_v1_node_proto_msgTypes[30]
+	mi := &file_node_v1_node_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2094,7 +3132,7 @@ func (x *CommitRequest) String() string {
 func (*CommitRequest) ProtoMessage() {}
 
 func (x *CommitRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[30]
+	mi := &file_node_v1_node_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2107,7 +3145,7 @@ func (x *CommitRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CommitRequest.ProtoReflect.Descriptor instead.
 func (*CommitRequest) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{30}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *CommitRequest) GetDatabase() string {
@@ -2134,7 +3172,7 @@ type CommitResponse struct {
 
 func (x *CommitResponse) Reset() {
 	*x = CommitResponse{}
-	mi := &file_node_v1_node_proto_msgTypes[31]
+	mi := &file_node_v1_node_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2146,7 +3184,7 @@ func (x *CommitResponse) String() string {
 func (*CommitResponse) ProtoMessage() {}
 
 func (x *CommitResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[31]
+	mi := &file_node_v1_node_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2159,7 +3197,7 @@ func (x *CommitResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CommitResponse.ProtoReflect.Descriptor instead.
 func (*CommitResponse) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{31}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *CommitResponse) GetVersions() []string {
@@ -2186,7 +3224,7 @@ type WatchRequest struct {
 
 func (x *WatchRequest) Reset() {
 	*x = WatchRequest{}
-	mi := &file_node_v1_node_proto_msgTypes[32]
+	mi := &file_node_v1_node_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2198,7 +3236,7 @@ func (x *WatchRequest) String() string {
 func (*WatchRequest) ProtoMessage() {}
 
 func (x *WatchRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[32]
+	mi := &file_node_v1_node_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2211,7 +3249,7 @@ func (x *WatchRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchRequest.ProtoReflect.Descriptor instead.
 func (*WatchRequest) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{32}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *WatchRequest) GetDatabase() string {
@@ -2264,7 +3302,7 @@ type WatchResponse struct {
 
 func (x *WatchResponse) Reset() {
 	*x = WatchResponse{}
-	mi := &file_node_v1_node_proto_msgTypes[33]
+	mi := &file_node_v1_node_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2276,7 +3314,7 @@ func (x *WatchResponse) String() string {
 func (*WatchResponse) ProtoMessage() {}
 
 func (x *WatchResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[33]
+	mi := &file_node_v1_node_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2289,7 +3327,7 @@ func (x *WatchResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchResponse.ProtoReflect.Descriptor instead.
 func (*WatchResponse) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{33}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *WatchResponse) GetChanges() []*Change {
@@ -2328,7 +3366,7 @@ type Change struct {
 
 func (x *Change) Reset() {
 	*x = Change{}
-	mi := &file_node_v1_node_proto_msgTypes[34]
+	mi := &file_node_v1_node_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2340,7 +3378,7 @@ func (x *Change) String() string {
 func (*Change) ProtoMessage() {}
 
 func (x *Change) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[34]
+	mi := &file_node_v1_node_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2353,7 +3391,7 @@ func (x *Change) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Change.ProtoReflect.Descriptor instead.
 func (*Change) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{34}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *Change) GetCollection() string {
@@ -2402,7 +3440,7 @@ type HistoryRequest struct {
 
 func (x *HistoryRequest) Reset() {
 	*x = HistoryRequest{}
-	mi := &file_node_v1_node_proto_msgTypes[35]
+	mi := &file_node_v1_node_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2414,7 +3452,7 @@ func (x *HistoryRequest) String() string {
 func (*HistoryRequest) ProtoMessage() {}
 
 func (x *HistoryRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[35]
+	mi := &file_node_v1_node_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2427,7 +3465,7 @@ func (x *HistoryRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HistoryRequest.ProtoReflect.Descriptor instead.
 func (*HistoryRequest) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{35}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *HistoryRequest) GetDatabase() string {
@@ -2463,7 +3501,7 @@ type HistoryResponse struct {
 
 func (x *HistoryResponse) Reset() {
 	*x = HistoryResponse{}
-	mi := &file_node_v1_node_proto_msgTypes[36]
+	mi := &file_node_v1_node_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2475,7 +3513,7 @@ func (x *HistoryResponse) String() string {
 func (*HistoryResponse) ProtoMessage() {}
 
 func (x *HistoryResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[36]
+	mi := &file_node_v1_node_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2488,7 +3526,7 @@ func (x *HistoryResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HistoryResponse.ProtoReflect.Descriptor instead.
 func (*HistoryResponse) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{36}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *HistoryResponse) GetHead() string {
@@ -2522,7 +3560,7 @@ type HistoryVersion struct {
 
 func (x *HistoryVersion) Reset() {
 	*x = HistoryVersion{}
-	mi := &file_node_v1_node_proto_msgTypes[37]
+	mi := &file_node_v1_node_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2534,7 +3572,7 @@ func (x *HistoryVersion) String() string {
 func (*HistoryVersion) ProtoMessage() {}
 
 func (x *HistoryVersion) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[37]
+	mi := &file_node_v1_node_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2547,7 +3585,7 @@ func (x *HistoryVersion) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HistoryVersion.ProtoReflect.Descriptor instead.
 func (*HistoryVersion) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{37}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *HistoryVersion) GetVersion() string {
@@ -2617,7 +3655,7 @@ type SyncgroupCollection struct {
 
 func (x *SyncgroupCollection) Reset() {
 	*x = SyncgroupCollection{}
-	mi := &file_node_v1_node_proto_msgTypes[38]
+	mi := &file_node_v1_node_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2629,7 +3667,7 @@ func (x *SyncgroupCollection) String() string {
 func (*SyncgroupCollection) ProtoMessage() {}
 
 func (x *SyncgroupCollection) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[38]
+	mi := &file_node_v1_node_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2642,7 +3680,7 @@ func (x *SyncgroupCollection) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SyncgroupCollection.ProtoReflect.Descriptor instead.
 func (*SyncgroupCollection) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{38}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *SyncgroupCollection) GetCollection() string {
@@ -2675,7 +3713,7 @@ type CreateSyncgroupRequest struct {
 
 func (x *CreateSyncgroupRequest) Reset() {
 	*x = CreateSyncgroupRequest{}
-	mi := &file_node_v1_node_proto_msgTypes[39]
+	mi := &file_node_v1_node_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2687,7 +3725,7 @@ func (x *CreateSyncgroupRequest) String() string {
 func (*CreateSyncgroupRequest) ProtoMessage() {}
 
 func (x *CreateSyncgroupRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[39]
+	mi := &file_node_v1_node_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2700,7 +3738,7 @@ func (x *CreateSyncgroupRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateSyncgroupRequest.ProtoReflect.Descriptor instead.
 func (*CreateSyncgroupRequest) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{39}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *CreateSyncgroupRequest) GetDatabase() string {
@@ -2754,7 +3792,7 @@ type CreateSyncgroupResponse struct {
 
 func (x *CreateSyncgroupResponse) Reset() {
 	*x = CreateSyncgroupResponse{}
-	mi := &file_node_v1_node_proto_msgTypes[40]
+	mi := &file_node_v1_node_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2766,7 +3804,7 @@ func (x *CreateSyncgroupResponse) String() string {
 func (*CreateSyncgroupResponse) ProtoMessage() {}
 
 func (x *CreateSyncgroupResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[40]
+	mi := &file_node_v1_node_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2779,7 +3817,7 @@ func (x *CreateSyncgroupResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateSyncgroupResponse.ProtoReflect.Descriptor instead.
 func (*CreateSyncgroupResponse) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{40}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *CreateSyncgroupResponse) GetSyncgroup() string {
@@ -2802,7 +3840,7 @@ type JoinSyncgroupRequest struct {
 
 func (x *JoinSyncgroupRequest) Reset() {
 	*x = JoinSyncgroupRequest{}
-	mi := &file_node_v1_node_proto_msgTypes[41]
+	mi := &file_node_v1_node_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2814,7 +3852,7 @@ func (x *JoinSyncgroupRequest) String() string {
 func (*JoinSyncgroupRequest) ProtoMessage() {}
 
 func (x *JoinSyncgroupRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[41]
+	mi := &file_node_v1_node_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2827,7 +3865,7 @@ func (x *JoinSyncgroupRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JoinSyncgroupRequest.ProtoReflect.Descriptor instead.
 func (*JoinSyncgroupRequest) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{41}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *JoinSyncgroupRequest) GetDatabase() string {
@@ -2869,7 +3907,7 @@ type JoinSyncgroupResponse struct {
 
 func (x *JoinSyncgroupResponse) Reset() {
 	*x = JoinSyncgroupResponse{}
-	mi := &file_node_v1_node_proto_msgTypes[42]
+	mi := &file_node_v1_node_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2881,7 +3919,7 @@ func (x *JoinSyncgroupResponse) String() string {
 func (*JoinSyncgroupResponse) ProtoMessage() {}
 
 func (x *JoinSyncgroupResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[42]
+	mi := &file_node_v1_node_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2894,7 +3932,7 @@ func (x *JoinSyncgroupResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JoinSyncgroupResponse.ProtoReflect.Descriptor instead.
 func (*JoinSyncgroupResponse) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{42}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{62}
 }
 
 func (x *JoinSyncgroupResponse) GetSyncgroup() string {
@@ -2920,7 +3958,7 @@ type ListSyncgroupsRequest struct {
 
 func (x *ListSyncgroupsRequest) Reset() {
 	*x = ListSyncgroupsRequest{}
-	mi := &file_node_v1_node_proto_msgTypes[43]
+	mi := &file_node_v1_node_proto_msgTypes[63]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2932,7 +3970,7 @@ func (x *ListSyncgroupsRequest) String() string {
 func (*ListSyncgroupsRequest) ProtoMessage() {}
 
 func (x *ListSyncgroupsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[43]
+	mi := &file_node_v1_node_proto_msgTypes[63]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2945,7 +3983,7 @@ func (x *ListSyncgroupsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSyncgroupsRequest.ProtoReflect.Descriptor instead.
 func (*ListSyncgroupsRequest) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{43}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{63}
 }
 
 func (x *ListSyncgroupsRequest) GetDatabase() string {
@@ -2964,7 +4002,7 @@ type ListSyncgroupsResponse struct {
 
 func (x *ListSyncgroupsResponse) Reset() {
 	*x = ListSyncgroupsResponse{}
-	mi := &file_node_v1_node_proto_msgTypes[44]
+	mi := &file_node_v1_node_proto_msgTypes[64]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2976,7 +4014,7 @@ func (x *ListSyncgroupsResponse) String() string {
 func (*ListSyncgroupsResponse) ProtoMessage() {}
 
 func (x *ListSyncgroupsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[44]
+	mi := &file_node_v1_node_proto_msgTypes[64]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2989,7 +4027,7 @@ func (x *ListSyncgroupsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSyncgroupsResponse.ProtoReflect.Descriptor instead.
 func (*ListSyncgroupsResponse) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{44}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{64}
 }
 
 func (x *ListSyncgroupsResponse) GetSyncgroup() string {
@@ -3009,7 +4047,7 @@ type ListMembersRequest struct {
 
 func (x *ListMembersRequest) Reset() {
 	*x = ListMembersRequest{}
-	mi := &file_node_v1_node_proto_msgTypes[45]
+	mi := &file_node_v1_node_proto_msgTypes[65]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3021,7 +4059,7 @@ func (x *ListMembersRequest) String() string {
 func (*ListMembersRequest) ProtoMessage() {}
 
 func (x *ListMembersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[45]
+	mi := &file_node_v1_node_proto_msgTypes[65]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3034,7 +4072,7 @@ func (x *ListMembersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListMembersRequest.ProtoReflect.Descriptor instead.
 func (*ListMembersRequest) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{45}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{65}
 }
 
 func (x *ListMembersRequest) GetDatabase() string {
@@ -3064,7 +4102,7 @@ type ListMembersResponse struct {
 
 func (x *ListMembersResponse) Reset() {
 	*x = ListMembersResponse{}
-	mi := &file_node_v1_node_proto_msgTypes[46]
+	mi := &file_node_v1_node_proto_msgTypes[66]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3076,7 +4114,7 @@ func (x *ListMembersResponse) String() string {
 func (*ListMembersResponse) ProtoMessage() {}
 
 func (x *ListMembersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[46]
+	mi := &file_node_v1_node_proto_msgTypes[66]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3089,7 +4127,7 @@ func (x *ListMembersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListMembersResponse.ProtoReflect.Descriptor instead.
 func (*ListMembersResponse) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{46}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{66}
 }
 
 func (x *ListMembersResponse) GetMember() string {
@@ -3130,7 +4168,7 @@ type GetSyncgroupSpecRequest struct {
 
 func (x *GetSyncgroupSpecRequest) Reset() {
 	*x = GetSyncgroupSpecRequest{}
-	mi := &file_node_v1_node_proto_msgTypes[47]
+	mi := &file_node_v1_node_proto_msgTypes[67]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3142,7 +4180,7 @@ func (x *GetSyncgroupSpecRequest) String() string {
 func (*GetSyncgroupSpecRequest) ProtoMessage() {}
 
 func (x *GetSyncgroupSpecRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[47]
+	mi := &file_node_v1_node_proto_msgTypes[67]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3155,7 +4193,7 @@ func (x *GetSyncgroupSpecRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetSyncgroupSpecRequest.ProtoReflect.Descriptor instead.
 func (*GetSyncgroupSpecRequest) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{47}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{67}
 }
 
 func (x *GetSyncgroupSpecRequest) GetDatabase() string {
@@ -3183,7 +4221,7 @@ type GetSyncgroupSpecResponse struct {
 
 func (x *GetSyncgroupSpecResponse) Reset() {
 	*x = GetSyncgroupSpecResponse{}
-	mi := &file_node_v1_node_proto_msgTypes[48]
+	mi := &file_node_v1_node_proto_msgTypes[68]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3195,7 +4233,7 @@ func (x *GetSyncgroupSpecResponse) String() string {
 func (*GetSyncgroupSpecResponse) ProtoMessage() {}
 
 func (x *GetSyncgroupSpecResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[48]
+	mi := &file_node_v1_node_proto_msgTypes[68]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3208,7 +4246,7 @@ func (x *GetSyncgroupSpecResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetSyncgroupSpecResponse.ProtoReflect.Descriptor instead.
 func (*GetSyncgroupSpecResponse) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{48}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{68}
 }
 
 func (x *GetSyncgroupSpecResponse) GetSpec() []byte {
@@ -3235,7 +4273,7 @@ type WaitSyncgroupRequest struct {
 
 func (x *WaitSyncgroupRequest) Reset() {
 	*x = WaitSyncgroupRequest{}
-	mi := &file_node_v1_node_proto_msgTypes[49]
+	mi := &file_node_v1_node_proto_msgTypes[69]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3247,7 +4285,7 @@ func (x *WaitSyncgroupRequest) String() string {
 func (*WaitSyncgroupRequest) ProtoMessage() {}
 
 func (x *WaitSyncgroupRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[49]
+	mi := &file_node_v1_node_proto_msgTypes[69]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3260,7 +4298,7 @@ func (x *WaitSyncgroupRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WaitSyncgroupRequest.ProtoReflect.Descriptor instead.
 func (*WaitSyncgroupRequest) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{49}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{69}
 }
 
 func (x *WaitSyncgroupRequest) GetDatabase() string {
@@ -3287,7 +4325,7 @@ type WaitSyncgroupResponse struct {
 
 func (x *WaitSyncgroupResponse) Reset() {
 	*x = WaitSyncgroupResponse{}
-	mi := &file_node_v1_node_proto_msgTypes[50]
+	mi := &file_node_v1_node_proto_msgTypes[70]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3299,7 +4337,7 @@ func (x *WaitSyncgroupResponse) String() string {
 func (*WaitSyncgroupResponse) ProtoMessage() {}
 
 func (x *WaitSyncgroupResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[50]
+	mi := &file_node_v1_node_proto_msgTypes[70]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3312,7 +4350,7 @@ func (x *WaitSyncgroupResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WaitSyncgroupResponse.ProtoReflect.Descriptor instead.
 func (*WaitSyncgroupResponse) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{50}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{70}
 }
 
 func (x *WaitSyncgroupResponse) GetPeers() uint64 {
@@ -3330,7 +4368,7 @@ type ListPeersRequest struct {
 
 func (x *ListPeersRequest) Reset() {
 	*x = ListPeersRequest{}
-	mi := &file_node_v1_node_proto_msgTypes[51]
+	mi := &file_node_v1_node_proto_msgTypes[71]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3342,7 +4380,7 @@ func (x *ListPeersRequest) String() string {
 func (*ListPeersRequest) ProtoMessage() {}
 
 func (x *ListPeersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[51]
+	mi := &file_node_v1_node_proto_msgTypes[71]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3355,7 +4393,7 @@ func (x *ListPeersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPeersRequest.ProtoReflect.Descriptor instead.
 func (*ListPeersRequest) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{51}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{71}
 }
 
 type ListPeersResponse struct {
@@ -3367,7 +4405,7 @@ type ListPeersResponse struct {
 
 func (x *ListPeersResponse) Reset() {
 	*x = ListPeersResponse{}
-	mi := &file_node_v1_node_proto_msgTypes[52]
+	mi := &file_node_v1_node_proto_msgTypes[72]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3379,7 +4417,7 @@ func (x *ListPeersResponse) String() string {
 func (*ListPeersResponse) ProtoMessage() {}
 
 func (x *ListPeersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[52]
+	mi := &file_node_v1_node_proto_msgTypes[72]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3392,7 +4430,7 @@ func (x *ListPeersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPeersResponse.ProtoReflect.Descriptor instead.
 func (*ListPeersResponse) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{52}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{72}
 }
 
 func (x *ListPeersResponse) GetPeer() *Peer {
@@ -3414,7 +4452,7 @@ type PutBlobRequest struct {
 
 func (x *PutBlobRequest) Reset() {
 	*x = PutBlobRequest{}
-	mi := &file_node_v1_node_proto_msgTypes[53]
+	mi := &file_node_v1_node_proto_msgTypes[73]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3426,7 +4464,7 @@ func (x *PutBlobRequest) String() string {
 func (*PutBlobRequest) ProtoMessage() {}
 
 func (x *PutBlobRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[53]
+	mi := &file_node_v1_node_proto_msgTypes[73]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3439,7 +4477,7 @@ func (x *PutBlobRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutBlobRequest.ProtoReflect.Descriptor instead.
 func (*PutBlobRequest) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{53}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{73}
 }
 
 func (x *PutBlobRequest) GetDatabase() string {
@@ -3466,7 +4504,7 @@ type PutBlobResponse struct {
 
 func (x *PutBlobResponse) Reset() {
 	*x = PutBlobResponse{}
-	mi := &file_node_v1_node_proto_msgTypes[54]
+	mi := &file_node_v1_node_proto_msgTypes[74]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3478,7 +4516,7 @@ func (x *PutBlobResponse) String() string {
 func (*PutBlobResponse) ProtoMessage() {}
 
 func (x *PutBlobResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[54]
+	mi := &file_node_v1_node_proto_msgTypes[74]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3491,7 +4529,7 @@ func (x *PutBlobResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutBlobResponse.ProtoReflect.Descriptor instead.
 func (*PutBlobResponse) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{54}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{74}
 }
 
 func (x *PutBlobResponse) GetRef() string {
@@ -3521,7 +4559,7 @@ type GetBlobRequest struct {
 
 func (x *GetBlobRequest) Reset() {
 	*x = GetBlobRequest{}
-	mi := &file_node_v1_node_proto_msgTypes[55]
+	mi := &file_node_v1_node_proto_msgTypes[75]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3533,7 +4571,7 @@ func (x *GetBlobRequest) String() string {
 func (*GetBlobRequest) ProtoMessage() {}
 
 func (x *GetBlobRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[55]
+	mi := &file_node_v1_node_proto_msgTypes[75]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3546,7 +4584,7 @@ func (x *GetBlobRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetBlobRequest.ProtoReflect.Descriptor instead.
 func (*GetBlobRequest) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{55}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{75}
 }
 
 func (x *GetBlobRequest) GetDatabase() string {
@@ -3589,7 +4627,7 @@ type GetBlobResponse struct {
 
 func (x *GetBlobResponse) Reset() {
 	*x = GetBlobResponse{}
-	mi := &file_node_v1_node_proto_msgTypes[56]
+	mi := &file_node_v1_node_proto_msgTypes[76]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3601,7 +4639,7 @@ func (x *GetBlobResponse) String() string {
 func (*GetBlobResponse) ProtoMessage() {}
 
 func (x *GetBlobResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[56]
+	mi := &file_node_v1_node_proto_msgTypes[76]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3614,7 +4652,7 @@ func (x *GetBlobResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetBlobResponse.ProtoReflect.Descriptor instead.
 func (*GetBlobResponse) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{56}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{76}
 }
 
 func (x *GetBlobResponse) GetSize() uint64 {
@@ -3643,7 +4681,7 @@ type FetchBlobRequest struct {
 
 func (x *FetchBlobRequest) Reset() {
 	*x = FetchBlobRequest{}
-	mi := &file_node_v1_node_proto_msgTypes[57]
+	mi := &file_node_v1_node_proto_msgTypes[77]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3655,7 +4693,7 @@ func (x *FetchBlobRequest) String() string {
 func (*FetchBlobRequest) ProtoMessage() {}
 
 func (x *FetchBlobRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[57]
+	mi := &file_node_v1_node_proto_msgTypes[77]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3668,7 +4706,7 @@ func (x *FetchBlobRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FetchBlobRequest.ProtoReflect.Descriptor instead.
 func (*FetchBlobRequest) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{57}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{77}
 }
 
 func (x *FetchBlobRequest) GetDatabase() string {
@@ -3706,7 +4744,7 @@ type FetchBlobResponse struct {
 
 func (x *FetchBlobResponse) Reset() {
 	*x = FetchBlobResponse{}
-	mi := &file_node_v1_node_proto_msgTypes[58]
+	mi := &file_node_v1_node_proto_msgTypes[78]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3718,7 +4756,7 @@ func (x *FetchBlobResponse) String() string {
 func (*FetchBlobResponse) ProtoMessage() {}
 
 func (x *FetchBlobResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[58]
+	mi := &file_node_v1_node_proto_msgTypes[78]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3731,7 +4769,7 @@ func (x *FetchBlobResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FetchBlobResponse.ProtoReflect.Descriptor instead.
 func (*FetchBlobResponse) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{58}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{78}
 }
 
 func (x *FetchBlobResponse) GetState() FetchState {
@@ -3772,7 +4810,7 @@ type StatBlobRequest struct {
 
 func (x *StatBlobRequest) Reset() {
 	*x = StatBlobRequest{}
-	mi := &file_node_v1_node_proto_msgTypes[59]
+	mi := &file_node_v1_node_proto_msgTypes[79]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3784,7 +4822,7 @@ func (x *StatBlobRequest) String() string {
 func (*StatBlobRequest) ProtoMessage() {}
 
 func (x *StatBlobRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[59]
+	mi := &file_node_v1_node_proto_msgTypes[79]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3797,7 +4835,7 @@ func (x *StatBlobRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatBlobRequest.ProtoReflect.Descriptor instead.
 func (*StatBlobRequest) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{59}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{79}
 }
 
 func (x *StatBlobRequest) GetDatabase() string {
@@ -3830,7 +4868,7 @@ type Blob struct {
 
 func (x *Blob) Reset() {
 	*x = Blob{}
-	mi := &file_node_v1_node_proto_msgTypes[60]
+	mi := &file_node_v1_node_proto_msgTypes[80]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3842,7 +4880,7 @@ func (x *Blob) String() string {
 func (*Blob) ProtoMessage() {}
 
 func (x *Blob) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[60]
+	mi := &file_node_v1_node_proto_msgTypes[80]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3855,7 +4893,7 @@ func (x *Blob) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Blob.ProtoReflect.Descriptor instead.
 func (*Blob) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{60}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{80}
 }
 
 func (x *Blob) GetRef() string {
@@ -3909,7 +4947,7 @@ type StatBlobResponse struct {
 
 func (x *StatBlobResponse) Reset() {
 	*x = StatBlobResponse{}
-	mi := &file_node_v1_node_proto_msgTypes[61]
+	mi := &file_node_v1_node_proto_msgTypes[81]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3921,7 +4959,7 @@ func (x *StatBlobResponse) String() string {
 func (*StatBlobResponse) ProtoMessage() {}
 
 func (x *StatBlobResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[61]
+	mi := &file_node_v1_node_proto_msgTypes[81]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3934,7 +4972,7 @@ func (x *StatBlobResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatBlobResponse.ProtoReflect.Descriptor instead.
 func (*StatBlobResponse) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{61}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{81}
 }
 
 func (x *StatBlobResponse) GetBlob() *Blob {
@@ -3953,7 +4991,7 @@ type ListBlobsRequest struct {
 
 func (x *ListBlobsRequest) Reset() {
 	*x = ListBlobsRequest{}
-	mi := &file_node_v1_node_proto_msgTypes[62]
+	mi := &file_node_v1_node_proto_msgTypes[82]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3965,7 +5003,7 @@ func (x *ListBlobsRequest) String() string {
 func (*ListBlobsRequest) ProtoMessage() {}
 
 func (x *ListBlobsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[62]
+	mi := &file_node_v1_node_proto_msgTypes[82]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3978,7 +5016,7 @@ func (x *ListBlobsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListBlobsRequest.ProtoReflect.Descriptor instead.
 func (*ListBlobsRequest) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{62}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{82}
 }
 
 func (x *ListBlobsRequest) GetDatabase() string {
@@ -3997,7 +5035,7 @@ type ListBlobsResponse struct {
 
 func (x *ListBlobsResponse) Reset() {
 	*x = ListBlobsResponse{}
-	mi := &file_node_v1_node_proto_msgTypes[63]
+	mi := &file_node_v1_node_proto_msgTypes[83]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4009,7 +5047,7 @@ func (x *ListBlobsResponse) String() string {
 func (*ListBlobsResponse) ProtoMessage() {}
 
 func (x *ListBlobsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[63]
+	mi := &file_node_v1_node_proto_msgTypes[83]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4022,7 +5060,7 @@ func (x *ListBlobsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListBlobsResponse.ProtoReflect.Descriptor instead.
 func (*ListBlobsResponse) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{63}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{83}
 }
 
 func (x *ListBlobsResponse) GetBlob() *Blob {
@@ -4040,7 +5078,7 @@ type ListPluginsRequest struct {
 
 func (x *ListPluginsRequest) Reset() {
 	*x = ListPluginsRequest{}
-	mi := &file_node_v1_node_proto_msgTypes[64]
+	mi := &file_node_v1_node_proto_msgTypes[84]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4052,7 +5090,7 @@ func (x *ListPluginsRequest) String() string {
 func (*ListPluginsRequest) ProtoMessage() {}
 
 func (x *ListPluginsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[64]
+	mi := &file_node_v1_node_proto_msgTypes[84]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4065,7 +5103,7 @@ func (x *ListPluginsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPluginsRequest.ProtoReflect.Descriptor instead.
 func (*ListPluginsRequest) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{64}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{84}
 }
 
 type ListPluginsResponse struct {
@@ -4077,7 +5115,7 @@ type ListPluginsResponse struct {
 
 func (x *ListPluginsResponse) Reset() {
 	*x = ListPluginsResponse{}
-	mi := &file_node_v1_node_proto_msgTypes[65]
+	mi := &file_node_v1_node_proto_msgTypes[85]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4089,7 +5127,7 @@ func (x *ListPluginsResponse) String() string {
 func (*ListPluginsResponse) ProtoMessage() {}
 
 func (x *ListPluginsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[65]
+	mi := &file_node_v1_node_proto_msgTypes[85]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4102,7 +5140,7 @@ func (x *ListPluginsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPluginsResponse.ProtoReflect.Descriptor instead.
 func (*ListPluginsResponse) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{65}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{85}
 }
 
 func (x *ListPluginsResponse) GetPlugin() *Plugin {
@@ -4120,7 +5158,7 @@ type ShowIdentityRequest struct {
 
 func (x *ShowIdentityRequest) Reset() {
 	*x = ShowIdentityRequest{}
-	mi := &file_node_v1_node_proto_msgTypes[66]
+	mi := &file_node_v1_node_proto_msgTypes[86]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4132,7 +5170,7 @@ func (x *ShowIdentityRequest) String() string {
 func (*ShowIdentityRequest) ProtoMessage() {}
 
 func (x *ShowIdentityRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[66]
+	mi := &file_node_v1_node_proto_msgTypes[86]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4145,7 +5183,7 @@ func (x *ShowIdentityRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShowIdentityRequest.ProtoReflect.Descriptor instead.
 func (*ShowIdentityRequest) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{66}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{86}
 }
 
 type ShowIdentityResponse struct {
@@ -4164,7 +5202,7 @@ type ShowIdentityResponse struct {
 
 func (x *ShowIdentityResponse) Reset() {
 	*x = ShowIdentityResponse{}
-	mi := &file_node_v1_node_proto_msgTypes[67]
+	mi := &file_node_v1_node_proto_msgTypes[87]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4176,7 +5214,7 @@ func (x *ShowIdentityResponse) String() string {
 func (*ShowIdentityResponse) ProtoMessage() {}
 
 func (x *ShowIdentityResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[67]
+	mi := &file_node_v1_node_proto_msgTypes[87]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4189,7 +5227,7 @@ func (x *ShowIdentityResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShowIdentityResponse.ProtoReflect.Descriptor instead.
 func (*ShowIdentityResponse) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{67}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{87}
 }
 
 func (x *ShowIdentityResponse) GetPrincipal() string {
@@ -4277,7 +5315,38 @@ const file_node_v1_node_proto_rawDesc = "" +
 	"lagRecords\"U\n" +
 	"\x15CreateDatabaseRequest\x12\x1a\n" +
 	"\bdatabase\x18\x01 \x01(\tR\bdatabase\x12 \n" +
-	"\vpermissions\x18\x02 \x01(\fR\vpermissions\"4\n" +
+	"\vpermissions\x18\x02 \x01(\fR\vpermissions\"\xbc\x01\n" +
+	"\x10DatabaseSettings\x12<\n" +
+	"\n" +
+	"durability\x18\x01 \x01(\x0e2\x1c.syncbase.node.v1.DurabilityR\n" +
+	"durability\x12$\n" +
+	"\vquota_bytes\x18\x02 \x01(\x04H\x00R\n" +
+	"quotaBytes\x88\x01\x01\x12$\n" +
+	"\vsync_paused\x18\x03 \x01(\bH\x01R\n" +
+	"syncPaused\x88\x01\x01B\x0e\n" +
+	"\f_quota_bytesB\x0e\n" +
+	"\f_sync_paused\"0\n" +
+	"\x12GetDatabaseRequest\x12\x1a\n" +
+	"\bdatabase\x18\x01 \x01(\tR\bdatabase\"q\n" +
+	"\x13GetDatabaseResponse\x12\x1a\n" +
+	"\bdatabase\x18\x01 \x01(\tR\bdatabase\x12>\n" +
+	"\bsettings\x18\x02 \x01(\v2\".syncbase.node.v1.DatabaseSettingsR\bsettings\"s\n" +
+	"\x15UpdateDatabaseRequest\x12\x1a\n" +
+	"\bdatabase\x18\x01 \x01(\tR\bdatabase\x12>\n" +
+	"\bsettings\x18\x02 \x01(\v2\".syncbase.node.v1.DatabaseSettingsR\bsettings\"X\n" +
+	"\x16UpdateDatabaseResponse\x12>\n" +
+	"\bsettings\x18\x01 \x01(\v2\".syncbase.node.v1.DatabaseSettingsR\bsettings\":\n" +
+	"\x06Schema\x12\x18\n" +
+	"\aversion\x18\x01 \x01(\rR\aversion\x12\x16\n" +
+	"\x06policy\x18\x02 \x01(\fR\x06policy\".\n" +
+	"\x10GetSchemaRequest\x12\x1a\n" +
+	"\bdatabase\x18\x01 \x01(\tR\bdatabase\"E\n" +
+	"\x11GetSchemaResponse\x120\n" +
+	"\x06schema\x18\x01 \x01(\v2\x18.syncbase.node.v1.SchemaR\x06schema\"`\n" +
+	"\x10SetSchemaRequest\x12\x1a\n" +
+	"\bdatabase\x18\x01 \x01(\tR\bdatabase\x120\n" +
+	"\x06schema\x18\x02 \x01(\v2\x18.syncbase.node.v1.SchemaR\x06schema\"\x13\n" +
+	"\x11SetSchemaResponse\"4\n" +
 	"\x16CreateDatabaseResponse\x12\x1a\n" +
 	"\bdatabase\x18\x01 \x01(\tR\bdatabase\"\x16\n" +
 	"\x14ListDatabasesRequest\"3\n" +
@@ -4331,16 +5400,17 @@ const file_node_v1_node_proto_rawDesc = "" +
 	"\x04type\x18\x03 \x01(\tR\x04type\x12\x18\n" +
 	"\aversion\x18\x04 \x01(\tR\aversion\x124\n" +
 	"\aupdated\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\aupdated\x12\x10\n" +
-	"\x03raw\x18\x06 \x01(\bR\x03raw\"Z\n" +
+	"\x03raw\x18\x06 \x01(\bR\x03raw\"p\n" +
 	"\n" +
 	"GetRequest\x12\x1a\n" +
 	"\bdatabase\x18\x01 \x01(\tR\bdatabase\x12\x1e\n" +
 	"\n" +
 	"collection\x18\x02 \x01(\tR\n" +
 	"collection\x12\x10\n" +
-	"\x03key\x18\x03 \x01(\tR\x03key\"6\n" +
+	"\x03key\x18\x03 \x01(\tR\x03key\x12\x14\n" +
+	"\x05batch\x18\x04 \x01(\tR\x05batch\"6\n" +
 	"\vGetResponse\x12'\n" +
-	"\x03row\x18\x01 \x01(\v2\x15.syncbase.node.v1.RowR\x03row\"\xbc\x01\n" +
+	"\x03row\x18\x01 \x01(\v2\x15.syncbase.node.v1.RowR\x03row\"\xd2\x01\n" +
 	"\vScanRequest\x12\x1a\n" +
 	"\bdatabase\x18\x01 \x01(\tR\bdatabase\x12\x1e\n" +
 	"\n" +
@@ -4350,9 +5420,36 @@ const file_node_v1_node_proto_rawDesc = "" +
 	"\x05start\x18\x04 \x01(\tR\x05start\x12\x14\n" +
 	"\x05limit\x18\x05 \x01(\tR\x05limit\x12\x10\n" +
 	"\x03max\x18\x06 \x01(\x04R\x03max\x12\x1b\n" +
-	"\tkeys_only\x18\a \x01(\bR\bkeysOnly\"9\n" +
+	"\tkeys_only\x18\a \x01(\bR\bkeysOnly\x12\x14\n" +
+	"\x05batch\x18\t \x01(\tR\x05batch\"9\n" +
 	"\fScanResponse\x12)\n" +
-	"\x04rows\x18\x01 \x03(\v2\x15.syncbase.node.v1.RowR\x04rows\"\x9a\x01\n" +
+	"\x04rows\x18\x01 \x03(\v2\x15.syncbase.node.v1.RowR\x04rows\"\x94\x01\n" +
+	"\x12DeleteRangeRequest\x12\x1a\n" +
+	"\bdatabase\x18\x01 \x01(\tR\bdatabase\x12\x1e\n" +
+	"\n" +
+	"collection\x18\x02 \x01(\tR\n" +
+	"collection\x12\x16\n" +
+	"\x06prefix\x18\x03 \x01(\tR\x06prefix\x12\x14\n" +
+	"\x05start\x18\x04 \x01(\tR\x05start\x12\x14\n" +
+	"\x05limit\x18\x05 \x01(\tR\x05limit\"/\n" +
+	"\x13DeleteRangeResponse\x12\x18\n" +
+	"\adeleted\x18\x01 \x01(\x04R\adeleted\"L\n" +
+	"\x11BeginBatchRequest\x12\x1a\n" +
+	"\bdatabase\x18\x01 \x01(\tR\bdatabase\x12\x1b\n" +
+	"\tread_only\x18\x02 \x01(\bR\breadOnly\"`\n" +
+	"\x12BeginBatchResponse\x12\x14\n" +
+	"\x05batch\x18\x01 \x01(\tR\x05batch\x124\n" +
+	"\aexpires\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\aexpires\"Q\n" +
+	"\x11WriteBatchRequest\x12\x14\n" +
+	"\x05batch\x18\x01 \x01(\tR\x05batch\x12&\n" +
+	"\x03ops\x18\x02 \x03(\v2\x14.syncbase.node.v1.OpR\x03ops\"\x14\n" +
+	"\x12WriteBatchResponse\"*\n" +
+	"\x12CommitBatchRequest\x12\x14\n" +
+	"\x05batch\x18\x01 \x01(\tR\x05batch\"\x15\n" +
+	"\x13CommitBatchResponse\")\n" +
+	"\x11AbortBatchRequest\x12\x14\n" +
+	"\x05batch\x18\x01 \x01(\tR\x05batch\"\x14\n" +
+	"\x12AbortBatchResponse\"\x9a\x01\n" +
 	"\x02Op\x12)\n" +
 	"\x03put\x18\x01 \x01(\v2\x15.syncbase.node.v1.PutH\x00R\x03put\x122\n" +
 	"\x06delete\x18\x02 \x01(\v2\x18.syncbase.node.v1.DeleteH\x00R\x06delete\x12/\n" +
@@ -4523,7 +5620,12 @@ const file_node_v1_node_proto_rawDesc = "" +
 	"\x05owner\x18\x02 \x01(\tR\x05owner\x12!\n" +
 	"\ftrust_domain\x18\x03 \x01(\tR\vtrustDomain\x127\n" +
 	"\tnot_after\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\bnotAfter\x12\x1c\n" +
-	"\tauthority\x18\x05 \x01(\bR\tauthority*V\n" +
+	"\tauthority\x18\x05 \x01(\bR\tauthority*S\n" +
+	"\n" +
+	"Durability\x12\x1a\n" +
+	"\x16DURABILITY_UNSPECIFIED\x10\x00\x12\x13\n" +
+	"\x0fDURABILITY_SYNC\x10\x01\x12\x14\n" +
+	"\x10DURABILITY_ASYNC\x10\x02*V\n" +
 	"\n" +
 	"ChangeKind\x12\x1b\n" +
 	"\x17CHANGE_KIND_UNSPECIFIED\x10\x00\x12\x13\n" +
@@ -4540,19 +5642,31 @@ const file_node_v1_node_proto_rawDesc = "" +
 	"\x16BLOB_STATE_UNSPECIFIED\x10\x00\x12\x14\n" +
 	"\x10BLOB_STATE_LOCAL\x10\x01\x12\x16\n" +
 	"\x12BLOB_STATE_PARTIAL\x10\x02\x12\x15\n" +
-	"\x11BLOB_STATE_REMOTE\x10\x032\xa6\x14\n" +
+	"\x11BLOB_STATE_REMOTE\x10\x032\xd6\x1a\n" +
 	"\vNodeService\x12K\n" +
 	"\x06Status\x12\x1f.syncbase.node.v1.StatusRequest\x1a .syncbase.node.v1.StatusResponse\x12c\n" +
 	"\x0eCreateDatabase\x12'.syncbase.node.v1.CreateDatabaseRequest\x1a(.syncbase.node.v1.CreateDatabaseResponse\x12b\n" +
 	"\rListDatabases\x12&.syncbase.node.v1.ListDatabasesRequest\x1a'.syncbase.node.v1.ListDatabasesResponse0\x01\x12f\n" +
-	"\x0fDestroyDatabase\x12(.syncbase.node.v1.DestroyDatabaseRequest\x1a).syncbase.node.v1.DestroyDatabaseResponse\x12c\n" +
+	"\x0fDestroyDatabase\x12(.syncbase.node.v1.DestroyDatabaseRequest\x1a).syncbase.node.v1.DestroyDatabaseResponse\x12Z\n" +
+	"\vGetDatabase\x12$.syncbase.node.v1.GetDatabaseRequest\x1a%.syncbase.node.v1.GetDatabaseResponse\x12c\n" +
+	"\x0eUpdateDatabase\x12'.syncbase.node.v1.UpdateDatabaseRequest\x1a(.syncbase.node.v1.UpdateDatabaseResponse\x12T\n" +
+	"\tGetSchema\x12\".syncbase.node.v1.GetSchemaRequest\x1a#.syncbase.node.v1.GetSchemaResponse\x12T\n" +
+	"\tSetSchema\x12\".syncbase.node.v1.SetSchemaRequest\x1a#.syncbase.node.v1.SetSchemaResponse\x12c\n" +
 	"\x0eGetPermissions\x12'.syncbase.node.v1.GetPermissionsRequest\x1a(.syncbase.node.v1.GetPermissionsResponse\x12c\n" +
 	"\x0eSetPermissions\x12'.syncbase.node.v1.SetPermissionsRequest\x1a(.syncbase.node.v1.SetPermissionsResponse\x12i\n" +
 	"\x10CreateCollection\x12).syncbase.node.v1.CreateCollectionRequest\x1a*.syncbase.node.v1.CreateCollectionResponse\x12h\n" +
 	"\x0fListCollections\x12(.syncbase.node.v1.ListCollectionsRequest\x1a).syncbase.node.v1.ListCollectionsResponse0\x01\x12l\n" +
 	"\x11DestroyCollection\x12*.syncbase.node.v1.DestroyCollectionRequest\x1a+.syncbase.node.v1.DestroyCollectionResponse\x12B\n" +
 	"\x03Get\x12\x1c.syncbase.node.v1.GetRequest\x1a\x1d.syncbase.node.v1.GetResponse\x12G\n" +
-	"\x04Scan\x12\x1d.syncbase.node.v1.ScanRequest\x1a\x1e.syncbase.node.v1.ScanResponse0\x01\x12K\n" +
+	"\x04Scan\x12\x1d.syncbase.node.v1.ScanRequest\x1a\x1e.syncbase.node.v1.ScanResponse0\x01\x12Z\n" +
+	"\vDeleteRange\x12$.syncbase.node.v1.DeleteRangeRequest\x1a%.syncbase.node.v1.DeleteRangeResponse\x12W\n" +
+	"\n" +
+	"BeginBatch\x12#.syncbase.node.v1.BeginBatchRequest\x1a$.syncbase.node.v1.BeginBatchResponse\x12W\n" +
+	"\n" +
+	"WriteBatch\x12#.syncbase.node.v1.WriteBatchRequest\x1a$.syncbase.node.v1.WriteBatchResponse\x12Z\n" +
+	"\vCommitBatch\x12$.syncbase.node.v1.CommitBatchRequest\x1a%.syncbase.node.v1.CommitBatchResponse\x12W\n" +
+	"\n" +
+	"AbortBatch\x12#.syncbase.node.v1.AbortBatchRequest\x1a$.syncbase.node.v1.AbortBatchResponse\x12K\n" +
 	"\x06Commit\x12\x1f.syncbase.node.v1.CommitRequest\x1a .syncbase.node.v1.CommitResponse\x12J\n" +
 	"\x05Watch\x12\x1e.syncbase.node.v1.WatchRequest\x1a\x1f.syncbase.node.v1.WatchResponse0\x01\x12N\n" +
 	"\aHistory\x12 .syncbase.node.v1.HistoryRequest\x1a!.syncbase.node.v1.HistoryResponse\x12f\n" +
@@ -4583,169 +5697,216 @@ func file_node_v1_node_proto_rawDescGZIP() []byte {
 	return file_node_v1_node_proto_rawDescData
 }
 
-var file_node_v1_node_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_node_v1_node_proto_msgTypes = make([]protoimpl.MessageInfo, 68)
+var file_node_v1_node_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
+var file_node_v1_node_proto_msgTypes = make([]protoimpl.MessageInfo, 88)
 var file_node_v1_node_proto_goTypes = []any{
-	(ChangeKind)(0),                   // 0: syncbase.node.v1.ChangeKind
-	(FetchState)(0),                   // 1: syncbase.node.v1.FetchState
-	(BlobState)(0),                    // 2: syncbase.node.v1.BlobState
-	(*StatusRequest)(nil),             // 3: syncbase.node.v1.StatusRequest
-	(*StatusResponse)(nil),            // 4: syncbase.node.v1.StatusResponse
-	(*Plugin)(nil),                    // 5: syncbase.node.v1.Plugin
-	(*Peer)(nil),                      // 6: syncbase.node.v1.Peer
-	(*SyncgroupState)(nil),            // 7: syncbase.node.v1.SyncgroupState
-	(*CreateDatabaseRequest)(nil),     // 8: syncbase.node.v1.CreateDatabaseRequest
-	(*CreateDatabaseResponse)(nil),    // 9: syncbase.node.v1.CreateDatabaseResponse
-	(*ListDatabasesRequest)(nil),      // 10: syncbase.node.v1.ListDatabasesRequest
-	(*ListDatabasesResponse)(nil),     // 11: syncbase.node.v1.ListDatabasesResponse
-	(*DestroyDatabaseRequest)(nil),    // 12: syncbase.node.v1.DestroyDatabaseRequest
-	(*DestroyDatabaseResponse)(nil),   // 13: syncbase.node.v1.DestroyDatabaseResponse
-	(*GetPermissionsRequest)(nil),     // 14: syncbase.node.v1.GetPermissionsRequest
-	(*GetPermissionsResponse)(nil),    // 15: syncbase.node.v1.GetPermissionsResponse
-	(*SetPermissionsRequest)(nil),     // 16: syncbase.node.v1.SetPermissionsRequest
-	(*SetPermissionsResponse)(nil),    // 17: syncbase.node.v1.SetPermissionsResponse
-	(*CreateCollectionRequest)(nil),   // 18: syncbase.node.v1.CreateCollectionRequest
-	(*CreateCollectionResponse)(nil),  // 19: syncbase.node.v1.CreateCollectionResponse
-	(*ListCollectionsRequest)(nil),    // 20: syncbase.node.v1.ListCollectionsRequest
-	(*ListCollectionsResponse)(nil),   // 21: syncbase.node.v1.ListCollectionsResponse
-	(*DestroyCollectionRequest)(nil),  // 22: syncbase.node.v1.DestroyCollectionRequest
-	(*DestroyCollectionResponse)(nil), // 23: syncbase.node.v1.DestroyCollectionResponse
-	(*Row)(nil),                       // 24: syncbase.node.v1.Row
-	(*GetRequest)(nil),                // 25: syncbase.node.v1.GetRequest
-	(*GetResponse)(nil),               // 26: syncbase.node.v1.GetResponse
-	(*ScanRequest)(nil),               // 27: syncbase.node.v1.ScanRequest
-	(*ScanResponse)(nil),              // 28: syncbase.node.v1.ScanResponse
-	(*Op)(nil),                        // 29: syncbase.node.v1.Op
-	(*Put)(nil),                       // 30: syncbase.node.v1.Put
-	(*Delete)(nil),                    // 31: syncbase.node.v1.Delete
-	(*Check)(nil),                     // 32: syncbase.node.v1.Check
-	(*CommitRequest)(nil),             // 33: syncbase.node.v1.CommitRequest
-	(*CommitResponse)(nil),            // 34: syncbase.node.v1.CommitResponse
-	(*WatchRequest)(nil),              // 35: syncbase.node.v1.WatchRequest
-	(*WatchResponse)(nil),             // 36: syncbase.node.v1.WatchResponse
-	(*Change)(nil),                    // 37: syncbase.node.v1.Change
-	(*HistoryRequest)(nil),            // 38: syncbase.node.v1.HistoryRequest
-	(*HistoryResponse)(nil),           // 39: syncbase.node.v1.HistoryResponse
-	(*HistoryVersion)(nil),            // 40: syncbase.node.v1.HistoryVersion
-	(*SyncgroupCollection)(nil),       // 41: syncbase.node.v1.SyncgroupCollection
-	(*CreateSyncgroupRequest)(nil),    // 42: syncbase.node.v1.CreateSyncgroupRequest
-	(*CreateSyncgroupResponse)(nil),   // 43: syncbase.node.v1.CreateSyncgroupResponse
-	(*JoinSyncgroupRequest)(nil),      // 44: syncbase.node.v1.JoinSyncgroupRequest
-	(*JoinSyncgroupResponse)(nil),     // 45: syncbase.node.v1.JoinSyncgroupResponse
-	(*ListSyncgroupsRequest)(nil),     // 46: syncbase.node.v1.ListSyncgroupsRequest
-	(*ListSyncgroupsResponse)(nil),    // 47: syncbase.node.v1.ListSyncgroupsResponse
-	(*ListMembersRequest)(nil),        // 48: syncbase.node.v1.ListMembersRequest
-	(*ListMembersResponse)(nil),       // 49: syncbase.node.v1.ListMembersResponse
-	(*GetSyncgroupSpecRequest)(nil),   // 50: syncbase.node.v1.GetSyncgroupSpecRequest
-	(*GetSyncgroupSpecResponse)(nil),  // 51: syncbase.node.v1.GetSyncgroupSpecResponse
-	(*WaitSyncgroupRequest)(nil),      // 52: syncbase.node.v1.WaitSyncgroupRequest
-	(*WaitSyncgroupResponse)(nil),     // 53: syncbase.node.v1.WaitSyncgroupResponse
-	(*ListPeersRequest)(nil),          // 54: syncbase.node.v1.ListPeersRequest
-	(*ListPeersResponse)(nil),         // 55: syncbase.node.v1.ListPeersResponse
-	(*PutBlobRequest)(nil),            // 56: syncbase.node.v1.PutBlobRequest
-	(*PutBlobResponse)(nil),           // 57: syncbase.node.v1.PutBlobResponse
-	(*GetBlobRequest)(nil),            // 58: syncbase.node.v1.GetBlobRequest
-	(*GetBlobResponse)(nil),           // 59: syncbase.node.v1.GetBlobResponse
-	(*FetchBlobRequest)(nil),          // 60: syncbase.node.v1.FetchBlobRequest
-	(*FetchBlobResponse)(nil),         // 61: syncbase.node.v1.FetchBlobResponse
-	(*StatBlobRequest)(nil),           // 62: syncbase.node.v1.StatBlobRequest
-	(*Blob)(nil),                      // 63: syncbase.node.v1.Blob
-	(*StatBlobResponse)(nil),          // 64: syncbase.node.v1.StatBlobResponse
-	(*ListBlobsRequest)(nil),          // 65: syncbase.node.v1.ListBlobsRequest
-	(*ListBlobsResponse)(nil),         // 66: syncbase.node.v1.ListBlobsResponse
-	(*ListPluginsRequest)(nil),        // 67: syncbase.node.v1.ListPluginsRequest
-	(*ListPluginsResponse)(nil),       // 68: syncbase.node.v1.ListPluginsResponse
-	(*ShowIdentityRequest)(nil),       // 69: syncbase.node.v1.ShowIdentityRequest
-	(*ShowIdentityResponse)(nil),      // 70: syncbase.node.v1.ShowIdentityResponse
-	(*timestamppb.Timestamp)(nil),     // 71: google.protobuf.Timestamp
+	(Durability)(0),                   // 0: syncbase.node.v1.Durability
+	(ChangeKind)(0),                   // 1: syncbase.node.v1.ChangeKind
+	(FetchState)(0),                   // 2: syncbase.node.v1.FetchState
+	(BlobState)(0),                    // 3: syncbase.node.v1.BlobState
+	(*StatusRequest)(nil),             // 4: syncbase.node.v1.StatusRequest
+	(*StatusResponse)(nil),            // 5: syncbase.node.v1.StatusResponse
+	(*Plugin)(nil),                    // 6: syncbase.node.v1.Plugin
+	(*Peer)(nil),                      // 7: syncbase.node.v1.Peer
+	(*SyncgroupState)(nil),            // 8: syncbase.node.v1.SyncgroupState
+	(*CreateDatabaseRequest)(nil),     // 9: syncbase.node.v1.CreateDatabaseRequest
+	(*DatabaseSettings)(nil),          // 10: syncbase.node.v1.DatabaseSettings
+	(*GetDatabaseRequest)(nil),        // 11: syncbase.node.v1.GetDatabaseRequest
+	(*GetDatabaseResponse)(nil),       // 12: syncbase.node.v1.GetDatabaseResponse
+	(*UpdateDatabaseRequest)(nil),     // 13: syncbase.node.v1.UpdateDatabaseRequest
+	(*UpdateDatabaseResponse)(nil),    // 14: syncbase.node.v1.UpdateDatabaseResponse
+	(*Schema)(nil),                    // 15: syncbase.node.v1.Schema
+	(*GetSchemaRequest)(nil),          // 16: syncbase.node.v1.GetSchemaRequest
+	(*GetSchemaResponse)(nil),         // 17: syncbase.node.v1.GetSchemaResponse
+	(*SetSchemaRequest)(nil),          // 18: syncbase.node.v1.SetSchemaRequest
+	(*SetSchemaResponse)(nil),         // 19: syncbase.node.v1.SetSchemaResponse
+	(*CreateDatabaseResponse)(nil),    // 20: syncbase.node.v1.CreateDatabaseResponse
+	(*ListDatabasesRequest)(nil),      // 21: syncbase.node.v1.ListDatabasesRequest
+	(*ListDatabasesResponse)(nil),     // 22: syncbase.node.v1.ListDatabasesResponse
+	(*DestroyDatabaseRequest)(nil),    // 23: syncbase.node.v1.DestroyDatabaseRequest
+	(*DestroyDatabaseResponse)(nil),   // 24: syncbase.node.v1.DestroyDatabaseResponse
+	(*GetPermissionsRequest)(nil),     // 25: syncbase.node.v1.GetPermissionsRequest
+	(*GetPermissionsResponse)(nil),    // 26: syncbase.node.v1.GetPermissionsResponse
+	(*SetPermissionsRequest)(nil),     // 27: syncbase.node.v1.SetPermissionsRequest
+	(*SetPermissionsResponse)(nil),    // 28: syncbase.node.v1.SetPermissionsResponse
+	(*CreateCollectionRequest)(nil),   // 29: syncbase.node.v1.CreateCollectionRequest
+	(*CreateCollectionResponse)(nil),  // 30: syncbase.node.v1.CreateCollectionResponse
+	(*ListCollectionsRequest)(nil),    // 31: syncbase.node.v1.ListCollectionsRequest
+	(*ListCollectionsResponse)(nil),   // 32: syncbase.node.v1.ListCollectionsResponse
+	(*DestroyCollectionRequest)(nil),  // 33: syncbase.node.v1.DestroyCollectionRequest
+	(*DestroyCollectionResponse)(nil), // 34: syncbase.node.v1.DestroyCollectionResponse
+	(*Row)(nil),                       // 35: syncbase.node.v1.Row
+	(*GetRequest)(nil),                // 36: syncbase.node.v1.GetRequest
+	(*GetResponse)(nil),               // 37: syncbase.node.v1.GetResponse
+	(*ScanRequest)(nil),               // 38: syncbase.node.v1.ScanRequest
+	(*ScanResponse)(nil),              // 39: syncbase.node.v1.ScanResponse
+	(*DeleteRangeRequest)(nil),        // 40: syncbase.node.v1.DeleteRangeRequest
+	(*DeleteRangeResponse)(nil),       // 41: syncbase.node.v1.DeleteRangeResponse
+	(*BeginBatchRequest)(nil),         // 42: syncbase.node.v1.BeginBatchRequest
+	(*BeginBatchResponse)(nil),        // 43: syncbase.node.v1.BeginBatchResponse
+	(*WriteBatchRequest)(nil),         // 44: syncbase.node.v1.WriteBatchRequest
+	(*WriteBatchResponse)(nil),        // 45: syncbase.node.v1.WriteBatchResponse
+	(*CommitBatchRequest)(nil),        // 46: syncbase.node.v1.CommitBatchRequest
+	(*CommitBatchResponse)(nil),       // 47: syncbase.node.v1.CommitBatchResponse
+	(*AbortBatchRequest)(nil),         // 48: syncbase.node.v1.AbortBatchRequest
+	(*AbortBatchResponse)(nil),        // 49: syncbase.node.v1.AbortBatchResponse
+	(*Op)(nil),                        // 50: syncbase.node.v1.Op
+	(*Put)(nil),                       // 51: syncbase.node.v1.Put
+	(*Delete)(nil),                    // 52: syncbase.node.v1.Delete
+	(*Check)(nil),                     // 53: syncbase.node.v1.Check
+	(*CommitRequest)(nil),             // 54: syncbase.node.v1.CommitRequest
+	(*CommitResponse)(nil),            // 55: syncbase.node.v1.CommitResponse
+	(*WatchRequest)(nil),              // 56: syncbase.node.v1.WatchRequest
+	(*WatchResponse)(nil),             // 57: syncbase.node.v1.WatchResponse
+	(*Change)(nil),                    // 58: syncbase.node.v1.Change
+	(*HistoryRequest)(nil),            // 59: syncbase.node.v1.HistoryRequest
+	(*HistoryResponse)(nil),           // 60: syncbase.node.v1.HistoryResponse
+	(*HistoryVersion)(nil),            // 61: syncbase.node.v1.HistoryVersion
+	(*SyncgroupCollection)(nil),       // 62: syncbase.node.v1.SyncgroupCollection
+	(*CreateSyncgroupRequest)(nil),    // 63: syncbase.node.v1.CreateSyncgroupRequest
+	(*CreateSyncgroupResponse)(nil),   // 64: syncbase.node.v1.CreateSyncgroupResponse
+	(*JoinSyncgroupRequest)(nil),      // 65: syncbase.node.v1.JoinSyncgroupRequest
+	(*JoinSyncgroupResponse)(nil),     // 66: syncbase.node.v1.JoinSyncgroupResponse
+	(*ListSyncgroupsRequest)(nil),     // 67: syncbase.node.v1.ListSyncgroupsRequest
+	(*ListSyncgroupsResponse)(nil),    // 68: syncbase.node.v1.ListSyncgroupsResponse
+	(*ListMembersRequest)(nil),        // 69: syncbase.node.v1.ListMembersRequest
+	(*ListMembersResponse)(nil),       // 70: syncbase.node.v1.ListMembersResponse
+	(*GetSyncgroupSpecRequest)(nil),   // 71: syncbase.node.v1.GetSyncgroupSpecRequest
+	(*GetSyncgroupSpecResponse)(nil),  // 72: syncbase.node.v1.GetSyncgroupSpecResponse
+	(*WaitSyncgroupRequest)(nil),      // 73: syncbase.node.v1.WaitSyncgroupRequest
+	(*WaitSyncgroupResponse)(nil),     // 74: syncbase.node.v1.WaitSyncgroupResponse
+	(*ListPeersRequest)(nil),          // 75: syncbase.node.v1.ListPeersRequest
+	(*ListPeersResponse)(nil),         // 76: syncbase.node.v1.ListPeersResponse
+	(*PutBlobRequest)(nil),            // 77: syncbase.node.v1.PutBlobRequest
+	(*PutBlobResponse)(nil),           // 78: syncbase.node.v1.PutBlobResponse
+	(*GetBlobRequest)(nil),            // 79: syncbase.node.v1.GetBlobRequest
+	(*GetBlobResponse)(nil),           // 80: syncbase.node.v1.GetBlobResponse
+	(*FetchBlobRequest)(nil),          // 81: syncbase.node.v1.FetchBlobRequest
+	(*FetchBlobResponse)(nil),         // 82: syncbase.node.v1.FetchBlobResponse
+	(*StatBlobRequest)(nil),           // 83: syncbase.node.v1.StatBlobRequest
+	(*Blob)(nil),                      // 84: syncbase.node.v1.Blob
+	(*StatBlobResponse)(nil),          // 85: syncbase.node.v1.StatBlobResponse
+	(*ListBlobsRequest)(nil),          // 86: syncbase.node.v1.ListBlobsRequest
+	(*ListBlobsResponse)(nil),         // 87: syncbase.node.v1.ListBlobsResponse
+	(*ListPluginsRequest)(nil),        // 88: syncbase.node.v1.ListPluginsRequest
+	(*ListPluginsResponse)(nil),       // 89: syncbase.node.v1.ListPluginsResponse
+	(*ShowIdentityRequest)(nil),       // 90: syncbase.node.v1.ShowIdentityRequest
+	(*ShowIdentityResponse)(nil),      // 91: syncbase.node.v1.ShowIdentityResponse
+	(*timestamppb.Timestamp)(nil),     // 92: google.protobuf.Timestamp
 }
 var file_node_v1_node_proto_depIdxs = []int32{
-	5,  // 0: syncbase.node.v1.StatusResponse.plugins:type_name -> syncbase.node.v1.Plugin
-	6,  // 1: syncbase.node.v1.StatusResponse.peers:type_name -> syncbase.node.v1.Peer
-	7,  // 2: syncbase.node.v1.StatusResponse.syncgroups:type_name -> syncbase.node.v1.SyncgroupState
-	71, // 3: syncbase.node.v1.Peer.last_contact:type_name -> google.protobuf.Timestamp
-	71, // 4: syncbase.node.v1.Row.updated:type_name -> google.protobuf.Timestamp
-	24, // 5: syncbase.node.v1.GetResponse.row:type_name -> syncbase.node.v1.Row
-	24, // 6: syncbase.node.v1.ScanResponse.rows:type_name -> syncbase.node.v1.Row
-	30, // 7: syncbase.node.v1.Op.put:type_name -> syncbase.node.v1.Put
-	31, // 8: syncbase.node.v1.Op.delete:type_name -> syncbase.node.v1.Delete
-	32, // 9: syncbase.node.v1.Op.check:type_name -> syncbase.node.v1.Check
-	29, // 10: syncbase.node.v1.CommitRequest.ops:type_name -> syncbase.node.v1.Op
-	37, // 11: syncbase.node.v1.WatchResponse.changes:type_name -> syncbase.node.v1.Change
-	0,  // 12: syncbase.node.v1.Change.kind:type_name -> syncbase.node.v1.ChangeKind
-	24, // 13: syncbase.node.v1.Change.row:type_name -> syncbase.node.v1.Row
-	40, // 14: syncbase.node.v1.HistoryResponse.versions:type_name -> syncbase.node.v1.HistoryVersion
-	71, // 15: syncbase.node.v1.HistoryVersion.time:type_name -> google.protobuf.Timestamp
-	41, // 16: syncbase.node.v1.CreateSyncgroupRequest.collections:type_name -> syncbase.node.v1.SyncgroupCollection
-	71, // 17: syncbase.node.v1.ListMembersResponse.joined:type_name -> google.protobuf.Timestamp
-	6,  // 18: syncbase.node.v1.ListPeersResponse.peer:type_name -> syncbase.node.v1.Peer
-	1,  // 19: syncbase.node.v1.FetchBlobResponse.state:type_name -> syncbase.node.v1.FetchState
-	2,  // 20: syncbase.node.v1.Blob.state:type_name -> syncbase.node.v1.BlobState
-	63, // 21: syncbase.node.v1.StatBlobResponse.blob:type_name -> syncbase.node.v1.Blob
-	63, // 22: syncbase.node.v1.ListBlobsResponse.blob:type_name -> syncbase.node.v1.Blob
-	5,  // 23: syncbase.node.v1.ListPluginsResponse.plugin:type_name -> syncbase.node.v1.Plugin
-	71, // 24: syncbase.node.v1.ShowIdentityResponse.not_after:type_name -> google.protobuf.Timestamp
-	3,  // 25: syncbase.node.v1.NodeService.Status:input_type -> syncbase.node.v1.StatusRequest
-	8,  // 26: syncbase.node.v1.NodeService.CreateDatabase:input_type -> syncbase.node.v1.CreateDatabaseRequest
-	10, // 27: syncbase.node.v1.NodeService.ListDatabases:input_type -> syncbase.node.v1.ListDatabasesRequest
-	12, // 28: syncbase.node.v1.NodeService.DestroyDatabase:input_type -> syncbase.node.v1.DestroyDatabaseRequest
-	14, // 29: syncbase.node.v1.NodeService.GetPermissions:input_type -> syncbase.node.v1.GetPermissionsRequest
-	16, // 30: syncbase.node.v1.NodeService.SetPermissions:input_type -> syncbase.node.v1.SetPermissionsRequest
-	18, // 31: syncbase.node.v1.NodeService.CreateCollection:input_type -> syncbase.node.v1.CreateCollectionRequest
-	20, // 32: syncbase.node.v1.NodeService.ListCollections:input_type -> syncbase.node.v1.ListCollectionsRequest
-	22, // 33: syncbase.node.v1.NodeService.DestroyCollection:input_type -> syncbase.node.v1.DestroyCollectionRequest
-	25, // 34: syncbase.node.v1.NodeService.Get:input_type -> syncbase.node.v1.GetRequest
-	27, // 35: syncbase.node.v1.NodeService.Scan:input_type -> syncbase.node.v1.ScanRequest
-	33, // 36: syncbase.node.v1.NodeService.Commit:input_type -> syncbase.node.v1.CommitRequest
-	35, // 37: syncbase.node.v1.NodeService.Watch:input_type -> syncbase.node.v1.WatchRequest
-	38, // 38: syncbase.node.v1.NodeService.History:input_type -> syncbase.node.v1.HistoryRequest
-	42, // 39: syncbase.node.v1.NodeService.CreateSyncgroup:input_type -> syncbase.node.v1.CreateSyncgroupRequest
-	44, // 40: syncbase.node.v1.NodeService.JoinSyncgroup:input_type -> syncbase.node.v1.JoinSyncgroupRequest
-	46, // 41: syncbase.node.v1.NodeService.ListSyncgroups:input_type -> syncbase.node.v1.ListSyncgroupsRequest
-	48, // 42: syncbase.node.v1.NodeService.ListMembers:input_type -> syncbase.node.v1.ListMembersRequest
-	50, // 43: syncbase.node.v1.NodeService.GetSyncgroupSpec:input_type -> syncbase.node.v1.GetSyncgroupSpecRequest
-	52, // 44: syncbase.node.v1.NodeService.WaitSyncgroup:input_type -> syncbase.node.v1.WaitSyncgroupRequest
-	54, // 45: syncbase.node.v1.NodeService.ListPeers:input_type -> syncbase.node.v1.ListPeersRequest
-	56, // 46: syncbase.node.v1.NodeService.PutBlob:input_type -> syncbase.node.v1.PutBlobRequest
-	58, // 47: syncbase.node.v1.NodeService.GetBlob:input_type -> syncbase.node.v1.GetBlobRequest
-	60, // 48: syncbase.node.v1.NodeService.FetchBlob:input_type -> syncbase.node.v1.FetchBlobRequest
-	62, // 49: syncbase.node.v1.NodeService.StatBlob:input_type -> syncbase.node.v1.StatBlobRequest
-	65, // 50: syncbase.node.v1.NodeService.ListBlobs:input_type -> syncbase.node.v1.ListBlobsRequest
-	67, // 51: syncbase.node.v1.NodeService.ListPlugins:input_type -> syncbase.node.v1.ListPluginsRequest
-	69, // 52: syncbase.node.v1.NodeService.ShowIdentity:input_type -> syncbase.node.v1.ShowIdentityRequest
-	4,  // 53: syncbase.node.v1.NodeService.Status:output_type -> syncbase.node.v1.StatusResponse
-	9,  // 54: syncbase.node.v1.NodeService.CreateDatabase:output_type -> syncbase.node.v1.CreateDatabaseResponse
-	11, // 55: syncbase.node.v1.NodeService.ListDatabases:output_type -> syncbase.node.v1.ListDatabasesResponse
-	13, // 56: syncbase.node.v1.NodeService.DestroyDatabase:output_type -> syncbase.node.v1.DestroyDatabaseResponse
-	15, // 57: syncbase.node.v1.NodeService.GetPermissions:output_type -> syncbase.node.v1.GetPermissionsResponse
-	17, // 58: syncbase.node.v1.NodeService.SetPermissions:output_type -> syncbase.node.v1.SetPermissionsResponse
-	19, // 59: syncbase.node.v1.NodeService.CreateCollection:output_type -> syncbase.node.v1.CreateCollectionResponse
-	21, // 60: syncbase.node.v1.NodeService.ListCollections:output_type -> syncbase.node.v1.ListCollectionsResponse
-	23, // 61: syncbase.node.v1.NodeService.DestroyCollection:output_type -> syncbase.node.v1.DestroyCollectionResponse
-	26, // 62: syncbase.node.v1.NodeService.Get:output_type -> syncbase.node.v1.GetResponse
-	28, // 63: syncbase.node.v1.NodeService.Scan:output_type -> syncbase.node.v1.ScanResponse
-	34, // 64: syncbase.node.v1.NodeService.Commit:output_type -> syncbase.node.v1.CommitResponse
-	36, // 65: syncbase.node.v1.NodeService.Watch:output_type -> syncbase.node.v1.WatchResponse
-	39, // 66: syncbase.node.v1.NodeService.History:output_type -> syncbase.node.v1.HistoryResponse
-	43, // 67: syncbase.node.v1.NodeService.CreateSyncgroup:output_type -> syncbase.node.v1.CreateSyncgroupResponse
-	45, // 68: syncbase.node.v1.NodeService.JoinSyncgroup:output_type -> syncbase.node.v1.JoinSyncgroupResponse
-	47, // 69: syncbase.node.v1.NodeService.ListSyncgroups:output_type -> syncbase.node.v1.ListSyncgroupsResponse
-	49, // 70: syncbase.node.v1.NodeService.ListMembers:output_type -> syncbase.node.v1.ListMembersResponse
-	51, // 71: syncbase.node.v1.NodeService.GetSyncgroupSpec:output_type -> syncbase.node.v1.GetSyncgroupSpecResponse
-	53, // 72: syncbase.node.v1.NodeService.WaitSyncgroup:output_type -> syncbase.node.v1.WaitSyncgroupResponse
-	55, // 73: syncbase.node.v1.NodeService.ListPeers:output_type -> syncbase.node.v1.ListPeersResponse
-	57, // 74: syncbase.node.v1.NodeService.PutBlob:output_type -> syncbase.node.v1.PutBlobResponse
-	59, // 75: syncbase.node.v1.NodeService.GetBlob:output_type -> syncbase.node.v1.GetBlobResponse
-	61, // 76: syncbase.node.v1.NodeService.FetchBlob:output_type -> syncbase.node.v1.FetchBlobResponse
-	64, // 77: syncbase.node.v1.NodeService.StatBlob:output_type -> syncbase.node.v1.StatBlobResponse
-	66, // 78: syncbase.node.v1.NodeService.ListBlobs:output_type -> syncbase.node.v1.ListBlobsResponse
-	68, // 79: syncbase.node.v1.NodeService.ListPlugins:output_type -> syncbase.node.v1.ListPluginsResponse
-	70, // 80: syncbase.node.v1.NodeService.ShowIdentity:output_type -> syncbase.node.v1.ShowIdentityResponse
-	53, // [53:81] is the sub-list for method output_type
-	25, // [25:53] is the sub-list for method input_type
-	25, // [25:25] is the sub-list for extension type_name
-	25, // [25:25] is the sub-list for extension extendee
-	0,  // [0:25] is the sub-list for field type_name
+	6,  // 0: syncbase.node.v1.StatusResponse.plugins:type_name -> syncbase.node.v1.Plugin
+	7,  // 1: syncbase.node.v1.StatusResponse.peers:type_name -> syncbase.node.v1.Peer
+	8,  // 2: syncbase.node.v1.StatusResponse.syncgroups:type_name -> syncbase.node.v1.SyncgroupState
+	92, // 3: syncbase.node.v1.Peer.last_contact:type_name -> google.protobuf.Timestamp
+	0,  // 4: syncbase.node.v1.DatabaseSettings.durability:type_name -> syncbase.node.v1.Durability
+	10, // 5: syncbase.node.v1.GetDatabaseResponse.settings:type_name -> syncbase.node.v1.DatabaseSettings
+	10, // 6: syncbase.node.v1.UpdateDatabaseRequest.settings:type_name -> syncbase.node.v1.DatabaseSettings
+	10, // 7: syncbase.node.v1.UpdateDatabaseResponse.settings:type_name -> syncbase.node.v1.DatabaseSettings
+	15, // 8: syncbase.node.v1.GetSchemaResponse.schema:type_name -> syncbase.node.v1.Schema
+	15, // 9: syncbase.node.v1.SetSchemaRequest.schema:type_name -> syncbase.node.v1.Schema
+	92, // 10: syncbase.node.v1.Row.updated:type_name -> google.protobuf.Timestamp
+	35, // 11: syncbase.node.v1.GetResponse.row:type_name -> syncbase.node.v1.Row
+	35, // 12: syncbase.node.v1.ScanResponse.rows:type_name -> syncbase.node.v1.Row
+	92, // 13: syncbase.node.v1.BeginBatchResponse.expires:type_name -> google.protobuf.Timestamp
+	50, // 14: syncbase.node.v1.WriteBatchRequest.ops:type_name -> syncbase.node.v1.Op
+	51, // 15: syncbase.node.v1.Op.put:type_name -> syncbase.node.v1.Put
+	52, // 16: syncbase.node.v1.Op.delete:type_name -> syncbase.node.v1.Delete
+	53, // 17: syncbase.node.v1.Op.check:type_name -> syncbase.node.v1.Check
+	50, // 18: syncbase.node.v1.CommitRequest.ops:type_name -> syncbase.node.v1.Op
+	58, // 19: syncbase.node.v1.WatchResponse.changes:type_name -> syncbase.node.v1.Change
+	1,  // 20: syncbase.node.v1.Change.kind:type_name -> syncbase.node.v1.ChangeKind
+	35, // 21: syncbase.node.v1.Change.row:type_name -> syncbase.node.v1.Row
+	61, // 22: syncbase.node.v1.HistoryResponse.versions:type_name -> syncbase.node.v1.HistoryVersion
+	92, // 23: syncbase.node.v1.HistoryVersion.time:type_name -> google.protobuf.Timestamp
+	62, // 24: syncbase.node.v1.CreateSyncgroupRequest.collections:type_name -> syncbase.node.v1.SyncgroupCollection
+	92, // 25: syncbase.node.v1.ListMembersResponse.joined:type_name -> google.protobuf.Timestamp
+	7,  // 26: syncbase.node.v1.ListPeersResponse.peer:type_name -> syncbase.node.v1.Peer
+	2,  // 27: syncbase.node.v1.FetchBlobResponse.state:type_name -> syncbase.node.v1.FetchState
+	3,  // 28: syncbase.node.v1.Blob.state:type_name -> syncbase.node.v1.BlobState
+	84, // 29: syncbase.node.v1.StatBlobResponse.blob:type_name -> syncbase.node.v1.Blob
+	84, // 30: syncbase.node.v1.ListBlobsResponse.blob:type_name -> syncbase.node.v1.Blob
+	6,  // 31: syncbase.node.v1.ListPluginsResponse.plugin:type_name -> syncbase.node.v1.Plugin
+	92, // 32: syncbase.node.v1.ShowIdentityResponse.not_after:type_name -> google.protobuf.Timestamp
+	4,  // 33: syncbase.node.v1.NodeService.Status:input_type -> syncbase.node.v1.StatusRequest
+	9,  // 34: syncbase.node.v1.NodeService.CreateDatabase:input_type -> syncbase.node.v1.CreateDatabaseRequest
+	21, // 35: syncbase.node.v1.NodeService.ListDatabases:input_type -> syncbase.node.v1.ListDatabasesRequest
+	23, // 36: syncbase.node.v1.NodeService.DestroyDatabase:input_type -> syncbase.node.v1.DestroyDatabaseRequest
+	11, // 37: syncbase.node.v1.NodeService.GetDatabase:input_type -> syncbase.node.v1.GetDatabaseRequest
+	13, // 38: syncbase.node.v1.NodeService.UpdateDatabase:input_type -> syncbase.node.v1.UpdateDatabaseRequest
+	16, // 39: syncbase.node.v1.NodeService.GetSchema:input_type -> syncbase.node.v1.GetSchemaRequest
+	18, // 40: syncbase.node.v1.NodeService.SetSchema:input_type -> syncbase.node.v1.SetSchemaRequest
+	25, // 41: syncbase.node.v1.NodeService.GetPermissions:input_type -> syncbase.node.v1.GetPermissionsRequest
+	27, // 42: syncbase.node.v1.NodeService.SetPermissions:input_type -> syncbase.node.v1.SetPermissionsRequest
+	29, // 43: syncbase.node.v1.NodeService.CreateCollection:input_type -> syncbase.node.v1.CreateCollectionRequest
+	31, // 44: syncbase.node.v1.NodeService.ListCollections:input_type -> syncbase.node.v1.ListCollectionsRequest
+	33, // 45: syncbase.node.v1.NodeService.DestroyCollection:input_type -> syncbase.node.v1.DestroyCollectionRequest
+	36, // 46: syncbase.node.v1.NodeService.Get:input_type -> syncbase.node.v1.GetRequest
+	38, // 47: syncbase.node.v1.NodeService.Scan:input_type -> syncbase.node.v1.ScanRequest
+	40, // 48: syncbase.node.v1.NodeService.DeleteRange:input_type -> syncbase.node.v1.DeleteRangeRequest
+	42, // 49: syncbase.node.v1.NodeService.BeginBatch:input_type -> syncbase.node.v1.BeginBatchRequest
+	44, // 50: syncbase.node.v1.NodeService.WriteBatch:input_type -> syncbase.node.v1.WriteBatchRequest
+	46, // 51: syncbase.node.v1.NodeService.CommitBatch:input_type -> syncbase.node.v1.CommitBatchRequest
+	48, // 52: syncbase.node.v1.NodeService.AbortBatch:input_type -> syncbase.node.v1.AbortBatchRequest
+	54, // 53: syncbase.node.v1.NodeService.Commit:input_type -> syncbase.node.v1.CommitRequest
+	56, // 54: syncbase.node.v1.NodeService.Watch:input_type -> syncbase.node.v1.WatchRequest
+	59, // 55: syncbase.node.v1.NodeService.History:input_type -> syncbase.node.v1.HistoryRequest
+	63, // 56: syncbase.node.v1.NodeService.CreateSyncgroup:input_type -> syncbase.node.v1.CreateSyncgroupRequest
+	65, // 57: syncbase.node.v1.NodeService.JoinSyncgroup:input_type -> syncbase.node.v1.JoinSyncgroupRequest
+	67, // 58: syncbase.node.v1.NodeService.ListSyncgroups:input_type -> syncbase.node.v1.ListSyncgroupsRequest
+	69, // 59: syncbase.node.v1.NodeService.ListMembers:input_type -> syncbase.node.v1.ListMembersRequest
+	71, // 60: syncbase.node.v1.NodeService.GetSyncgroupSpec:input_type -> syncbase.node.v1.GetSyncgroupSpecRequest
+	73, // 61: syncbase.node.v1.NodeService.WaitSyncgroup:input_type -> syncbase.node.v1.WaitSyncgroupRequest
+	75, // 62: syncbase.node.v1.NodeService.ListPeers:input_type -> syncbase.node.v1.ListPeersRequest
+	77, // 63: syncbase.node.v1.NodeService.PutBlob:input_type -> syncbase.node.v1.PutBlobRequest
+	79, // 64: syncbase.node.v1.NodeService.GetBlob:input_type -> syncbase.node.v1.GetBlobRequest
+	81, // 65: syncbase.node.v1.NodeService.FetchBlob:input_type -> syncbase.node.v1.FetchBlobRequest
+	83, // 66: syncbase.node.v1.NodeService.StatBlob:input_type -> syncbase.node.v1.StatBlobRequest
+	86, // 67: syncbase.node.v1.NodeService.ListBlobs:input_type -> syncbase.node.v1.ListBlobsRequest
+	88, // 68: syncbase.node.v1.NodeService.ListPlugins:input_type -> syncbase.node.v1.ListPluginsRequest
+	90, // 69: syncbase.node.v1.NodeService.ShowIdentity:input_type -> syncbase.node.v1.ShowIdentityRequest
+	5,  // 70: syncbase.node.v1.NodeService.Status:output_type -> syncbase.node.v1.StatusResponse
+	20, // 71: syncbase.node.v1.NodeService.CreateDatabase:output_type -> syncbase.node.v1.CreateDatabaseResponse
+	22, // 72: syncbase.node.v1.NodeService.ListDatabases:output_type -> syncbase.node.v1.ListDatabasesResponse
+	24, // 73: syncbase.node.v1.NodeService.DestroyDatabase:output_type -> syncbase.node.v1.DestroyDatabaseResponse
+	12, // 74: syncbase.node.v1.NodeService.GetDatabase:output_type -> syncbase.node.v1.GetDatabaseResponse
+	14, // 75: syncbase.node.v1.NodeService.UpdateDatabase:output_type -> syncbase.node.v1.UpdateDatabaseResponse
+	17, // 76: syncbase.node.v1.NodeService.GetSchema:output_type -> syncbase.node.v1.GetSchemaResponse
+	19, // 77: syncbase.node.v1.NodeService.SetSchema:output_type -> syncbase.node.v1.SetSchemaResponse
+	26, // 78: syncbase.node.v1.NodeService.GetPermissions:output_type -> syncbase.node.v1.GetPermissionsResponse
+	28, // 79: syncbase.node.v1.NodeService.SetPermissions:output_type -> syncbase.node.v1.SetPermissionsResponse
+	30, // 80: syncbase.node.v1.NodeService.CreateCollection:output_type -> syncbase.node.v1.CreateCollectionResponse
+	32, // 81: syncbase.node.v1.NodeService.ListCollections:output_type -> syncbase.node.v1.ListCollectionsResponse
+	34, // 82: syncbase.node.v1.NodeService.DestroyCollection:output_type -> syncbase.node.v1.DestroyCollectionResponse
+	37, // 83: syncbase.node.v1.NodeService.Get:output_type -> syncbase.node.v1.GetResponse
+	39, // 84: syncbase.node.v1.NodeService.Scan:output_type -> syncbase.node.v1.ScanResponse
+	41, // 85: syncbase.node.v1.NodeService.DeleteRange:output_type -> syncbase.node.v1.DeleteRangeResponse
+	43, // 86: syncbase.node.v1.NodeService.BeginBatch:output_type -> syncbase.node.v1.BeginBatchResponse
+	45, // 87: syncbase.node.v1.NodeService.WriteBatch:output_type -> syncbase.node.v1.WriteBatchResponse
+	47, // 88: syncbase.node.v1.NodeService.CommitBatch:output_type -> syncbase.node.v1.CommitBatchResponse
+	49, // 89: syncbase.node.v1.NodeService.AbortBatch:output_type -> syncbase.node.v1.AbortBatchResponse
+	55, // 90: syncbase.node.v1.NodeService.Commit:output_type -> syncbase.node.v1.CommitResponse
+	57, // 91: syncbase.node.v1.NodeService.Watch:output_type -> syncbase.node.v1.WatchResponse
+	60, // 92: syncbase.node.v1.NodeService.History:output_type -> syncbase.node.v1.HistoryResponse
+	64, // 93: syncbase.node.v1.NodeService.CreateSyncgroup:output_type -> syncbase.node.v1.CreateSyncgroupResponse
+	66, // 94: syncbase.node.v1.NodeService.JoinSyncgroup:output_type -> syncbase.node.v1.JoinSyncgroupResponse
+	68, // 95: syncbase.node.v1.NodeService.ListSyncgroups:output_type -> syncbase.node.v1.ListSyncgroupsResponse
+	70, // 96: syncbase.node.v1.NodeService.ListMembers:output_type -> syncbase.node.v1.ListMembersResponse
+	72, // 97: syncbase.node.v1.NodeService.GetSyncgroupSpec:output_type -> syncbase.node.v1.GetSyncgroupSpecResponse
+	74, // 98: syncbase.node.v1.NodeService.WaitSyncgroup:output_type -> syncbase.node.v1.WaitSyncgroupResponse
+	76, // 99: syncbase.node.v1.NodeService.ListPeers:output_type -> syncbase.node.v1.ListPeersResponse
+	78, // 100: syncbase.node.v1.NodeService.PutBlob:output_type -> syncbase.node.v1.PutBlobResponse
+	80, // 101: syncbase.node.v1.NodeService.GetBlob:output_type -> syncbase.node.v1.GetBlobResponse
+	82, // 102: syncbase.node.v1.NodeService.FetchBlob:output_type -> syncbase.node.v1.FetchBlobResponse
+	85, // 103: syncbase.node.v1.NodeService.StatBlob:output_type -> syncbase.node.v1.StatBlobResponse
+	87, // 104: syncbase.node.v1.NodeService.ListBlobs:output_type -> syncbase.node.v1.ListBlobsResponse
+	89, // 105: syncbase.node.v1.NodeService.ListPlugins:output_type -> syncbase.node.v1.ListPluginsResponse
+	91, // 106: syncbase.node.v1.NodeService.ShowIdentity:output_type -> syncbase.node.v1.ShowIdentityResponse
+	70, // [70:107] is the sub-list for method output_type
+	33, // [33:70] is the sub-list for method input_type
+	33, // [33:33] is the sub-list for extension type_name
+	33, // [33:33] is the sub-list for extension extendee
+	0,  // [0:33] is the sub-list for field type_name
 }
 
 func init() { file_node_v1_node_proto_init() }
@@ -4753,12 +5914,13 @@ func file_node_v1_node_proto_init() {
 	if File_node_v1_node_proto != nil {
 		return
 	}
-	file_node_v1_node_proto_msgTypes[26].OneofWrappers = []any{
+	file_node_v1_node_proto_msgTypes[6].OneofWrappers = []any{}
+	file_node_v1_node_proto_msgTypes[46].OneofWrappers = []any{
 		(*Op_Put)(nil),
 		(*Op_Delete)(nil),
 		(*Op_Check)(nil),
 	}
-	file_node_v1_node_proto_msgTypes[29].OneofWrappers = []any{
+	file_node_v1_node_proto_msgTypes[49].OneofWrappers = []any{
 		(*Check_Version)(nil),
 		(*Check_Absent)(nil),
 		(*Check_Value)(nil),
@@ -4768,8 +5930,8 @@ func file_node_v1_node_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_node_v1_node_proto_rawDesc), len(file_node_v1_node_proto_rawDesc)),
-			NumEnums:      3,
-			NumMessages:   68,
+			NumEnums:      4,
+			NumMessages:   88,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

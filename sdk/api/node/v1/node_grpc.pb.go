@@ -34,6 +34,10 @@ const (
 	NodeService_CreateDatabase_FullMethodName    = "/syncbase.node.v1.NodeService/CreateDatabase"
 	NodeService_ListDatabases_FullMethodName     = "/syncbase.node.v1.NodeService/ListDatabases"
 	NodeService_DestroyDatabase_FullMethodName   = "/syncbase.node.v1.NodeService/DestroyDatabase"
+	NodeService_GetDatabase_FullMethodName       = "/syncbase.node.v1.NodeService/GetDatabase"
+	NodeService_UpdateDatabase_FullMethodName    = "/syncbase.node.v1.NodeService/UpdateDatabase"
+	NodeService_GetSchema_FullMethodName         = "/syncbase.node.v1.NodeService/GetSchema"
+	NodeService_SetSchema_FullMethodName         = "/syncbase.node.v1.NodeService/SetSchema"
 	NodeService_GetPermissions_FullMethodName    = "/syncbase.node.v1.NodeService/GetPermissions"
 	NodeService_SetPermissions_FullMethodName    = "/syncbase.node.v1.NodeService/SetPermissions"
 	NodeService_CreateCollection_FullMethodName  = "/syncbase.node.v1.NodeService/CreateCollection"
@@ -41,6 +45,11 @@ const (
 	NodeService_DestroyCollection_FullMethodName = "/syncbase.node.v1.NodeService/DestroyCollection"
 	NodeService_Get_FullMethodName               = "/syncbase.node.v1.NodeService/Get"
 	NodeService_Scan_FullMethodName              = "/syncbase.node.v1.NodeService/Scan"
+	NodeService_DeleteRange_FullMethodName       = "/syncbase.node.v1.NodeService/DeleteRange"
+	NodeService_BeginBatch_FullMethodName        = "/syncbase.node.v1.NodeService/BeginBatch"
+	NodeService_WriteBatch_FullMethodName        = "/syncbase.node.v1.NodeService/WriteBatch"
+	NodeService_CommitBatch_FullMethodName       = "/syncbase.node.v1.NodeService/CommitBatch"
+	NodeService_AbortBatch_FullMethodName        = "/syncbase.node.v1.NodeService/AbortBatch"
 	NodeService_Commit_FullMethodName            = "/syncbase.node.v1.NodeService/Commit"
 	NodeService_Watch_FullMethodName             = "/syncbase.node.v1.NodeService/Watch"
 	NodeService_History_FullMethodName           = "/syncbase.node.v1.NodeService/History"
@@ -74,9 +83,17 @@ type NodeServiceClient interface {
 	ListDatabases(ctx context.Context, in *ListDatabasesRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ListDatabasesResponse], error)
 	// DestroyDatabase removes a database with everything in it, on this device only.
 	DestroyDatabase(ctx context.Context, in *DestroyDatabaseRequest, opts ...grpc.CallOption) (*DestroyDatabaseResponse, error)
-	// GetPermissions reads the access list of a database or a collection.
+	// GetDatabase reads the settings of a database.
+	GetDatabase(ctx context.Context, in *GetDatabaseRequest, opts ...grpc.CallOption) (*GetDatabaseResponse, error)
+	// UpdateDatabase changes settings of a database; those that are absent stay as they are.
+	UpdateDatabase(ctx context.Context, in *UpdateDatabaseRequest, opts ...grpc.CallOption) (*UpdateDatabaseResponse, error)
+	// GetSchema reads the schema metadata of a database; NOT_FOUND when none was set.
+	GetSchema(ctx context.Context, in *GetSchemaRequest, opts ...grpc.CallOption) (*GetSchemaResponse, error)
+	// SetSchema replaces the schema metadata of a database by one with a higher version.
+	SetSchema(ctx context.Context, in *SetSchemaRequest, opts ...grpc.CallOption) (*SetSchemaResponse, error)
+	// GetPermissions reads the access list of the service, a database or a collection.
 	GetPermissions(ctx context.Context, in *GetPermissionsRequest, opts ...grpc.CallOption) (*GetPermissionsResponse, error)
-	// SetPermissions replaces the access list of a database or a collection.
+	// SetPermissions replaces the access list of the service, a database or a collection.
 	SetPermissions(ctx context.Context, in *SetPermissionsRequest, opts ...grpc.CallOption) (*SetPermissionsResponse, error)
 	// CreateCollection makes an empty collection.
 	CreateCollection(ctx context.Context, in *CreateCollectionRequest, opts ...grpc.CallOption) (*CreateCollectionResponse, error)
@@ -88,6 +105,17 @@ type NodeServiceClient interface {
 	Get(ctx context.Context, in *GetRequest, opts ...grpc.CallOption) (*GetResponse, error)
 	// Scan streams rows in ascending byte order of their keys, from one snapshot.
 	Scan(ctx context.Context, in *ScanRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ScanResponse], error)
+	// DeleteRange deletes the rows of a range, in bounded commits, and returns how many there were.
+	DeleteRange(ctx context.Context, in *DeleteRangeRequest, opts ...grpc.CallOption) (*DeleteRangeResponse, error)
+	// BeginBatch opens a batch that reads from a snapshot and writes on top of it.
+	BeginBatch(ctx context.Context, in *BeginBatchRequest, opts ...grpc.CallOption) (*BeginBatchResponse, error)
+	// WriteBatch adds puts and deletes to an open batch; nobody else sees them before CommitBatch.
+	WriteBatch(ctx context.Context, in *WriteBatchRequest, opts ...grpc.CallOption) (*WriteBatchResponse, error)
+	// CommitBatch applies the writes of a batch if nothing that it read has changed, or fails with ABORTED; the batch has
+	// ended either way.
+	CommitBatch(ctx context.Context, in *CommitBatchRequest, opts ...grpc.CallOption) (*CommitBatchResponse, error)
+	// AbortBatch gives up a batch.
+	AbortBatch(ctx context.Context, in *AbortBatchRequest, opts ...grpc.CallOption) (*AbortBatchResponse, error)
 	// Commit applies a batch: all of it or nothing. Durable when it returns.
 	Commit(ctx context.Context, in *CommitRequest, opts ...grpc.CallOption) (*CommitResponse, error)
 	// Watch streams committed batches, in commit order, without gaps.
@@ -181,6 +209,46 @@ func (c *nodeServiceClient) DestroyDatabase(ctx context.Context, in *DestroyData
 	return out, nil
 }
 
+func (c *nodeServiceClient) GetDatabase(ctx context.Context, in *GetDatabaseRequest, opts ...grpc.CallOption) (*GetDatabaseResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetDatabaseResponse)
+	err := c.cc.Invoke(ctx, NodeService_GetDatabase_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *nodeServiceClient) UpdateDatabase(ctx context.Context, in *UpdateDatabaseRequest, opts ...grpc.CallOption) (*UpdateDatabaseResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(UpdateDatabaseResponse)
+	err := c.cc.Invoke(ctx, NodeService_UpdateDatabase_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *nodeServiceClient) GetSchema(ctx context.Context, in *GetSchemaRequest, opts ...grpc.CallOption) (*GetSchemaResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetSchemaResponse)
+	err := c.cc.Invoke(ctx, NodeService_GetSchema_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *nodeServiceClient) SetSchema(ctx context.Context, in *SetSchemaRequest, opts ...grpc.CallOption) (*SetSchemaResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(SetSchemaResponse)
+	err := c.cc.Invoke(ctx, NodeService_SetSchema_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *nodeServiceClient) GetPermissions(ctx context.Context, in *GetPermissionsRequest, opts ...grpc.CallOption) (*GetPermissionsResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(GetPermissionsResponse)
@@ -268,6 +336,56 @@ func (c *nodeServiceClient) Scan(ctx context.Context, in *ScanRequest, opts ...g
 
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type NodeService_ScanClient = grpc.ServerStreamingClient[ScanResponse]
+
+func (c *nodeServiceClient) DeleteRange(ctx context.Context, in *DeleteRangeRequest, opts ...grpc.CallOption) (*DeleteRangeResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(DeleteRangeResponse)
+	err := c.cc.Invoke(ctx, NodeService_DeleteRange_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *nodeServiceClient) BeginBatch(ctx context.Context, in *BeginBatchRequest, opts ...grpc.CallOption) (*BeginBatchResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(BeginBatchResponse)
+	err := c.cc.Invoke(ctx, NodeService_BeginBatch_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *nodeServiceClient) WriteBatch(ctx context.Context, in *WriteBatchRequest, opts ...grpc.CallOption) (*WriteBatchResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(WriteBatchResponse)
+	err := c.cc.Invoke(ctx, NodeService_WriteBatch_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *nodeServiceClient) CommitBatch(ctx context.Context, in *CommitBatchRequest, opts ...grpc.CallOption) (*CommitBatchResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(CommitBatchResponse)
+	err := c.cc.Invoke(ctx, NodeService_CommitBatch_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *nodeServiceClient) AbortBatch(ctx context.Context, in *AbortBatchRequest, opts ...grpc.CallOption) (*AbortBatchResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(AbortBatchResponse)
+	err := c.cc.Invoke(ctx, NodeService_AbortBatch_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
 
 func (c *nodeServiceClient) Commit(ctx context.Context, in *CommitRequest, opts ...grpc.CallOption) (*CommitResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
@@ -528,9 +646,17 @@ type NodeServiceServer interface {
 	ListDatabases(*ListDatabasesRequest, grpc.ServerStreamingServer[ListDatabasesResponse]) error
 	// DestroyDatabase removes a database with everything in it, on this device only.
 	DestroyDatabase(context.Context, *DestroyDatabaseRequest) (*DestroyDatabaseResponse, error)
-	// GetPermissions reads the access list of a database or a collection.
+	// GetDatabase reads the settings of a database.
+	GetDatabase(context.Context, *GetDatabaseRequest) (*GetDatabaseResponse, error)
+	// UpdateDatabase changes settings of a database; those that are absent stay as they are.
+	UpdateDatabase(context.Context, *UpdateDatabaseRequest) (*UpdateDatabaseResponse, error)
+	// GetSchema reads the schema metadata of a database; NOT_FOUND when none was set.
+	GetSchema(context.Context, *GetSchemaRequest) (*GetSchemaResponse, error)
+	// SetSchema replaces the schema metadata of a database by one with a higher version.
+	SetSchema(context.Context, *SetSchemaRequest) (*SetSchemaResponse, error)
+	// GetPermissions reads the access list of the service, a database or a collection.
 	GetPermissions(context.Context, *GetPermissionsRequest) (*GetPermissionsResponse, error)
-	// SetPermissions replaces the access list of a database or a collection.
+	// SetPermissions replaces the access list of the service, a database or a collection.
 	SetPermissions(context.Context, *SetPermissionsRequest) (*SetPermissionsResponse, error)
 	// CreateCollection makes an empty collection.
 	CreateCollection(context.Context, *CreateCollectionRequest) (*CreateCollectionResponse, error)
@@ -542,6 +668,17 @@ type NodeServiceServer interface {
 	Get(context.Context, *GetRequest) (*GetResponse, error)
 	// Scan streams rows in ascending byte order of their keys, from one snapshot.
 	Scan(*ScanRequest, grpc.ServerStreamingServer[ScanResponse]) error
+	// DeleteRange deletes the rows of a range, in bounded commits, and returns how many there were.
+	DeleteRange(context.Context, *DeleteRangeRequest) (*DeleteRangeResponse, error)
+	// BeginBatch opens a batch that reads from a snapshot and writes on top of it.
+	BeginBatch(context.Context, *BeginBatchRequest) (*BeginBatchResponse, error)
+	// WriteBatch adds puts and deletes to an open batch; nobody else sees them before CommitBatch.
+	WriteBatch(context.Context, *WriteBatchRequest) (*WriteBatchResponse, error)
+	// CommitBatch applies the writes of a batch if nothing that it read has changed, or fails with ABORTED; the batch has
+	// ended either way.
+	CommitBatch(context.Context, *CommitBatchRequest) (*CommitBatchResponse, error)
+	// AbortBatch gives up a batch.
+	AbortBatch(context.Context, *AbortBatchRequest) (*AbortBatchResponse, error)
 	// Commit applies a batch: all of it or nothing. Durable when it returns.
 	Commit(context.Context, *CommitRequest) (*CommitResponse, error)
 	// Watch streams committed batches, in commit order, without gaps.
@@ -598,6 +735,18 @@ func (UnimplementedNodeServiceServer) ListDatabases(*ListDatabasesRequest, grpc.
 func (UnimplementedNodeServiceServer) DestroyDatabase(context.Context, *DestroyDatabaseRequest) (*DestroyDatabaseResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method DestroyDatabase not implemented")
 }
+func (UnimplementedNodeServiceServer) GetDatabase(context.Context, *GetDatabaseRequest) (*GetDatabaseResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetDatabase not implemented")
+}
+func (UnimplementedNodeServiceServer) UpdateDatabase(context.Context, *UpdateDatabaseRequest) (*UpdateDatabaseResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method UpdateDatabase not implemented")
+}
+func (UnimplementedNodeServiceServer) GetSchema(context.Context, *GetSchemaRequest) (*GetSchemaResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetSchema not implemented")
+}
+func (UnimplementedNodeServiceServer) SetSchema(context.Context, *SetSchemaRequest) (*SetSchemaResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method SetSchema not implemented")
+}
 func (UnimplementedNodeServiceServer) GetPermissions(context.Context, *GetPermissionsRequest) (*GetPermissionsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetPermissions not implemented")
 }
@@ -618,6 +767,21 @@ func (UnimplementedNodeServiceServer) Get(context.Context, *GetRequest) (*GetRes
 }
 func (UnimplementedNodeServiceServer) Scan(*ScanRequest, grpc.ServerStreamingServer[ScanResponse]) error {
 	return status.Error(codes.Unimplemented, "method Scan not implemented")
+}
+func (UnimplementedNodeServiceServer) DeleteRange(context.Context, *DeleteRangeRequest) (*DeleteRangeResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method DeleteRange not implemented")
+}
+func (UnimplementedNodeServiceServer) BeginBatch(context.Context, *BeginBatchRequest) (*BeginBatchResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method BeginBatch not implemented")
+}
+func (UnimplementedNodeServiceServer) WriteBatch(context.Context, *WriteBatchRequest) (*WriteBatchResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method WriteBatch not implemented")
+}
+func (UnimplementedNodeServiceServer) CommitBatch(context.Context, *CommitBatchRequest) (*CommitBatchResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method CommitBatch not implemented")
+}
+func (UnimplementedNodeServiceServer) AbortBatch(context.Context, *AbortBatchRequest) (*AbortBatchResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method AbortBatch not implemented")
 }
 func (UnimplementedNodeServiceServer) Commit(context.Context, *CommitRequest) (*CommitResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Commit not implemented")
@@ -756,6 +920,78 @@ func _NodeService_DestroyDatabase_Handler(srv interface{}, ctx context.Context, 
 	return interceptor(ctx, in, info, handler)
 }
 
+func _NodeService_GetDatabase_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetDatabaseRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(NodeServiceServer).GetDatabase(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: NodeService_GetDatabase_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(NodeServiceServer).GetDatabase(ctx, req.(*GetDatabaseRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _NodeService_UpdateDatabase_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(UpdateDatabaseRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(NodeServiceServer).UpdateDatabase(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: NodeService_UpdateDatabase_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(NodeServiceServer).UpdateDatabase(ctx, req.(*UpdateDatabaseRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _NodeService_GetSchema_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetSchemaRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(NodeServiceServer).GetSchema(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: NodeService_GetSchema_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(NodeServiceServer).GetSchema(ctx, req.(*GetSchemaRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _NodeService_SetSchema_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(SetSchemaRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(NodeServiceServer).SetSchema(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: NodeService_SetSchema_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(NodeServiceServer).SetSchema(ctx, req.(*SetSchemaRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _NodeService_GetPermissions_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(GetPermissionsRequest)
 	if err := dec(in); err != nil {
@@ -867,6 +1103,96 @@ func _NodeService_Scan_Handler(srv interface{}, stream grpc.ServerStream) error 
 
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type NodeService_ScanServer = grpc.ServerStreamingServer[ScanResponse]
+
+func _NodeService_DeleteRange_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(DeleteRangeRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(NodeServiceServer).DeleteRange(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: NodeService_DeleteRange_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(NodeServiceServer).DeleteRange(ctx, req.(*DeleteRangeRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _NodeService_BeginBatch_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(BeginBatchRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(NodeServiceServer).BeginBatch(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: NodeService_BeginBatch_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(NodeServiceServer).BeginBatch(ctx, req.(*BeginBatchRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _NodeService_WriteBatch_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(WriteBatchRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(NodeServiceServer).WriteBatch(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: NodeService_WriteBatch_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(NodeServiceServer).WriteBatch(ctx, req.(*WriteBatchRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _NodeService_CommitBatch_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CommitBatchRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(NodeServiceServer).CommitBatch(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: NodeService_CommitBatch_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(NodeServiceServer).CommitBatch(ctx, req.(*CommitBatchRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _NodeService_AbortBatch_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(AbortBatchRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(NodeServiceServer).AbortBatch(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: NodeService_AbortBatch_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(NodeServiceServer).AbortBatch(ctx, req.(*AbortBatchRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
 
 func _NodeService_Commit_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(CommitRequest)
@@ -1127,6 +1453,22 @@ var NodeService_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _NodeService_DestroyDatabase_Handler,
 		},
 		{
+			MethodName: "GetDatabase",
+			Handler:    _NodeService_GetDatabase_Handler,
+		},
+		{
+			MethodName: "UpdateDatabase",
+			Handler:    _NodeService_UpdateDatabase_Handler,
+		},
+		{
+			MethodName: "GetSchema",
+			Handler:    _NodeService_GetSchema_Handler,
+		},
+		{
+			MethodName: "SetSchema",
+			Handler:    _NodeService_SetSchema_Handler,
+		},
+		{
 			MethodName: "GetPermissions",
 			Handler:    _NodeService_GetPermissions_Handler,
 		},
@@ -1145,6 +1487,26 @@ var NodeService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Get",
 			Handler:    _NodeService_Get_Handler,
+		},
+		{
+			MethodName: "DeleteRange",
+			Handler:    _NodeService_DeleteRange_Handler,
+		},
+		{
+			MethodName: "BeginBatch",
+			Handler:    _NodeService_BeginBatch_Handler,
+		},
+		{
+			MethodName: "WriteBatch",
+			Handler:    _NodeService_WriteBatch_Handler,
+		},
+		{
+			MethodName: "CommitBatch",
+			Handler:    _NodeService_CommitBatch_Handler,
+		},
+		{
+			MethodName: "AbortBatch",
+			Handler:    _NodeService_AbortBatch_Handler,
 		},
 		{
 			MethodName: "Commit",

@@ -1,0 +1,183 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"math/rand/v2"
+	"time"
+
+	"google.golang.org/grpc"
+
+	nodev1 "github.com/syncbase/syncbase/sdk/api/node/v1"
+)
+
+// TxOptions say how a batch is to be. The zero value can read and write.
+type TxOptions struct {
+	// ReadOnly makes a batch that only reads; it is aborted, not committed, in the end.
+	ReadOnly bool
+}
+
+// Tx is an open batch: it reads the database as it was at Begin, with its own writes on top, which nobody else sees before
+// Commit. Every row that it read, present or not, and every range that it scanned must be unchanged at Commit; otherwise
+// that fails with ErrConflict. So batches behave as if they were made one after the other.
+//
+// Abort it, if it is not committed; the daemon gives it up when it is not used for a minute. Safe for concurrent use.
+type Tx struct {
+	db     *Database
+	handle string
+}
+
+// Begin opens a batch. RunInBatch does this and all that follows.
+func (d *Database) Begin(ctx context.Context, opts TxOptions) (*Tx, error) {
+	resp, err := d.c.api.BeginBatch(ctx, &nodev1.BeginBatchRequest{Database: d.name, ReadOnly: opts.ReadOnly})
+	if err != nil {
+		return nil, d.c.failure(err)
+	}
+	return &Tx{db: d, handle: resp.GetBatch()}, nil
+}
+
+// Get reads a row as the batch sees it, or fails with ErrNotFound. A row that the batch wrote itself has no version yet.
+func (t *Tx) Get(ctx context.Context, c *Collection, key string) (Row, error) {
+	resp, err := t.db.c.api.Get(ctx, &nodev1.GetRequest{Database: t.db.name, Collection: c.name, Key: key, Batch: t.handle})
+	if err != nil {
+		return Row{}, t.db.c.failure(err)
+	}
+	return rowOf(resp.GetRow()), nil
+}
+
+// Scan iterates over rows as the batch sees them when it begins. The whole range counts as read, also when the loop is
+// left early.
+func (t *Tx) Scan(ctx context.Context, c *Collection, r Range) iter.Seq2[Row, error] {
+	return t.db.scan(ctx, c, r, t.handle)
+}
+
+// Put writes a row; the value is as for Put of Collection.
+func (t *Tx) Put(ctx context.Context, c *Collection, key string, value any) error {
+	op, err := c.PutOp(key, value)
+	if err != nil {
+		return err
+	}
+	return t.Write(ctx, op)
+}
+
+// Delete removes a row if it is there.
+func (t *Tx) Delete(ctx context.Context, c *Collection, key string) error {
+	return t.Write(ctx, c.DeleteOp(key))
+}
+
+// Write adds many puts and deletes in one call. After an error some of them may be part of the batch: abort it.
+func (t *Tx) Write(ctx context.Context, ops ...Op) error {
+	req := &nodev1.WriteBatchRequest{Batch: t.handle, Ops: make([]*nodev1.Op, len(ops))}
+	for i, op := range ops {
+		req.Ops[i] = op.op
+	}
+	_, err := t.db.c.api.WriteBatch(ctx, req)
+	return t.db.c.failure(err)
+}
+
+// Commit applies what the batch wrote: all of it or, after an error, nothing. The batch has ended either way. When it
+// returns nil the writes are as durable as the database is set to make them. A call that fails with ErrUnavailable, or
+// because the context ended, may have been carried out nevertheless.
+func (t *Tx) Commit(ctx context.Context) error {
+	_, err := t.db.c.api.CommitBatch(ctx, &nodev1.CommitBatchRequest{Batch: t.handle})
+	return t.db.c.failure(err)
+}
+
+// Abort gives the batch up. Aborting one that has ended does nothing.
+func (t *Tx) Abort(ctx context.Context) error {
+	_, err := t.db.c.api.AbortBatch(ctx, &nodev1.AbortBatchRequest{Batch: t.handle})
+	if err = t.db.c.failure(err); errors.Is(err, ErrUnknownBatch) {
+		return nil
+	}
+	return err
+}
+
+// RunOptions say how RunInBatch goes about it. The zero value is a batch that can read and write, and ten attempts.
+type RunOptions struct {
+	TxOptions
+	// Attempts is how often the batch is tried before ErrConflict is returned; 0 means 10.
+	Attempts int
+}
+
+const (
+	defaultAttempts = 10
+	// firstRetry is the longest pause before the second attempt; it doubles up to lastRetry.
+	firstRetry = 5 * time.Millisecond
+	lastRetry  = 500 * time.Millisecond
+	// abortWithin bounds how long giving up a batch may take when the caller's context has ended.
+	abortWithin = 5 * time.Second
+)
+
+// RunInBatch calls fn with an open batch and commits it. When something that the batch read has changed in the meantime,
+// it begins anew, after a short random pause, so fn may run several times and must not keep what it did in an attempt that
+// failed. When fn returns an error or panics, the batch is aborted and the error returned as it is. A read-only batch is
+// aborted after fn, which runs once.
+func (d *Database) RunInBatch(ctx context.Context, opts RunOptions, fn func(*Tx) error) error {
+	if opts.Attempts <= 0 {
+		opts.Attempts = defaultAttempts
+	}
+	for attempt := 1; ; attempt++ {
+		committing, err := d.attempt(ctx, opts, fn)
+		if !committing || attempt >= opts.Attempts || !errors.Is(err, ErrConflict) {
+			return err
+		}
+		if err := pause(ctx, rand.N(min(firstRetry<<(attempt-1), lastRetry))); err != nil {
+			return err
+		}
+	}
+}
+
+// attempt runs fn in one batch, and tells whether it came to the commit.
+func (d *Database) attempt(ctx context.Context, opts RunOptions, fn func(*Tx) error) (committing bool, err error) {
+	tx, err := d.Begin(ctx, opts.TxOptions)
+	if err != nil {
+		return false, err
+	}
+	defer func() {
+		if !committing {
+			tx.giveUp(ctx)
+		}
+	}()
+	if err := fn(tx); err != nil || opts.ReadOnly {
+		return false, err
+	}
+	committing = true
+	return true, tx.Commit(ctx)
+}
+
+// giveUp aborts even if the context has ended. When that fails, the daemon does it a minute later.
+func (t *Tx) giveUp(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), abortWithin)
+	defer cancel()
+	_ = t.Abort(ctx)
+}
+
+// pause waits, unless the context ends.
+func pause(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// scan is Scan of a collection, in a batch if there is one.
+func (d *Database) scan(ctx context.Context, c *Collection, r Range, batch string) iter.Seq2[Row, error] {
+	return flatten(ctx, d.c, func(ctx context.Context) (grpc.ServerStreamingClient[nodev1.ScanResponse], error) {
+		return d.c.api.Scan(ctx, &nodev1.ScanRequest{
+			Database: d.name, Collection: c.name, Batch: batch,
+			Prefix: r.Prefix, Start: r.Start, Limit: r.Limit, Max: r.Max, KeysOnly: r.KeysOnly,
+		})
+	}, func(m *nodev1.ScanResponse, yield func(Row) bool) bool {
+		for _, row := range m.GetRows() {
+			if !yield(rowOf(row)) {
+				return false
+			}
+		}
+		return true
+	})
+}
