@@ -1,7 +1,6 @@
 package rows
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"sync"
@@ -47,8 +46,16 @@ func newDevice(t *testing.T, num byte) *device {
 		t.Fatal(err)
 	}
 	d.db = db
-	t.Cleanup(func() { d.kv.Close() })
+	t.Cleanup(d.close)
 	return d
+}
+
+// close may be called before the test ends, by those who make many devices.
+func (d *device) close() {
+	if d.kv != nil {
+		d.kv.Close()
+		d.kv = nil
+	}
 }
 
 func (d *device) open() {
@@ -121,20 +128,7 @@ func (d *device) del(key string) {
 // pull brings what from has of the scopes.
 func (d *device) pull(from *device) Received {
 	d.t.Helper()
-	if err := d.db.Track(whole); err != nil {
-		d.t.Fatal(err)
-	}
-	plan := delta.NewPlan(d.db.Writer(), delta.Request(d.db.Published().Know, whole))
-	step := Step{Scopes: whole}
-	progress, err := from.db.Send(context.Background(), plan, func(data []byte) error {
-		c, err := wire.DecodeCommit(append([]byte(nil), data...))
-		step.Commits = append(step.Commits, c)
-		return err
-	})
-	if err != nil {
-		d.t.Fatal(err)
-	}
-	step.Progress = progress
+	step := d.requestScopes(from, whole)
 	got, err := d.db.Receive(step)
 	if err != nil {
 		d.t.Fatal(err)
