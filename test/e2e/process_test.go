@@ -113,3 +113,23 @@ func TestDataDirectoryInUse(t *testing.T) {
 	a.run("put", "places", "cities", "first is unharmed", "1")
 	a.gets("first is unharmed")
 }
+
+// TestMembersFindEachOtherAgain restarts both members of a syncgroup where they were. Nobody tells them about each other again.
+func TestMembersFindEachOtherAgain(t *testing.T) {
+	t.Parallel()
+	n := newNetwork(t)
+	a := n.start("a")
+	share(a)
+	b := n.startWith(a, "b")
+	join(b, a, "normal")
+	level(b, a)
+	atA, atB := a.address(), b.address()
+	a.stop()
+	b.stop()
+	b.serve(atB)
+	b.run("put", "places", "cities", "written alone", "1")
+	a.serve(atA)
+	a.gets("written alone")
+	a.run("put", "places", "cities", "written together", "1")
+	b.gets("written together")
+}
