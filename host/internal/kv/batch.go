@@ -14,6 +14,8 @@ type Batch struct {
 	b *pebble.Batch
 	// err is the first failure of a write; it surfaces when the batch is applied.
 	err error
+	// reclaims: see Reclaims.
+	reclaims bool
 }
 
 // NewBatch returns an empty batch.
@@ -45,36 +47,76 @@ func (b *Batch) Discard() { _ = b.b.Close() }
 
 // Commit applies the batch and, with Sync, waits until it is durable.
 func (b *Batch) Commit(d Durability) error {
-	if b.err != nil {
-		b.Discard()
-		return b.err
+	if err := b.ready(); err != nil {
+		return err
 	}
-	err := b.s.db.Apply(b.b, &pebble.WriteOptions{Sync: bool(d)})
-	return errors.Join(mapWriteError(err), b.b.Close())
+	err := b.s.guarded(func() error { return b.s.db.Apply(b.b, &pebble.WriteOptions{Sync: bool(d)}) })
+	if err != nil {
+		return err
+	}
+	return b.b.Close()
 }
 
 // Apply makes the batch visible and starts to make it durable. The caller must call Wait afterwards, from any goroutine:
 // this is how commits that follow one another share one sync of the log.
 func (b *Batch) Apply() error {
-	if b.err != nil {
-		b.Discard()
-		return b.err
+	if err := b.ready(); err != nil {
+		return err
 	}
-	if err := b.s.db.ApplyNoSyncWait(b.b, pebble.Sync); err != nil {
-		return errors.Join(mapWriteError(err), b.b.Close())
-	}
-	return nil
+	return b.s.guarded(func() error { return b.s.db.ApplyNoSyncWait(b.b, pebble.Sync) })
 }
 
 // Wait returns when an applied batch is durable, with all batches applied before it.
 func (b *Batch) Wait() error {
-	err := b.b.SyncWait()
-	return errors.Join(mapWriteError(err), b.b.Close())
+	if err := b.s.guarded(b.b.SyncWait); err != nil {
+		return err
+	}
+	return b.b.Close()
 }
 
-func mapWriteError(err error) error {
-	if errors.Is(err, syscall.ENOSPC) {
-		return fmt.Errorf("%w: %v", ErrFull, err)
+// ready reports why the batch cannot be written, if it cannot, and gives it up.
+func (b *Batch) ready() error {
+	err := b.err
+	if err == nil {
+		err = b.s.broken()
+	}
+	if err == nil {
+		err = b.s.room(b)
+	}
+	if err != nil {
+		b.Discard()
 	}
 	return err
+}
+
+// guarded writes, and marks the store as failed when that goes wrong: by an error or by Pebble giving up. The batch is left
+// to the collector then, as Pebble may still refer to it.
+func (s *Store) guarded(write func() error) (err error) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			gaveUp, is := cause.(fatal)
+			if !is {
+				panic(cause)
+			}
+			err = errors.New(string(gaveUp))
+		}
+		if err != nil {
+			cause := err
+			s.failed.CompareAndSwap(nil, &cause)
+			err = s.broken()
+		}
+	}()
+	return write()
+}
+
+// broken returns ErrFailed once the log could not be written.
+func (s *Store) broken() error {
+	cause := s.failed.Load()
+	if cause == nil {
+		return nil
+	}
+	if errors.Is(*cause, syscall.ENOSPC) {
+		return fmt.Errorf("%w: %w: %v", ErrFailed, ErrFull, *cause)
+	}
+	return fmt.Errorf("%w: %v", ErrFailed, *cause)
 }

@@ -10,10 +10,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -30,6 +30,9 @@ var (
 	ErrNewerFormat = errors.New("data directory has a newer format")
 	// ErrFull means that the disk is full.
 	ErrFull = errors.New("disk is full")
+	// ErrFailed means that a write of the log failed on the disk. The store takes no more writes until it has been opened
+	// anew: nobody can tell what of the failed write is there.
+	ErrFailed = errors.New("store has failed and must be opened anew")
 )
 
 // FormatVersion is the version of the whole store's layout. A directory of an older version is brought forward by one
@@ -55,6 +58,9 @@ type Options struct {
 	CacheBytes int64
 	// MemTableBytes bounds one memory table; two may exist at a time. Default 16 MiB.
 	MemTableBytes uint64
+	// MinFreeBytes of the disk are left free: a write that would need them fails with ErrFull. Default
+	// DefaultMinFreeBytes.
+	MinFreeBytes uint64
 	// FS replaces the file system, for tests: see NewMemFS.
 	FS *MemFS
 }
@@ -66,12 +72,20 @@ func (o Options) withDefaults() Options {
 	if o.MemTableBytes == 0 {
 		o.MemTableBytes = 16 << 20
 	}
+	if o.MinFreeBytes == 0 {
+		o.MinFreeBytes = DefaultMinFreeBytes
+	}
 	return o
 }
 
 // Store is an open directory. Safe for concurrent use.
 type Store struct {
-	db *pebble.DB
+	db      *pebble.DB
+	fs      vfs.FS
+	dir     string
+	minFree uint64
+	// failed is the first failure of the log, after which nothing is written.
+	failed atomic.Pointer[error]
 }
 
 // Reader is a store or a snapshot of one.
@@ -102,16 +116,15 @@ func Open(dir string, opts Options) (*Store, error) {
 		po.Levels[i].FilterType = pebble.TableFilter
 		po.Levels[i].BlockSize = 16 << 10
 	}
-	if opts.FS != nil {
-		po.FS = opts.FS.fs
-	} else if err := os.MkdirAll(dir, 0o700); err != nil {
+	po.FS = opts.fileSystem()
+	if err := po.FS.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("create data directory: %w", err)
 	}
 	db, err := pebble.Open(dir, po)
 	if err != nil {
 		return nil, openError(dir, err)
 	}
-	s := &Store{db: db}
+	s := &Store{db: db, fs: opts.fileSystem(), dir: dir, minFree: opts.MinFreeBytes}
 	if err := s.checkFormat(dir); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
@@ -203,22 +216,38 @@ type quiet struct{}
 func (quiet) Infof(string, ...any)  {}
 func (quiet) Errorf(string, ...any) {}
 
-// Fatalf is called by Pebble when it cannot go on without risking the data.
+// Fatalf is called by Pebble when it cannot go on without risking the data. Where a caller of this package waits, the
+// panic becomes an error (see guarded); in Pebble's own goroutines, as after a failed write of its manifest, it ends the
+// process, whose next start finds everything that was acknowledged.
 func (quiet) Fatalf(format string, args ...any) {
-	panic("kv: " + fmt.Sprintf(format, args...))
+	panic(fatal("kv: " + fmt.Sprintf(format, args...)))
 }
+
+// fatal is what Fatalf panics with.
+type fatal string
 
 var _ io.Closer = (*Store)(nil)
 
 // MemFS is a file system in memory that can lose what was not synced.
 type MemFS struct {
-	fs *vfs.MemFS
+	fs   *vfs.MemFS
+	disk *disk
+}
+
+func (m *MemFS) diskFS() vfs.FS { return diskFS{m.fs, m.disk} }
+
+// fileSystem is where the store lies.
+func (o *Options) fileSystem() vfs.FS {
+	if o.FS != nil {
+		return o.FS.diskFS()
+	}
+	return vfs.Default
 }
 
 // NewMemFS returns an empty one that remembers what was synced.
-func NewMemFS() *MemFS { return &MemFS{fs: vfs.NewCrashableMem()} }
+func NewMemFS() *MemFS { return &MemFS{fs: vfs.NewCrashableMem(), disk: &disk{}} }
 
 // CrashClone returns the state that a power loss at this moment would leave behind: only what was synced.
 func (m *MemFS) CrashClone() *MemFS {
-	return &MemFS{fs: m.fs.CrashClone(vfs.CrashCloneCfg{})}
+	return &MemFS{fs: m.fs.CrashClone(vfs.CrashCloneCfg{}), disk: &disk{}}
 }

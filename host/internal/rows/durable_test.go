@@ -209,3 +209,28 @@ func (d *device) tryPull(from *device) (Received, error) {
 	}
 	return d.db.Receive(step)
 }
+
+// reference: store-304 a commit on a full disk is refused with an error that says so; reading goes on, and so does writing
+// as soon as there is room.
+func TestFullDiskMakesTheStoreReadOnly(t *testing.T) {
+	d := newDevice(t, 1).create()
+	d.put("k", `1`)
+	seq := d.db.seq
+	d.fs.SetFree(kv.DefaultMinFreeBytes)
+	_, err := d.db.Commit([]Op{{Collection: notes, Key: "k", Value: []byte(`2`)}}, nil)
+	if !errors.Is(err, ErrReadOnlyStore) || !errors.Is(err, kv.ErrFull) {
+		t.Errorf("got %v, want ErrReadOnlyStore", err)
+	}
+	if err := d.db.SetSchema(Schema{Version: 1, Policy: []byte(`{}`)}); !errors.Is(err, ErrReadOnlyStore) {
+		t.Errorf("the schema: got %v, want ErrReadOnlyStore", err)
+	}
+	if row, err := d.db.Get(notes, "k"); err != nil || string(row.Value) != `1` || d.db.seq != seq {
+		t.Errorf("after the refusal: row %s, %v, commit %d of %d", row.Value, err, d.db.seq, seq)
+	}
+	d.fs.SetFree(2 * kv.DefaultMinFreeBytes)
+	d.put("k", `2`)
+	d.fs.SetFree(kv.DefaultMinFreeBytes)
+	if err := d.s.Destroy(dbName); err != nil {
+		t.Errorf("making room: %v", err)
+	}
+}

@@ -214,6 +214,7 @@ func (s *Store) Destroy(name id.Name) error {
 	// A database of the same name made later must not use this one's generations again: it gets a new epoch.
 	next := id.Writer{Device: s.writer.Device, Epoch: s.writer.Epoch + 1}
 	b := s.kv.NewBatch()
+	b.Reclaims()
 	b.Set(keyWriter, wire.AppendWriter(nil, next))
 	b.Delete(databaseKey(name))
 	for _, space := range spacesOfDatabase {

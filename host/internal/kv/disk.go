@@ -1,0 +1,124 @@
+package kv
+
+import (
+	"fmt"
+	"os"
+	"sync"
+	"syscall"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// DefaultMinFreeBytes is how much of the disk is left to the store's own housekeeping.
+const DefaultMinFreeBytes = 64 << 20
+
+// room refuses a write for which the disk has no space left. Pebble cannot go on after a failed write of its log or its
+// manifest (it ends the process, see quiet.Fatalf), so none may get that far: a reserve stays free, from which flushes,
+// compactions and the writes that make room are fed. Asking costs about a microsecond.
+func (s *Store) room(b *Batch) error {
+	if s.minFree == 0 {
+		return nil
+	}
+	need := s.minFree
+	if b.reclaims {
+		need /= 4
+	}
+	usage, err := s.fs.GetDiskUsage(s.dir)
+	if err != nil {
+		return nil // a file system that cannot tell is not full
+	}
+	if need += 2 * uint64(b.Size()); usage.AvailBytes < need {
+		return fmt.Errorf("%w: %s has %d bytes free, a write needs %d", ErrFull, s.dir, usage.AvailBytes, need)
+	}
+	return nil
+}
+
+// Reclaims marks a batch that frees space, such as the removal of a whole database: it may use the reserve that other
+// writes have to leave.
+func (b *Batch) Reclaims() { b.reclaims = true }
+
+// SetFree makes the disk small: from now on n bytes can be written to it, after which writes fail. Removing files gives
+// nothing back; SetFree does.
+func (m *MemFS) SetFree(n uint64) {
+	m.disk.mu.Lock()
+	defer m.disk.mu.Unlock()
+	m.disk.free, m.disk.limited = n, true
+}
+
+// disk is the space on a MemFS.
+type disk struct {
+	// mu guards the fields below it.
+	mu      sync.Mutex
+	free    uint64
+	limited bool
+}
+
+func (d *disk) take(n int) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if !d.limited {
+		return nil
+	}
+	if uint64(n) > d.free {
+		return &os.PathError{Op: "write", Path: "mem", Err: syscall.ENOSPC}
+	}
+	d.free -= uint64(n)
+	return nil
+}
+
+// diskFS is a MemFS whose files take space of a disk.
+type diskFS struct {
+	*vfs.MemFS
+	disk *disk
+}
+
+func (f diskFS) file(file vfs.File, err error) (vfs.File, error) {
+	if err != nil {
+		return nil, err
+	}
+	return diskFile{file, f.disk}, nil
+}
+
+// Create implements vfs.FS.
+func (f diskFS) Create(name string, category vfs.DiskWriteCategory) (vfs.File, error) {
+	return f.file(f.MemFS.Create(name, category))
+}
+
+// OpenReadWrite implements vfs.FS.
+func (f diskFS) OpenReadWrite(name string, category vfs.DiskWriteCategory, opts ...vfs.OpenOption) (vfs.File, error) {
+	return f.file(f.MemFS.OpenReadWrite(name, category, opts...))
+}
+
+// ReuseForWrite implements vfs.FS.
+func (f diskFS) ReuseForWrite(oldname, newname string, category vfs.DiskWriteCategory) (vfs.File, error) {
+	return f.file(f.MemFS.ReuseForWrite(oldname, newname, category))
+}
+
+// GetDiskUsage implements vfs.FS.
+func (f diskFS) GetDiskUsage(string) (vfs.DiskUsage, error) {
+	f.disk.mu.Lock()
+	defer f.disk.mu.Unlock()
+	if !f.disk.limited {
+		return vfs.DiskUsage{}, vfs.ErrUnsupported
+	}
+	return vfs.DiskUsage{AvailBytes: f.disk.free, TotalBytes: f.disk.free}, nil
+}
+
+type diskFile struct {
+	vfs.File
+	disk *disk
+}
+
+func (f diskFile) Write(p []byte) (int, error) {
+	if err := f.disk.take(len(p)); err != nil {
+		return 0, err
+	}
+	return f.File.Write(p)
+}
+
+func (f diskFile) WriteAt(p []byte, off int64) (int, error) {
+	if err := f.disk.take(len(p)); err != nil {
+		return 0, err
+	}
+	return f.File.WriteAt(p, off)
+}

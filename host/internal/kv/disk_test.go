@@ -1,0 +1,89 @@
+package kv
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+)
+
+func set(t *testing.T, s *Store, key string, size int) error {
+	t.Helper()
+	b := s.NewBatch()
+	b.Set([]byte(key), make([]byte, size))
+	return b.Commit(Sync)
+}
+
+// reference: store-304 a commit for which the disk has no room fails with an error that says so and leaves nothing behind;
+// writing goes on by itself once there is room.
+func TestFullDisk(t *testing.T) {
+	fs := NewMemFS()
+	s, err := Open("db", Options{FS: fs, MinFreeBytes: 1 << 20})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	fs.SetFree(4 << 20)
+	n := 0
+	for ; err == nil && n < 10_000; n++ {
+		err = set(t, s, fmt.Sprintf("k%06d", n), 10_000)
+	}
+	if !errors.Is(err, ErrFull) || n < 100 {
+		t.Fatalf("write %d: got %v, want ErrFull", n, err)
+	}
+	if _, err := s.Get(fmt.Appendf(nil, "k%06d", n-1)); !errors.Is(err, ErrNotFound) {
+		t.Errorf("the write that failed: got %v, want ErrNotFound", err)
+	}
+	fs.SetFree(1 << 20)
+	b := s.NewBatch()
+	b.Set([]byte("applied"), nil)
+	if err := b.Apply(); !errors.Is(err, ErrFull) {
+		t.Errorf("applying: got %v, want ErrFull", err)
+	}
+	b = s.NewBatch()
+	b.Reclaims()
+	b.DeleteRange([]byte("k"), []byte("l"))
+	if err := b.Commit(Sync); err != nil {
+		t.Errorf("making room: %v", err)
+	}
+	fs.SetFree(8 << 20)
+	if err := set(t, s, "again", 10); err != nil {
+		t.Errorf("with room again: %v", err)
+	}
+}
+
+// What the reserve is there to prevent: a write of the log that fails on the disk. Nothing may be acknowledged then, nor
+// anything after it; what was acknowledged before survives.
+func TestFailedLogWriteEndsWriting(t *testing.T) {
+	fs := NewMemFS()
+	s, err := Open("db", Options{FS: fs})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.minFree = 0
+	if err := set(t, s, "before", 10); err != nil {
+		t.Fatal(err)
+	}
+	fs.SetFree(0)
+	for i := range 5 {
+		if err := set(t, s, fmt.Sprint("lost", i), 10); !errors.Is(err, ErrFailed) {
+			t.Errorf("write %d on a full disk: got %v, want ErrFailed", i, err)
+		}
+		fs.SetFree(1 << 20)
+	}
+	b := s.NewBatch()
+	b.Set([]byte("lost"), nil)
+	if err := b.Apply(); !errors.Is(err, ErrFailed) {
+		t.Errorf("applying: got %v, want ErrFailed", err)
+	}
+	s, err = Open("db", Options{FS: fs.CrashClone()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if _, err := s.Get([]byte("before")); err != nil {
+		t.Errorf("what was acknowledged: %v", err)
+	}
+	if _, err := s.Get([]byte("lost0")); !errors.Is(err, ErrNotFound) {
+		t.Errorf("what failed: got %v, want ErrNotFound", err)
+	}
+}
