@@ -152,4 +152,3 @@ type fakePlugins struct{}
 func (fakePlugins) List(context.Context) ([]Plugin, error) {
 	return []Plugin{{Name: "disk", Kind: "blobstore", State: "ready", PID: 42, Version: "1"}}, nil
 }
-
