@@ -126,6 +126,7 @@ func (h *Host) openStores() (err error) {
 		return err
 	}
 	h.engine = engine.New(h.rows, engine.Events{Received: h.received, Failed: h.pullFailed})
+	h.engine.Audit = h.opts.Config.Sync.Interval
 	return nil
 }
 

@@ -6,6 +6,9 @@ import (
 	"fmt"
 	"slices"
 
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
 	"github.com/syncbase/syncbase/host/internal/api"
 	"github.com/syncbase/syncbase/host/internal/delta"
 	"github.com/syncbase/syncbase/host/internal/engine"
@@ -89,6 +92,11 @@ func (h *Host) pullFailed(db *rows.DB, from engine.Peer, err error) {
 	if errors.Is(err, peer.ErrNotFound) {
 		// The other side has not heard of our membership yet, or not any more.
 		h.log.Debug("peer has nothing for us", "peer", from.Name, "database", db.Name())
+		return
+	}
+	if errors.Is(err, peer.ErrUnreachable) || status.Code(err) == codes.Canceled {
+		// The peer went away or stops; what the session says of it is enough.
+		h.log.Debug("pull ended with its connection", "peer", from.Name, "database", db.Name(), "error", err)
 		return
 	}
 	h.log.Warn("pull was interrupted", "peer", from.Name, "database", db.Name(), "error", err)

@@ -93,7 +93,7 @@ type Blobs struct {
 
 // Sync paces the exchange with peers.
 type Sync struct {
-	// Interval is the period of the anti-entropy round, the safety net below push notification.
+	// Interval is how often a peer is asked what it holds: the safety net below the pulls that are held open.
 	Interval time.Duration `yaml:"interval"`
 }
 

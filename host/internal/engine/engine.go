@@ -14,6 +14,7 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/syncbase/syncbase/host/internal/delta"
 	"github.com/syncbase/syncbase/host/internal/id"
@@ -46,6 +47,10 @@ type Events struct {
 
 // Engine exchanges records of all databases of a store. Safe for concurrent use.
 type Engine struct {
+	// Audit is the period of the safety net below open pulls: how often a follower asks a peer what it holds, and opens
+	// the pull anew if it lacks the same since the last time. Set it before Follow; 0 means never.
+	Audit time.Duration
+
 	store  *rows.Store
 	events Events
 

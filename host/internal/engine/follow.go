@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/syncbase/syncbase/host/internal/delta"
@@ -139,14 +140,21 @@ func (f *follower) untilMeta(ctx context.Context, meta uint64, timeout <-chan ti
 func (f *follower) pull(ctx context.Context, meta uint64, names []id.Name, scopes []id.Scope) error {
 	ctx, stop := context.WithCancel(ctx)
 	var watch sync.WaitGroup
-	changed := false
+	// changed is set by whoever ends the session for a reason that is no failure.
+	var changed atomic.Bool
+	watch.Go(func() {
+		if f.stuck(ctx, names, scopes) {
+			changed.Store(true)
+			stop()
+		}
+	})
 	watch.Go(func() {
 		for ctx.Err() == nil {
 			f.untilMeta(ctx, meta, nil)
 			meta = f.db.Published().Meta
 			n, s, err := shared(f.db, f.peer.Principal)
 			if err != nil || f.db.Published().Paused || !slices.Equal(n, names) || !slices.Equal(s, scopes) {
-				changed = true
+				changed.Store(true)
 				stop()
 			}
 		}
@@ -154,10 +162,38 @@ func (f *follower) pull(ctx context.Context, meta uint64, names []id.Name, scope
 	err := f.session(ctx, names, scopes)
 	stop()
 	watch.Wait()
-	if changed {
+	if changed.Load() {
 		return nil
 	}
 	return err
+}
+
+// stuck asks the peer now and then what it holds, until ctx ends. It reports true when something was lacking twice in a
+// row and nothing came in between: the open pull has missed it.
+func (f *follower) stuck(ctx context.Context, names []id.Name, scopes []id.Scope) bool {
+	if f.e.Audit <= 0 {
+		return false
+	}
+	ticker := time.NewTicker(f.e.Audit)
+	defer ticker.Stop()
+	var before *delta.Knowledge
+	for {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-ticker.C:
+		}
+		held, err := probe(ctx, f.db, names, scopes, f.open)
+		know := f.db.Published().Know
+		switch {
+		case err != nil || level(know, held):
+			before = nil
+		case before != nil && level(before, delta.Request(know, scopes)):
+			return true
+		default:
+			before = know
+		}
+	}
 }
 
 // session opens a pull and applies what arrives until it ends.

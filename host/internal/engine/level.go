@@ -16,7 +16,7 @@ import (
 func (e *Engine) Level(ctx context.Context, db *rows.DB, g syncgroup.Group, peers []Opener) error {
 	var want []delta.ScopeVector
 	for _, open := range peers {
-		held, err := probe(ctx, db, g, open)
+		held, err := probe(ctx, db, []id.Name{g.Name}, g.Spec.Scopes(g.Name), open)
 		if err != nil {
 			return err
 		}
@@ -50,16 +50,16 @@ func level(know *delta.Knowledge, want []delta.ScopeVector) bool {
 	return true
 }
 
-// probe asks a peer what it holds of the syncgroup.
-func probe(ctx context.Context, db *rows.DB, g syncgroup.Group, open Opener) ([]delta.ScopeVector, error) {
+// probe asks a peer what it holds of the scopes of the syncgroups.
+func probe(ctx context.Context, db *rows.DB, names []id.Name, scopes []id.Scope, open Opener) ([]delta.ScopeVector, error) {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	var known []delta.ScopeVector
-	for _, s := range g.Spec.Scopes(g.Name) {
+	for _, s := range scopes {
 		known = append(known, delta.ScopeVector{Scope: s})
 	}
 	stream, err := open(ctx, delta.Open{
-		Database: db.Name(), Syncgroups: []id.Name{g.Name}, Known: known,
+		Database: db.Name(), Syncgroups: names, Known: known,
 		Window: window, Self: db.Writer(), Probe: true,
 	})
 	if err != nil {
