@@ -175,41 +175,44 @@ func (t *target) ops(list []*nodev1.Op) ([]rows.Op, error) {
 	return ops, nil
 }
 
-// collectionNames reads names of collections, remembering the last, for batches over one collection.
+// collectionNames reads names of collections and decides about them, remembering the last, for batches over one
+// collection. It decides before anything else about an operation is looked at, so that nothing tells a collection that is
+// hidden from one that does not exist.
 type collectionNames struct {
 	t    *target
 	text string
+	tag  perm.Tag
 	last id.Collection
 }
 
-func (n *collectionNames) read(text string) (id.Collection, error) {
-	if text == n.text && text != "" {
+func (n *collectionNames) read(text string, tag perm.Tag) (id.Collection, error) {
+	if text == n.text && tag == n.tag && text != "" {
 		return n.last, nil
 	}
 	c, err := n.t.name(text)
 	if err != nil {
 		return c, err
 	}
-	if _, _, err := n.t.db.CollectionPermissions(c); err != nil {
-		return c, missing(rows.ErrNoCollection, c)
+	if err := n.t.check(c, tag); err != nil {
+		return c, err
 	}
-	n.text, n.last = text, c
+	n.text, n.tag, n.last = text, tag, c
 	return c, nil
 }
 
 func (n *collectionNames) op(op *nodev1.Op) (rows.Op, error) {
 	switch op := op.GetOp().(type) {
 	case *nodev1.Op_Put:
-		c, err := n.read(op.Put.GetCollection())
+		c, err := n.read(op.Put.GetCollection(), perm.Write)
 		return rows.Op{
 			Kind: rows.OpPut, Collection: c, Key: op.Put.GetKey(),
 			Value: op.Put.GetValue(), Raw: op.Put.GetRaw(), Type: op.Put.GetType(),
 		}, err
 	case *nodev1.Op_Delete:
-		c, err := n.read(op.Delete.GetCollection())
+		c, err := n.read(op.Delete.GetCollection(), perm.Write)
 		return rows.Op{Kind: rows.OpDelete, Collection: c, Key: op.Delete.GetKey()}, err
 	case *nodev1.Op_Check:
-		c, err := n.read(op.Check.GetCollection())
+		c, err := n.read(op.Check.GetCollection(), perm.Read)
 		if err != nil {
 			return rows.Op{}, err
 		}
