@@ -2,6 +2,7 @@ package host
 
 import (
 	"encoding/json"
+	"errors"
 	"slices"
 	"time"
 
@@ -31,16 +32,24 @@ type addressBook struct{ kv *kv.Store }
 
 func contactKey(p id.Principal) []byte { return append([]byte{spaceContact}, p...) }
 
-// note takes down where a peer was reached.
-func (b addressBook) note(p peer.Peer, now time.Time) error {
+// note takes down where a peer was reached and returns where it was reached before, empty if never.
+func (b addressBook) note(p peer.Peer, now time.Time) (before string, err error) {
+	var last contact
+	switch data, err := b.kv.Get(contactKey(p.Principal)); {
+	case err == nil:
+		// What cannot be read is replaced.
+		_ = json.Unmarshal(data, &last)
+	case !errors.Is(err, kv.ErrNotFound):
+		return "", err
+	}
 	value, err := json.Marshal(contact{Address: p.Address, Seen: now.UTC().Truncate(time.Second)})
 	if err != nil {
-		return err
+		return "", err
 	}
 	batch := b.kv.NewBatch()
 	batch.Set(contactKey(p.Principal), value)
 	// Losing the last entries to a power cut costs nothing that the next meeting does not bring back.
-	return batch.Commit(kv.NoSync)
+	return last.Address, batch.Commit(kv.NoSync)
 }
 
 // load returns the addresses, the latest first, and forgets what the book has no room for.

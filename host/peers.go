@@ -66,12 +66,39 @@ func (h *Host) contacts() addressBook { return addressBook{h.kv} }
 // follow pulls from a peer for as long as the link is up.
 func (h *Host) follow(ctx context.Context, link *peer.Link) {
 	p := link.Peer()
-	if err := h.contacts().note(p, h.opts.Seams.Now()); err != nil {
-		h.log.Warn("cannot take note of where a peer is", "peer", p.Name, "error", err)
-	}
+	h.remember(p)
 	h.fetcher.PeerUp(p.Device)
 	h.engine.Follow(ctx, enginePeer(p), opener(link))
 	h.fetcher.PeerDown(p.Device)
+}
+
+// remember takes down where a peer was reached, and no longer expects it where it was before.
+func (h *Host) remember(p peer.Peer) {
+	before, err := h.contacts().note(p, h.opts.Seams.Now())
+	if err != nil {
+		h.log.Warn("cannot take note of where a peer is", "peer", p.Name, "error", err)
+		return
+	}
+	if before != p.Address {
+		if before != "" {
+			h.peers.RemoveAddress(viaSyncgroup, before)
+		}
+		if err := h.peers.AddAddress(viaSyncgroup, p.Address); err != nil {
+			h.log.Debug("address of no use", "address", p.Address, "error", err)
+		}
+	}
+}
+
+// viaForClients names the source of an address as clients know it.
+func viaForClients(via string) string {
+	switch via {
+	case viaStatic, viaDiscovery, viaSyncgroup:
+		return via
+	case "incoming":
+		return "inbound"
+	}
+	// The peer said so itself, or a join: both happen for the sake of a syncgroup.
+	return viaSyncgroup
 }
 
 func enginePeer(p peer.Peer) engine.Peer {
@@ -160,7 +187,7 @@ func (l peerList) List(context.Context) ([]api.Peer, error) {
 	dbs, _ := l.h.rows.Databases()
 	for _, s := range l.h.peers.Known() {
 		p := api.Peer{
-			Name: s.Name, Address: s.Address, Via: s.Via, Connected: s.Connected, LastContact: s.LastContact,
+			Name: s.Name, Address: s.Address, Via: viaForClients(s.Via), Connected: s.Connected, LastContact: s.LastContact,
 			Principal: s.Principal, BytesReceived: s.BytesIn, BytesSent: s.BytesOut,
 		}
 		if s.Device != (id.Device{}) {

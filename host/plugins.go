@@ -28,8 +28,6 @@ func (h *Host) pluginOptions() plug.Options {
 		Log:         h.log,
 		HostVersion: h.opts.Version,
 		Events: plug.Events{
-			Ready:     func(name string) { h.log.Info("plugin is ready", "plugin", name) },
-			Down:      func(name, reason string) { h.log.Warn("plugin is down", "plugin", name, "reason", reason) },
 			CrashLoop: func(name, reason string) { h.log.Error("plugin keeps crashing", "plugin", name, "reason", reason) },
 		},
 	}

@@ -473,10 +473,26 @@ func (c *contact) status() Status {
 		s.Address = c.preferred()[0]
 		s.Via = c.addresses[slices.IndexFunc(c.addresses, func(a address) bool { return a.text == s.Address })].sources[0]
 	}
+	if told := c.told(); told != "" && (s.Via == "" || s.Via == sourceHello || s.Via == sourceCommand) {
+		s.Via = told
+	}
 	if s.Via == "" && c.incoming > 0 {
 		s.Via = sourceIncoming
 	}
 	return s
+}
+
+// told returns the source, the first in alphabetical order, that knows of the contact by itself; empty when only the
+// contact or a command has told of it.
+func (c *contact) told() (best string) {
+	for _, a := range c.addresses {
+		for _, source := range a.sources {
+			if source != sourceHello && source != sourceCommand && (best == "" || source < best) {
+				best = source
+			}
+		}
+	}
+	return best
 }
 
 // known returns the status of every contact but ourselves, in the order of their names.

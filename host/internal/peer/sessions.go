@@ -21,7 +21,8 @@ type Status struct {
 	Device    id.Device
 	// Address of the link, or the address that is tried first.
 	Address string
-	// Via is the source of that address, or "incoming" for a peer that only calls us.
+	// Via is a source that knows of the peer, "hello" or "command" when only the peer itself or a command has told of the
+	// address, or "incoming" for a peer that only calls us.
 	Via string
 	// Connected reports whether there is a connection in either direction.
 	Connected bool
