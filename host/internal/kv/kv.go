@@ -117,7 +117,7 @@ func Open(dir string, opts Options) (*Store, error) {
 		po.Levels[i].BlockSize = 16 << 10
 	}
 	po.FS = opts.fileSystem()
-	if err := po.FS.MkdirAll(dir, 0o700); err != nil {
+	if err := makeDir(po.FS, dir); err != nil {
 		return nil, fmt.Errorf("create data directory: %w", err)
 	}
 	db, err := pebble.Open(dir, po)
@@ -129,6 +129,31 @@ func Open(dir string, opts Options) (*Store, error) {
 		return nil, errors.Join(err, db.Close())
 	}
 	return s, nil
+}
+
+// makeDir makes the directory and what lies above it, and makes that survive power loss: Pebble would do so too, but not
+// for directories that are there when it opens, and not with this mode.
+func makeDir(fs vfs.FS, dir string) error {
+	var missing []string
+	for p := dir; ; p = fs.PathDir(p) {
+		if _, err := fs.Stat(p); err == nil || p == fs.PathDir(p) {
+			break
+		}
+		missing = append(missing, p)
+	}
+	if err := fs.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	for _, p := range missing {
+		parent, err := fs.OpenDir(fs.PathDir(p))
+		if err != nil {
+			return err
+		}
+		if err := errors.Join(parent.Sync(), parent.Close()); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // OpenMem opens a store that lives in memory, for tests.
