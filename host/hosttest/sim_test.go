@@ -362,8 +362,8 @@ func (s *simulation) finish() {
 			h.Start()
 		}
 	}
-	for !s.join() || len(s.waiting) > 0 {
-		if time.Since(s.began) > time.Hour {
+	for healed := time.Now(); len(s.waiting) > 0; time.Sleep(time.Second) {
+		if !s.join() && time.Since(healed) > 5*time.Minute {
 			s.t.Fatalf("%s cannot join", s.waiting[0])
 		}
 	}

@@ -1,0 +1,227 @@
+package hosttest_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/syncbase/syncbase/host/hosttest"
+)
+
+// shared runs a test with hosts that share a collection.
+func shared(t *testing.T, opts hosttest.Options, test func(t *testing.T, c *hosttest.Cluster)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		c := hosttest.New(t, opts)
+		c.Share()
+		c.Settle(time.Minute)
+		test(t, c)
+	})
+}
+
+// reference: sync-178 deleting a row that never was is nothing at all, and what is written after it arrives, also after a
+// restart.
+func TestDeleteOfNothingStopsNothing(t *testing.T) {
+	shared(t, hosttest.Options{}, func(t *testing.T, c *hosttest.Cluster) {
+		a, b := c.Host("a"), c.Host("b")
+		if v := a.Commit(hosttest.Delete("never")); v[0] != "" {
+			t.Errorf("deleting what never was made the version %s", v[0])
+		}
+		a.Commit(hosttest.Put("k", `1`))
+		c.Settle(time.Minute)
+		a.Commit(hosttest.Delete("never"))
+		a.Stop()
+		a.Start()
+		a.Commit(hosttest.Put("k", `2`))
+		c.Settle(time.Minute)
+		if got := b.Rows()["k"]; got != `2` {
+			t.Errorf("b has %s", got)
+		}
+	})
+}
+
+// reference: sync-180 a new row that is written twice in one batch has the second value everywhere.
+//
+// reference: sync-181 a row that is written and deleted in one batch, in either order, ends as the last operation says.
+func TestRowsTouchedTwiceInABatch(t *testing.T) {
+	shared(t, hosttest.Options{}, func(t *testing.T, c *hosttest.Cluster) {
+		a := c.Host("a")
+		a.Commit(hosttest.Put("old", `0`))
+		a.Commit(
+			hosttest.Put("new", `1`), hosttest.Put("new", `2`),
+			hosttest.Put("gone", `1`), hosttest.Delete("gone"),
+			hosttest.Delete("old"), hosttest.Put("old", `1`),
+		)
+		c.Settle(time.Minute)
+		for _, h := range c.Hosts() {
+			if got := fmt.Sprint(h.Rows()); got != "map[new:2 old:1]" {
+				t.Errorf("%s has %s", h.Name(), got)
+			}
+		}
+	})
+}
+
+// reference: sync-187 without any resolver the last writer wins, and no conflict holds anything up.
+//
+// reference: sync-218 how a conflict was settled reaches the others without another write.
+func TestConflictsSettleByThemselves(t *testing.T) {
+	shared(t, hosttest.Options{Hosts: []string{"a", "b", "c"}}, func(t *testing.T, c *hosttest.Cluster) {
+		c.Partition([]string{"a"}, []string{"b"})
+		c.Partition([]string{"a"}, []string{"c"})
+		c.Partition([]string{"b"}, []string{"c"})
+		for _, h := range c.Hosts() {
+			time.Sleep(time.Second)
+			h.Commit(hosttest.Put("k", fmt.Sprintf("%q", h.Name())))
+		}
+		c.Heal()
+		c.Settle(time.Minute)
+		for _, h := range c.Hosts() {
+			if got := h.Rows()["k"]; got != `"c"` {
+				t.Errorf("%s has %s, want the value of c, which wrote last", h.Name(), got)
+			}
+			if n := len(h.History("k").GetVersions()); n != 3 {
+				t.Errorf("%s shows %d versions, want all three", h.Name(), n)
+			}
+		}
+	})
+}
+
+// reference: sync-193 two members let in two newcomers at the same time, out of each other's sight: both are members
+// everywhere.
+func TestTwoMembersAdmitAtTheSameTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := hosttest.New(t, hosttest.Options{Hosts: []string{"a", "b", "c", "d"}})
+		a, b := c.Host("a"), c.Host("b")
+		a.Create()
+		b.Join(a)
+		b.Wait()
+		c.Partition([]string{"a", "c"}, []string{"b", "d"})
+		c.Host("c").Join(a)
+		c.Host("d").Join(b)
+		c.Host("c").Wait()
+		c.Host("d").Wait()
+		c.Heal()
+		c.Settle(5 * time.Minute)
+	})
+}
+
+// reference: sync-210 a pair with nothing to do sends keepalives and nothing else, and a change arrives at once.
+func TestIdlePairIsQuiet(t *testing.T) {
+	const delay = 2 * time.Millisecond
+	shared(t, hosttest.Options{MaxDelay: delay}, func(t *testing.T, c *hosttest.Cluster) {
+		time.Sleep(time.Minute)
+		before := c.Carried("a", "b") + c.Carried("b", "a")
+		time.Sleep(time.Hour)
+		// Two links, each with a ping every ten seconds and its answer, in TLS.
+		const most = 2 * 360 * 2 * 100
+		if sent := c.Carried("a", "b") + c.Carried("b", "a") - before; sent > most {
+			t.Errorf("an idle pair sent %d bytes within an hour, want at most %d", sent, most)
+		}
+		w := c.Host("b").Watch()
+		synctest.Wait()
+		begun := time.Now()
+		c.Host("a").Commit(hosttest.Put("k", `1`))
+		time.Sleep(2*delay - time.Since(begun))
+		synctest.Wait()
+		if got := w.State()["k"]; got != `1` {
+			t.Errorf("b has %q after %s", got, time.Since(begun))
+		}
+	})
+}
+
+// reference: sync-214 a member in a black hole, which swallows everything without an answer, delays nobody else.
+func TestBlackHoleDelaysNobodyElse(t *testing.T) {
+	shared(t, hosttest.Options{Hosts: []string{"a", "b", "c"}}, func(t *testing.T, c *hosttest.Cluster) {
+		c.Partition([]string{"c"}, []string{"a", "b"})
+		w := c.Host("b").Watch()
+		for i := range 30 {
+			value := fmt.Sprint(i)
+			c.Host("a").Commit(hosttest.Put("k", value))
+			time.Sleep(time.Second)
+			if got := w.State()["k"]; got != value {
+				t.Fatalf("b has %s a second after a wrote %s", got, value)
+			}
+		}
+		c.Heal()
+		c.Settle(time.Minute)
+	})
+}
+
+// A way that is cut in one direction only is noticed too, and healed.
+func TestOneWayCutHeals(t *testing.T) {
+	shared(t, hosttest.Options{}, func(t *testing.T, c *hosttest.Cluster) {
+		c.Cut("a", "b")
+		c.Host("a").Commit(hosttest.Put("a", `1`))
+		c.Host("b").Commit(hosttest.Put("b", `1`))
+		time.Sleep(2 * time.Minute)
+		if c.Diff() == "" {
+			t.Error("something came through the cut")
+		}
+		c.Heal()
+		c.Settle(time.Minute)
+	})
+}
+
+// Changes reach a host through others where there is no direct way.
+func TestChangesTravelAlongALine(t *testing.T) {
+	names := []string{"a", "b", "c", "d"}
+	shared(t, hosttest.Options{Hosts: names, Knows: func(host, other string) bool { return host[0] == other[0]+1 }},
+		func(t *testing.T, c *hosttest.Cluster) {
+			c.Host("a").Commit(hosttest.Put("from a", `1`))
+			c.Host("d").Commit(hosttest.Put("from d", `1`))
+			c.Settle(time.Minute)
+		})
+}
+
+func TestUnknownSyncgroupIsNotFound(t *testing.T) {
+	shared(t, hosttest.Options{}, func(t *testing.T, c *hosttest.Cluster) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		err := c.Host("b").TryJoin(ctx, "none", c.Host("a"))
+		if err == nil || !strings.Contains(err.Error(), "no such syncgroup") {
+			t.Errorf("join of what is not there: %v", err)
+		}
+	})
+}
+
+// A crash in the middle of a large delta costs what was not synced and no more.
+func TestLargeDeltaSurvivesCrashes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := hosttest.New(t, hosttest.Options{})
+		a, b := c.Host("a"), c.Host("b")
+		a.Create()
+		value := `"` + strings.Repeat("x", 20_000) + `"`
+		for i := range 300 {
+			a.Commit(hosttest.Put(fmt.Sprintf("k%03d", i), value))
+		}
+		b.Join(a)
+		for _, wait := range []time.Duration{20 * time.Millisecond, 40 * time.Millisecond, 80 * time.Millisecond} {
+			time.Sleep(wait)
+			b.Crash()
+			b.Start()
+			time.Sleep(time.Second)
+			a.Crash()
+			a.Start()
+		}
+		c.Settle(5 * time.Minute)
+		if n := len(b.Rows()); n != 300 {
+			t.Errorf("b has %d rows, want 300", n)
+		}
+	})
+}
+
+// A cluster that cannot agree has to be told apart from one that does.
+func TestDiffSeesADifference(t *testing.T) {
+	shared(t, hosttest.Options{}, func(t *testing.T, c *hosttest.Cluster) {
+		c.Partition([]string{"a"}, []string{"b"})
+		c.Host("a").Commit(hosttest.Put("k", `1`))
+		if diff := c.Diff(); !strings.Contains(diff, `"k"`) {
+			t.Errorf("difference: %q", diff)
+		}
+		c.Heal()
+		c.Settle(time.Minute)
+	})
+}
