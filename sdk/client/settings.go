@@ -25,19 +25,30 @@ var durabilities = map[Durability]nodev1.Durability{
 // Settings are what can be chosen for a database on one device.
 type Settings struct {
 	Durability Durability `json:"durability"`
-	// QuotaBytes bounds what the database may take on disk; 0 is no bound.
+	// QuotaBytes bounds the bytes of keys and values, history included; 0 is no bound.
 	QuotaBytes uint64 `json:"quota_bytes"`
 	// SyncPaused: the database neither sends nor receives; what is written meanwhile waits.
 	SyncPaused bool `json:"sync_paused"`
 }
 
-// Settings returns the present settings.
-func (d *Database) Settings(ctx context.Context) (Settings, error) {
+// DatabaseInfo is what is known of a database.
+type DatabaseInfo struct {
+	// Name is the full name.
+	Name     string
+	Settings Settings
+	// UsedBytes are the bytes of keys and values, history included: what the quota bounds.
+	UsedBytes uint64
+}
+
+// Info returns the settings of the database and how large it is.
+func (d *Database) Info(ctx context.Context) (DatabaseInfo, error) {
 	resp, err := d.c.api.GetDatabase(ctx, &nodev1.GetDatabaseRequest{Database: d.name})
 	if err != nil {
-		return Settings{}, d.c.failure(err)
+		return DatabaseInfo{}, d.c.failure(err)
 	}
-	return settingsFrom(resp.GetSettings()), nil
+	return DatabaseInfo{
+		Name: resp.GetDatabase(), Settings: settingsFrom(resp.GetSettings()), UsedBytes: resp.GetUsedBytes(),
+	}, nil
 }
 
 func settingsFrom(s *nodev1.DatabaseSettings) Settings {

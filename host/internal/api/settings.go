@@ -16,7 +16,9 @@ func (s *Server) GetDatabase(ctx context.Context, req *nodev1.GetDatabaseRequest
 	if err != nil {
 		return nil, err
 	}
-	return &nodev1.GetDatabaseResponse{Database: t.db.Name().String(), Settings: settingsOf(t.db.Settings())}, nil
+	return &nodev1.GetDatabaseResponse{
+		Database: t.db.Name().String(), Settings: settingsOf(t.db.Settings()), UsedBytes: t.db.Used(),
+	}, nil
 }
 
 var durabilities = map[nodev1.Durability]rows.Durability{

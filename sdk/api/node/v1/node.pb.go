@@ -743,7 +743,7 @@ func (x *CreateDatabaseRequest) GetPermissions() []byte {
 type DatabaseSettings struct {
 	state      protoimpl.MessageState `protogen:"open.v1"`
 	Durability Durability             `protobuf:"varint,1,opt,name=durability,proto3,enum=syncbase.node.v1.Durability" json:"durability,omitempty"`
-	// Bytes that the rows of the database may take on disk; 0 means no limit.
+	// Bound of the bytes of keys and values, history included; 0 means no limit.
 	QuotaBytes *uint64 `protobuf:"varint,2,opt,name=quota_bytes,json=quotaBytes,proto3,oneof" json:"quota_bytes,omitempty"`
 	// While true, the database neither sends nor receives; what is written meanwhile waits.
 	SyncPaused    *bool `protobuf:"varint,3,opt,name=sync_paused,json=syncPaused,proto3,oneof" json:"sync_paused,omitempty"`
@@ -849,8 +849,10 @@ func (x *GetDatabaseRequest) GetDatabase() string {
 type GetDatabaseResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// "owner:name".
-	Database      string            `protobuf:"bytes,1,opt,name=database,proto3" json:"database,omitempty"`
-	Settings      *DatabaseSettings `protobuf:"bytes,2,opt,name=settings,proto3" json:"settings,omitempty"`
+	Database string            `protobuf:"bytes,1,opt,name=database,proto3" json:"database,omitempty"`
+	Settings *DatabaseSettings `protobuf:"bytes,2,opt,name=settings,proto3" json:"settings,omitempty"`
+	// Bytes of keys and values, history included: what the quota bounds.
+	UsedBytes     uint64 `protobuf:"varint,3,opt,name=used_bytes,json=usedBytes,proto3" json:"used_bytes,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -897,6 +899,13 @@ func (x *GetDatabaseResponse) GetSettings() *DatabaseSettings {
 		return x.Settings
 	}
 	return nil
+}
+
+func (x *GetDatabaseResponse) GetUsedBytes() uint64 {
+	if x != nil {
+		return x.UsedBytes
+	}
+	return 0
 }
 
 type UpdateDatabaseRequest struct {
@@ -5327,10 +5336,12 @@ const file_node_v1_node_proto_rawDesc = "" +
 	"\f_quota_bytesB\x0e\n" +
 	"\f_sync_paused\"0\n" +
 	"\x12GetDatabaseRequest\x12\x1a\n" +
-	"\bdatabase\x18\x01 \x01(\tR\bdatabase\"q\n" +
+	"\bdatabase\x18\x01 \x01(\tR\bdatabase\"\x90\x01\n" +
 	"\x13GetDatabaseResponse\x12\x1a\n" +
 	"\bdatabase\x18\x01 \x01(\tR\bdatabase\x12>\n" +
-	"\bsettings\x18\x02 \x01(\v2\".syncbase.node.v1.DatabaseSettingsR\bsettings\"s\n" +
+	"\bsettings\x18\x02 \x01(\v2\".syncbase.node.v1.DatabaseSettingsR\bsettings\x12\x1d\n" +
+	"\n" +
+	"used_bytes\x18\x03 \x01(\x04R\tusedBytes\"s\n" +
 	"\x15UpdateDatabaseRequest\x12\x1a\n" +
 	"\bdatabase\x18\x01 \x01(\tR\bdatabase\x12>\n" +
 	"\bsettings\x18\x02 \x01(\v2\".syncbase.node.v1.DatabaseSettingsR\bsettings\"X\n" +
