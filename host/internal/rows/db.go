@@ -41,6 +41,9 @@ type DB struct {
 	// meta counts changes of syncgroups' metadata, for Published.
 	meta atomic.Uint64
 
+	// tail serves subscriptions.
+	tail tail
+
 	// pub guards the fields below it: what is durable, and so may be shown to peers and watchers.
 	pub       sync.Mutex
 	published Published
@@ -75,7 +78,7 @@ type Published struct {
 
 func (s *Store) openDB(name id.Name, record []byte) (*DB, error) {
 	db := &DB{
-		s: s, name: name, more: make(chan struct{}),
+		s: s, name: name, more: make(chan struct{}), tail: tail{maxBatches: tailBatches, maxBytes: tailBytes},
 		colls: map[id.Collection]*collection{}, byNum: map[uint32]*collection{},
 	}
 	rec, err := decodeDatabase(record)
