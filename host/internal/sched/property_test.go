@@ -177,7 +177,7 @@ func (w *world) finish(a Finish, stuck bool) {
 		return
 	}
 	w.whole[a.Ref] = true
-	w.handle(Finished{a.Ref})
+	w.handle(Finished(a))
 }
 
 // step does one random thing.
@@ -302,7 +302,7 @@ func BenchmarkLongQueue(b *testing.B) {
 				if !ok {
 					b.Fatal("a blob came to its end")
 				}
-				s.Handle(now, Got{Ref: p.Ref, Peer: p.Peer, Piece: p.Piece})
+				s.Handle(now, Got(p))
 				s.Handle(now, Stuck{Ref: p.Ref, Lost: []int{p.Piece}})
 				now = now.Add(time.Hour)
 				pending = append(pending[1:], s.Next(now)...)
