@@ -13,15 +13,30 @@ import (
 )
 
 func (a *app) dbCommand() *cobra.Command {
-	return group("db", "Create, list and destroy databases",
+	return group("db", "Create, list, set up and destroy databases",
 		command("create DB", "Create a database", "syncbase db create notes", cobra.ExactArgs(1), a.dbCreate),
 		command("list", "List the databases that you may see", "syncbase db list -o json", cobra.NoArgs, a.dbList),
 		command("destroy DB", "Remove a database from this device", "syncbase db destroy notes", cobra.ExactArgs(1), a.dbDestroy),
+		command("pause DB", "Neither send nor receive anything of a database, until it is resumed", "syncbase db pause notes",
+			cobra.ExactArgs(1), a.dbPause(true, "paused")),
+		command("resume DB", "End a pause", "syncbase db resume notes", cobra.ExactArgs(1), a.dbPause(false, "on")),
+		a.settingsCommand(),
 		a.permsCommand("perms DB", "Show or set who may do what with a database", `
 syncbase db perms notes
 syncbase db perms notes --set '{"Admin":{"in":["home.local/owner"]},"Read":{"in":["..."]}}'`, 1,
 			func(c *client.Client, args []string) guarded { return c.Database(args[0]) }),
 	)
+}
+
+// servicePerms is about the daemon as a whole.
+func (a *app) servicePerms() *cobra.Command {
+	cmd := a.permsCommand("perms", "Show or set who may do what with the daemon", `
+syncbase perms
+syncbase perms --set '{"Admin":{"in":["home.local/owner"]},"Write":{"in":["home.local/guest"]}}'`, 0,
+		func(c *client.Client, _ []string) guarded { return c })
+	cmd.Long = "Show or set who may do what with the daemon: Admin administers it, Read sees every database, Write creates databases.\n" +
+		"The owner in person may do everything, whatever the list says."
+	return cmd
 }
 
 func (a *app) dbCreate(ctx context.Context, args []string) error {

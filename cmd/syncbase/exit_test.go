@@ -12,7 +12,8 @@ func TestUsage(t *testing.T) {
 	for _, args := range []string{
 		"nonsense", "db", "db nonsense", "db create", "db create a b", "get a b", "put a b c", "status --nonsense", "status extra",
 		"-o yaml status", "--address nonsense status", "--address host:1 status", "--address unix://relative status",
-		"scan a b --prefix p --start s", "scan a b --max -1", "delete-range a b", "import a b",
+		"scan a b --prefix p --start s", "scan a b --max -1", "delete-range a b", "delete-range a b --prefix p --start s", "import a b",
+		"db settings a --durability maybe", "db settings a --quota -1", "db pause", "schema set a", "schema get", "perms a",
 		"syncgroup create a b", "syncgroup wait a b --timeout soon", "identity issue x", "plugin check x --config {",
 		"watch a --resume m --initial", "db perms a --set {", "db perms a --set null", `db perms a --set {"Read":{"inn":[]}}`,
 		"serve extra", "config check",

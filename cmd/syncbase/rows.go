@@ -141,54 +141,26 @@ func (a *app) scan(ctx context.Context, c *client.Collection, r client.Range) er
 
 func (a *app) deleteRangeCommand() *cobra.Command {
 	var r client.Range
-	cmd := command("delete-range DB COLLECTION --start S --limit L", "Delete the rows with S <= key < L", `
-syncbase delete-range notes todo --start 2019/ --limit 2020/`, cobra.ExactArgs(2),
+	cmd := command("delete-range DB COLLECTION --start S --limit L", "Delete the rows with S <= key < L, or with a prefix", `
+syncbase delete-range notes todo --start 2019/ --limit 2020/
+syncbase delete-range notes todo --prefix shopping/`, cobra.ExactArgs(2),
 		func(ctx context.Context, args []string) error {
-			if r.Start == "" && r.Limit == "" {
-				return usagef("say where to begin with --start or where to end with --limit")
+			switch {
+			case r == client.Range{}:
+				return usagef("say where to begin with --start, where to end with --limit, or which keys with --prefix")
+			case r.Prefix != "" && (r.Start != "" || r.Limit != ""):
+				return usagef("--prefix cannot go together with --start or --limit")
 			}
-			r.KeysOnly = true
 			return a.connect(ctx, func(c *client.Client) error {
-				deleted, err := deleteRange(ctx, c.Database(args[0]), args[1], r)
+				deleted, err := c.Database(args[0]).Collection(args[1]).DeleteRange(ctx, r)
 				if err != nil {
-					return fmt.Errorf("after %d rows: %w", deleted, err)
+					return err
 				}
-				return a.say(map[string]int{"deleted": deleted}, "deleted %d rows", deleted)
+				return a.say(map[string]uint64{"deleted": deleted}, "deleted %d rows", deleted)
 			})
 		})
+	cmd.Flags().StringVar(&r.Prefix, "prefix", "", "the keys that begin with this")
 	cmd.Flags().StringVar(&r.Start, "start", "", "first key")
 	cmd.Flags().StringVar(&r.Limit, "limit", "", "the key before which to end")
 	return cmd
-}
-
-// deleteBatch is how many rows one batch of delete-range deletes.
-const deleteBatch = 10_000
-
-func deleteRange(ctx context.Context, db *client.Database, collection string, r client.Range) (deleted int, err error) {
-	c := db.Collection(collection)
-	var ops []client.Op
-	commit := func() error {
-		if len(ops) == 0 {
-			return nil
-		}
-		versions, err := db.Commit(ctx, ops...)
-		for _, v := range versions {
-			if v != "" {
-				deleted++
-			}
-		}
-		ops = ops[:0]
-		return err
-	}
-	for row, err := range c.Scan(ctx, r) {
-		if err != nil {
-			return deleted, err
-		}
-		if ops = append(ops, c.DeleteOp(row.Key)); len(ops) == deleteBatch {
-			if err := commit(); err != nil {
-				return deleted, err
-			}
-		}
-	}
-	return deleted, commit()
 }
