@@ -14,17 +14,16 @@ import (
 	"github.com/syncbase/syncbase/host/internal/rows"
 )
 
-// readAhead is about how many bytes of changes a watcher takes from the log at a time. While they are sent, however slow
-// the client, nothing of the store is held.
-const readAhead = 256 << 10
-
 // Watch takes Read on the collection, or for a whole database a tag on it and Read on each collection whose changes are
 // to be seen. The stream ends when the database is destroyed, when the access is gone, or when the daemon stops.
 func (s *Server) Watch(req *nodev1.WatchRequest, stream grpc.ServerStreamingServer[nodev1.WatchResponse]) error {
-	w, initial, err := s.newWatcher(req, stream)
+	ctx, stop := s.untilDrained(stream.Context())
+	defer stop()
+	w, initial, err := s.newWatcher(ctx, req)
 	if err != nil {
 		return err
 	}
+	w.send = stream.Send
 	open := markerAt(w.db, w.after)
 	if initial {
 		open.kind, open.seq = markerInitial, 0
@@ -43,25 +42,22 @@ func (s *Server) Watch(req *nodev1.WatchRequest, stream grpc.ServerStreamingServ
 // watcher is one Watch call.
 type watcher struct {
 	*target
-	ctx     context.Context
-	drained <-chan struct{}
-	send    func(*nodev1.WatchResponse) error
+	// ctx also ends when the daemon stops; its cause says why.
+	ctx  context.Context
+	send func(*nodev1.WatchResponse) error
 
 	// only is nil when all collections are watched.
 	only   *id.Collection
 	prefix string
-	// after is the marker of what was last sent.
+	// after is the marker from which the log is followed.
 	after uint64
 
 	// allowed are the decisions of this round, known those of all rounds.
 	allowed, known map[id.Collection]bool
 }
 
-func (s *Server) newWatcher(req *nodev1.WatchRequest, stream grpc.ServerStreamingServer[nodev1.WatchResponse]) (w *watcher, initial bool, err error) {
-	w = &watcher{
-		ctx: stream.Context(), drained: s.drained.Done(), send: stream.Send, prefix: req.GetPrefix(),
-		known: map[id.Collection]bool{},
-	}
+func (s *Server) newWatcher(ctx context.Context, req *nodev1.WatchRequest) (w *watcher, initial bool, err error) {
+	w = &watcher{ctx: ctx, prefix: req.GetPrefix(), allowed: map[id.Collection]bool{}, known: map[id.Collection]bool{}}
 	if err := boundKeys(w.prefix); err != nil {
 		return nil, false, err
 	}
@@ -100,7 +96,7 @@ func (s *Server) newWatcher(req *nodev1.WatchRequest, stream grpc.ServerStreamin
 
 // begin starts a round: what the caller may see is decided anew.
 func (w *watcher) begin() error {
-	w.allowed = map[id.Collection]bool{}
+	clear(w.allowed)
 	if err := w.refresh(); err != nil {
 		return err
 	}
@@ -160,19 +156,26 @@ func (w *watcher) initial() error {
 	return w.send(&nodev1.WatchResponse{Resume: markerAt(w.db, seq).String()})
 }
 
-// follow sends batches as they become durable, until something ends the stream.
+// follow sends batches as they become durable, until something ends the stream. What the client wants and may see of a
+// batch is decided when the batch is sent.
 func (w *watcher) follow() error {
+	sub, err := w.db.Subscribe(w.after)
+	if err != nil {
+		return err
+	}
+	defer sub.Close()
 	for {
-		published, more := w.db.More()
+		b, err := sub.Next(w.ctx)
+		if w.ctx.Err() != nil {
+			return context.Cause(w.ctx)
+		}
+		if err != nil {
+			return err
+		}
 		if err := w.begin(); err != nil {
 			return err
 		}
-		for w.after < published.Seq {
-			if err := w.step(); err != nil {
-				return err
-			}
-		}
-		if err := w.wait(more); err != nil {
+		if err := w.sendBatch(&b); err != nil {
 			return err
 		}
 	}
@@ -184,39 +187,8 @@ func (w *watcher) wait(more <-chan struct{}) error {
 	case <-more:
 		return w.db.Err()
 	case <-w.ctx.Done():
-		return w.ctx.Err()
-	case <-w.drained:
-		return errDraining
+		return context.Cause(w.ctx)
 	}
-}
-
-// step takes some batches from the log and sends what the client wants and may see of them.
-func (w *watcher) step() error {
-	var batches []rows.Batch
-	size := 0
-	after, err := w.db.ReadLog(w.after, w.wants, func(b rows.Batch) (bool, error) {
-		batches = append(batches, b)
-		for i := range b.Changes {
-			size += len(b.Changes[i].Key) + len(b.Changes[i].Value) + rowOverhead
-		}
-		return size < readAhead, nil
-	})
-	if err != nil {
-		return err
-	}
-	if err := w.begin(); err != nil {
-		return err
-	}
-	for i := range batches {
-		if err := w.sendBatch(&batches[i]); err != nil {
-			return err
-		}
-	}
-	w.after = after
-	if w.ctx.Err() != nil {
-		return w.ctx.Err()
-	}
-	return nil
 }
 
 // wants is the filter of the client. Access lists of collections, whose key is empty, are not shown.
@@ -256,7 +228,7 @@ func (w *watcher) sendBatch(b *rows.Batch) error {
 	size := 0
 	for i := range b.Changes {
 		ch := &b.Changes[i]
-		if !w.sees(ch) {
+		if !w.wants(ch.Collection, ch.Key) || !w.sees(ch) {
 			continue
 		}
 		if size >= messageBytes {
