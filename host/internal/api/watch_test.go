@@ -78,6 +78,9 @@ func text(b client.Batch) string {
 	return strings.Join(parts, " ")
 }
 
+// reference: store-66
+// A watch breaks when the daemon is restarted, and goes on from its marker with exactly what is newer.
+//
 // TestWatchAcrossReconnections commits at random while the server restarts at random, and wants the watch to have seen
 // every batch once, in order.
 func TestWatchAcrossReconnections(t *testing.T) {
@@ -269,6 +272,8 @@ func TestDestroyedCollectionIsSeen(t *testing.T) {
 	}
 }
 
+// reference: store-303
+// A marker of another database, or of a future, is not known, which is told apart from one that cannot be read.
 func TestWatchRefusesMarkers(t *testing.T) {
 	w := newWorld(t)
 	w.collection("db", "c")
