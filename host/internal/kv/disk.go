@@ -1,6 +1,7 @@
 package kv
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"sync"
@@ -121,4 +122,28 @@ func (f diskFile) WriteAt(p []byte, off int64) (int, error) {
 		return 0, err
 	}
 	return f.File.WriteAt(p, off)
+}
+
+// Damage changes the last byte of a file, as a bad disk would.
+func (m *MemFS) Damage(name string) error {
+	f, err := m.fs.OpenReadWrite(name, vfs.WriteCategoryUnspecified)
+	if err != nil {
+		return err
+	}
+	info, err := f.Stat()
+	if err == nil && info.Size() > 0 {
+		last := make([]byte, 1)
+		if _, err = f.ReadAt(last, info.Size()-1); err == nil {
+			last[0] ^= 1
+			_, err = f.WriteAt(last, info.Size()-1)
+		}
+	}
+	return errors.Join(err, f.Close())
+}
+
+func mapWriteError(err error) error {
+	if errors.Is(err, syscall.ENOSPC) {
+		return fmt.Errorf("%w: %w", ErrFull, err)
+	}
+	return err
 }
