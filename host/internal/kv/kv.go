@@ -61,6 +61,8 @@ type Options struct {
 	// MinFreeBytes of the disk are left free: a write that would need them fails with ErrFull. Default
 	// DefaultMinFreeBytes.
 	MinFreeBytes uint64
+	// ReadOnly opens an existing directory without changing anything in it. Batches fail.
+	ReadOnly bool
 	// FS replaces the file system, for tests: see NewMemFS.
 	FS *MemFS
 }
@@ -117,7 +119,10 @@ func Open(dir string, opts Options) (*Store, error) {
 		po.Levels[i].BlockSize = 16 << 10
 	}
 	po.FS = opts.fileSystem()
-	if err := makeDir(po.FS, dir); err != nil {
+	po.ReadOnly = opts.ReadOnly
+	if opts.ReadOnly {
+		po.ErrorIfNotExists = true
+	} else if err := makeDir(po.FS, dir); err != nil {
 		return nil, fmt.Errorf("create data directory: %w", err)
 	}
 	db, err := pebble.Open(dir, po)
