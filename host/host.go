@@ -177,6 +177,7 @@ func (h *Host) serve(ctx context.Context, local net.Listener, proof credentials.
 	h.peers.Register(peerServer)
 
 	plugins := start(h.plugins.Run)
+	durable := start(h.rows.Run)
 	fetcher := start(h.fetcher.Run)
 	sessions := start(h.peers.Run)
 	discovery := start(h.runDiscovery)
@@ -187,12 +188,12 @@ func (h *Host) serve(ctx context.Context, local net.Listener, proof credentials.
 	var err error
 	select {
 	case <-ctx.Done():
-	case err = <-firstFailure(plugins, fetcher, sessions, discovery, listeners):
+	case err = <-firstFailure(plugins, durable, fetcher, sessions, discovery, listeners):
 	}
 	h.log.Info("stopping")
 	h.api.Drain()
 	h.drain()
-	for _, l := range []*layer{listeners, discovery, sessions, fetcher, plugins} {
+	for _, l := range []*layer{listeners, discovery, sessions, fetcher, plugins, durable} {
 		err = errors.Join(err, l.stop())
 	}
 	return err
