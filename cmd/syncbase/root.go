@@ -50,7 +50,8 @@ syncbase watch notes --initial`),
 		a.dbCommand(), a.collectionCommand(), a.schemaCommand(), a.servicePerms(),
 		a.putCommand(), a.getCommand(), a.deleteCommand(), a.scanCommand(), a.deleteRangeCommand(), a.batchCommand(),
 		a.watchCommand(), a.historyCommand(), a.importCommand(), a.exportCommand(),
-		a.syncgroupCommand(), a.blobCommand(), a.peerCommand(), a.identityCommand(), a.pluginCommand(), a.versionCommand(),
+		a.syncgroupCommand(), a.blobCommand(), a.peerCommand(), a.identityCommand(), a.pluginCommand(),
+		a.backupCommand(), a.versionCommand(),
 	)
 	return root
 }

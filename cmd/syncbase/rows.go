@@ -104,7 +104,8 @@ func (a *app) scanCommand() *cobra.Command {
 	var r client.Range
 	cmd := command("scan DB COLLECTION", "List rows in the order of their keys", `
 syncbase scan notes todo --prefix shopping/
-syncbase scan notes todo --start a --limit n --max 100 -o json`, cobra.ExactArgs(2),
+syncbase scan notes todo --start a --limit n --max 100 -o json
+syncbase scan notes todo --reverse --max 1`, cobra.ExactArgs(2),
 		func(ctx context.Context, args []string) error {
 			if r.Prefix != "" && (r.Start != "" || r.Limit != "") {
 				return usagef("--prefix cannot go together with --start or --limit")
@@ -116,6 +117,7 @@ syncbase scan notes todo --start a --limit n --max 100 -o json`, cobra.ExactArgs
 	cmd.Flags().StringVar(&r.Limit, "limit", "", "the key before which to end")
 	cmd.Flags().Uint64Var(&r.Max, "max", 0, "at most so many rows (0 for all)")
 	cmd.Flags().BoolVar(&r.KeysOnly, "keys-only", false, "no values")
+	cmd.Flags().BoolVar(&r.Reverse, "reverse", false, "from the end of the range to its beginning")
 	return cmd
 }
 

@@ -134,7 +134,7 @@ func (c *Collection) one(ctx context.Context, op Op) (string, error) {
 	return versions[0], nil
 }
 
-// Range selects rows in ascending byte order of their keys: those with the prefix, or else Start <= key < Limit, where
+// Range selects rows in byte order of their keys: those with the prefix, or else Start <= key < Limit, where
 // empty means no bound. The zero Range selects all.
 type Range struct {
 	Prefix, Start, Limit string
@@ -142,6 +142,8 @@ type Range struct {
 	Max uint64
 	// KeysOnly leaves the values away.
 	KeysOnly bool
+	// Reverse begins at the end.
+	Reverse bool
 }
 
 // Scan iterates over rows as they were at one moment. An error is the last thing yielded.
@@ -177,7 +179,7 @@ func exists(err error) (bool, error) {
 	return false, err
 }
 
-// DeleteRange deletes the rows of the range and returns how many there were; Max and KeysOnly have no meaning here. It is
+// DeleteRange deletes the rows of the range and returns how many there were; the rest of it has no meaning here. It is
 // not one batch: when it fails, the first rows of the range may be gone, and calling it again goes on.
 func (c *Collection) DeleteRange(ctx context.Context, r Range) (deleted uint64, err error) {
 	resp, err := c.db.c.api.DeleteRange(ctx, &nodev1.DeleteRangeRequest{

@@ -153,6 +153,22 @@ func (c *Client) Identity(ctx context.Context) (Identity, error) {
 	}, nil
 }
 
+// Backup is what a backup consists of.
+type Backup struct {
+	Files uint64 `json:"files"`
+	Bytes uint64 `json:"bytes"`
+}
+
+// Backup writes a consistent and verified copy of the store into a directory of the daemon's machine that is absent or
+// empty, by its absolute path, while the daemon goes on working. It takes the owner in person.
+func (c *Client) Backup(ctx context.Context, directory string) (Backup, error) {
+	resp, err := c.api.Backup(ctx, &nodev1.BackupRequest{Directory: directory})
+	if err != nil {
+		return Backup{}, c.failure(err)
+	}
+	return Backup{Files: resp.GetFiles(), Bytes: resp.GetBytes()}, nil
+}
+
 // Databases lists the databases that the caller may see, by full name.
 func (c *Client) Databases(ctx context.Context) iter.Seq2[string, error] {
 	return list(ctx, c, func(ctx context.Context) (grpc.ServerStreamingClient[nodev1.ListDatabasesResponse], error) {

@@ -170,7 +170,7 @@ func (d *Database) scan(ctx context.Context, c *Collection, r Range, batch strin
 	return flatten(ctx, d.c, func(ctx context.Context) (grpc.ServerStreamingClient[nodev1.ScanResponse], error) {
 		return d.c.api.Scan(ctx, &nodev1.ScanRequest{
 			Database: d.name, Collection: c.name, Batch: batch,
-			Prefix: r.Prefix, Start: r.Start, Limit: r.Limit, Max: r.Max, KeysOnly: r.KeysOnly,
+			Prefix: r.Prefix, Start: r.Start, Limit: r.Limit, Max: r.Max, KeysOnly: r.KeysOnly, Reverse: r.Reverse,
 		})
 	}, func(m *nodev1.ScanResponse, yield func(Row) bool) bool {
 		for _, row := range m.GetRows() {

@@ -196,6 +196,9 @@ var accesses = []access{
 	{"ShowIdentity", func(ctx context.Context, c nodev1.NodeServiceClient) error {
 		return must(c.ShowIdentity(ctx, &nodev1.ShowIdentityRequest{}))
 	}, ok, refused, refused, refused, refused},
+	{"Backup", func(ctx context.Context, c nodev1.NodeServiceClient) error {
+		return must(c.Backup(ctx, &nodev1.BackupRequest{Directory: "/backup"}))
+	}, ok, refused, refused, refused, refused},
 	{"DestroyCollection", func(ctx context.Context, c nodev1.NodeServiceClient) error {
 		return must(c.DestroyCollection(ctx, &nodev1.DestroyCollectionRequest{Database: "home.local/owner:db", Collection: "home.local/owner:c"}))
 	}, ok, noColl, refused, refused, hidden},

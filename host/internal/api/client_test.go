@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 
@@ -135,10 +136,20 @@ func TestScanAgreesWithModel(t *testing.T) {
 	}
 	for _, r := range []client.Range{
 		{}, {Prefix: "b/"}, {Start: "b/150"}, {Limit: "c/"}, {Start: "a/050", Limit: "d/301"}, {Max: 7}, {Prefix: "c", Max: 3, KeysOnly: true},
-		{Prefix: "zzz"}, {Start: "c", Limit: "b"},
+		{Prefix: "zzz"}, {Start: "c", Limit: "b"}, {Reverse: true}, {Prefix: "b/", Max: 5, Reverse: true}, {Start: "a/050", Limit: "b/150", Reverse: true},
 	} {
 		var expect []kv
-		for _, row := range want {
+		order := slices.Values(want)
+		if r.Reverse {
+			order = func(yield func(kv) bool) {
+				for _, row := range slices.Backward(want) {
+					if !yield(row) {
+						return
+					}
+				}
+			}
+		}
+		for row := range order {
 			in := row.key >= r.Start && (r.Limit == "" || row.key < r.Limit)
 			if !in || !strings.HasPrefix(row.key, r.Prefix) || r.Max > 0 && uint64(len(expect)) == r.Max {
 				continue

@@ -50,6 +50,7 @@ func (s *Server) Scan(req *nodev1.ScanRequest, stream grpc.ServerStreamingServer
 	if err != nil {
 		return err
 	}
+	r.Reverse = req.GetReverse()
 	from, c, release, err := s.openReader(stream.Context(), req)
 	if err != nil {
 		return err

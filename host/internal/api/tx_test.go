@@ -82,6 +82,9 @@ func TestBatchBasics(t *testing.T) {
 	if diff := cmp.Diff([]string{"a=10", "n=3"}, during); diff != "" {
 		t.Errorf("-wanted +scanned in the batch:\n%s", diff)
 	}
+	if diff := cmp.Diff([]string{"z=4", "n=3", "a=10"}, scanned(t, tx.Scan(ctx, w.c, client.Range{Reverse: true}))); diff != "" {
+		t.Errorf("-wanted +scanned backwards in the batch:\n%s", diff)
+	}
 	if row, err := tx.Get(ctx, w.c, "a"); err != nil || string(row.Value.Bytes) != "10" || row.Version != "" || !row.Updated.IsZero() {
 		t.Errorf("own write: %+v, %v", row, err)
 	}

@@ -22,6 +22,8 @@ type Row struct {
 // ScanRange selects rows: Start <= key < Limit, an empty Limit being no limit. With Prefix the other two are not used.
 type ScanRange struct {
 	Prefix, Start, Limit string
+	// Reverse visits them in descending order.
+	Reverse bool
 }
 
 // Get returns a row, or ErrNoRow.
@@ -70,7 +72,7 @@ func decodeRow(key string, data []byte) (Row, error) {
 	}, nil
 }
 
-// Scan visits the rows of the range in ascending order of their keys, as they were at one moment. The value is valid
+// Scan visits the rows of the range in the order of their keys, as they were at one moment. The value is valid
 // only during the visit; visit returns false to stop.
 func (db *DB) Scan(c id.Collection, r ScanRange, visit func(Row) (bool, error)) error {
 	num, err := db.readable(c)
@@ -78,7 +80,7 @@ func (db *DB) Scan(c id.Collection, r ScanRange, visit func(Row) (bool, error)) 
 		return err
 	}
 	lo, hi := db.bounds(num, r)
-	return scan(db.s.kv, lo, hi, visit)
+	return scan(db.s.kv, lo, hi, r.Reverse, visit)
 }
 
 // bounds returns the keys that enclose the range; the collection's own record, whose row key is empty, is left out.
@@ -98,12 +100,16 @@ func (db *DB) bounds(coll uint32, r ScanRange) (lo, hi []byte) {
 	return lo, hi
 }
 
-func scan(from kv.Reader, lo, hi []byte, visit func(Row) (bool, error)) error {
+func scan(from kv.Reader, lo, hi []byte, reverse bool, visit func(Row) (bool, error)) error {
 	it, err := from.Iter(lo, hi)
 	if err != nil {
 		return err
 	}
-	for ok := it.First(); ok; ok = it.Next() {
+	first, next := it.First, it.Next
+	if reverse {
+		first, next = it.Last, it.Prev
+	}
+	for ok := first(); ok; ok = next() {
 		row, err := decodeRow(string(it.Key()[9:]), it.Value())
 		if err == nil {
 			ok, err = visit(row)

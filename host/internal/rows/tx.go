@@ -133,8 +133,8 @@ func (t *Tx) Get(c id.Collection, key string) (Row, error) {
 
 func written(op *Op) Row { return Row{Key: op.Key, Value: op.Value, Raw: op.Raw, Type: op.Type} }
 
-// Scan visits the rows of the range as the batch sees them at this moment, in ascending order; writes made during the scan
-// are not seen by it. The whole range counts as read, also when visit stops early.
+// Scan visits the rows of the range as the batch sees them at this moment, in the order of their keys; writes made during
+// the scan are not seen by it. The whole range counts as read, also when visit stops early.
 func (t *Tx) Scan(c id.Collection, r ScanRange, visit func(Row) (bool, error)) error {
 	t.mu.Lock()
 	num, err := t.enter(c)
@@ -152,10 +152,10 @@ func (t *Tx) Scan(c id.Collection, r ScanRange, visit func(Row) (bool, error)) e
 	if err != nil {
 		return err
 	}
-	slices.SortFunc(own, func(a, b *Op) int { return strings.Compare(a.Key, b.Key) })
-	m := overlay{own: own, visit: visit}
+	m := overlay{own: own, reverse: r.Reverse, visit: visit}
+	slices.SortFunc(own, func(a, b *Op) int { return m.compare(a.Key, b.Key) })
 	lo, hi := t.db.bounds(num, r)
-	if err := scan(txReader{t}, lo, hi, m.stored); err != nil || m.stopped {
+	if err := scan(txReader{t}, lo, hi, r.Reverse, m.stored); err != nil || m.stopped {
 		return err
 	}
 	_, err = m.ownBefore("")
@@ -191,11 +191,20 @@ func (r ScanRange) span(coll uint32) txRange {
 	return txRange{coll: coll, lo: r.Prefix, hi: string(kv.PrefixEnd([]byte(r.Prefix)))}
 }
 
-// overlay merges the rows of a snapshot with the writes of a batch, both in ascending order.
+// overlay merges the rows of a snapshot with the writes of a batch, both in the order of the scan.
 type overlay struct {
 	own     []*Op
+	reverse bool
 	visit   func(Row) (bool, error)
 	stopped bool
+}
+
+// compare orders keys as the scan visits them.
+func (m *overlay) compare(a, b string) int {
+	if m.reverse {
+		a, b = b, a
+	}
+	return strings.Compare(a, b)
 }
 
 // stored takes the next row of the snapshot, after the writes that come before it, unless one replaces it.
@@ -213,7 +222,7 @@ func (m *overlay) stored(r Row) (bool, error) {
 
 // ownBefore visits the writes before key, all of them when it is empty.
 func (m *overlay) ownBefore(key string) (bool, error) {
-	for len(m.own) > 0 && (key == "" || m.own[0].Key < key) {
+	for len(m.own) > 0 && (key == "" || m.compare(m.own[0].Key, key) < 0) {
 		op := m.own[0]
 		m.own = m.own[1:]
 		if op.Kind == OpDelete {

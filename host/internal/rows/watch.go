@@ -158,7 +158,7 @@ func (db *DB) ScanSnapshot(collections []id.Collection, prefix string, visit fun
 			continue
 		}
 		lo, hi := db.bounds(nums[i], ScanRange{Prefix: prefix})
-		err = scan(snap, lo, hi, func(r Row) (bool, error) { return true, visit(c, r) })
+		err = scan(snap, lo, hi, false, func(r Row) (bool, error) { return true, visit(c, r) })
 	}
 	return seq, errors.Join(err, snap.Close())
 }

@@ -2157,6 +2157,8 @@ type ScanRequest struct {
 	// Largest number of rows; 0 for all.
 	Max      uint64 `protobuf:"varint,6,opt,name=max,proto3" json:"max,omitempty"`
 	KeysOnly bool   `protobuf:"varint,7,opt,name=keys_only,json=keysOnly,proto3" json:"keys_only,omitempty"`
+	// In descending order; max then counts from the end.
+	Reverse bool `protobuf:"varint,8,opt,name=reverse,proto3" json:"reverse,omitempty"`
 	// Read in this open batch; the range counts as read by it.
 	Batch         string `protobuf:"bytes,9,opt,name=batch,proto3" json:"batch,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -2238,6 +2240,13 @@ func (x *ScanRequest) GetMax() uint64 {
 func (x *ScanRequest) GetKeysOnly() bool {
 	if x != nil {
 		return x.KeysOnly
+	}
+	return false
+}
+
+func (x *ScanRequest) GetReverse() bool {
+	if x != nil {
+		return x.Reverse
 	}
 	return false
 }
@@ -5159,6 +5168,103 @@ func (x *ListPluginsResponse) GetPlugin() *Plugin {
 	return nil
 }
 
+type BackupRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Absolute path of a directory that is absent or empty, on the daemon's machine.
+	Directory     string `protobuf:"bytes,1,opt,name=directory,proto3" json:"directory,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BackupRequest) Reset() {
+	*x = BackupRequest{}
+	mi := &file_node_v1_node_proto_msgTypes[86]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BackupRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BackupRequest) ProtoMessage() {}
+
+func (x *BackupRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_node_v1_node_proto_msgTypes[86]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BackupRequest.ProtoReflect.Descriptor instead.
+func (*BackupRequest) Descriptor() ([]byte, []int) {
+	return file_node_v1_node_proto_rawDescGZIP(), []int{86}
+}
+
+func (x *BackupRequest) GetDirectory() string {
+	if x != nil {
+		return x.Directory
+	}
+	return ""
+}
+
+type BackupResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Files         uint64                 `protobuf:"varint,1,opt,name=files,proto3" json:"files,omitempty"`
+	Bytes         uint64                 `protobuf:"varint,2,opt,name=bytes,proto3" json:"bytes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BackupResponse) Reset() {
+	*x = BackupResponse{}
+	mi := &file_node_v1_node_proto_msgTypes[87]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BackupResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BackupResponse) ProtoMessage() {}
+
+func (x *BackupResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_node_v1_node_proto_msgTypes[87]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BackupResponse.ProtoReflect.Descriptor instead.
+func (*BackupResponse) Descriptor() ([]byte, []int) {
+	return file_node_v1_node_proto_rawDescGZIP(), []int{87}
+}
+
+func (x *BackupResponse) GetFiles() uint64 {
+	if x != nil {
+		return x.Files
+	}
+	return 0
+}
+
+func (x *BackupResponse) GetBytes() uint64 {
+	if x != nil {
+		return x.Bytes
+	}
+	return 0
+}
+
 type ShowIdentityRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -5167,7 +5273,7 @@ type ShowIdentityRequest struct {
 
 func (x *ShowIdentityRequest) Reset() {
 	*x = ShowIdentityRequest{}
-	mi := &file_node_v1_node_proto_msgTypes[86]
+	mi := &file_node_v1_node_proto_msgTypes[88]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5179,7 +5285,7 @@ func (x *ShowIdentityRequest) String() string {
 func (*ShowIdentityRequest) ProtoMessage() {}
 
 func (x *ShowIdentityRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[86]
+	mi := &file_node_v1_node_proto_msgTypes[88]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5192,7 +5298,7 @@ func (x *ShowIdentityRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShowIdentityRequest.ProtoReflect.Descriptor instead.
 func (*ShowIdentityRequest) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{86}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{88}
 }
 
 type ShowIdentityResponse struct {
@@ -5211,7 +5317,7 @@ type ShowIdentityResponse struct {
 
 func (x *ShowIdentityResponse) Reset() {
 	*x = ShowIdentityResponse{}
-	mi := &file_node_v1_node_proto_msgTypes[87]
+	mi := &file_node_v1_node_proto_msgTypes[89]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5223,7 +5329,7 @@ func (x *ShowIdentityResponse) String() string {
 func (*ShowIdentityResponse) ProtoMessage() {}
 
 func (x *ShowIdentityResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[87]
+	mi := &file_node_v1_node_proto_msgTypes[89]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5236,7 +5342,7 @@ func (x *ShowIdentityResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShowIdentityResponse.ProtoReflect.Descriptor instead.
 func (*ShowIdentityResponse) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{87}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{89}
 }
 
 func (x *ShowIdentityResponse) GetPrincipal() string {
@@ -5421,7 +5527,7 @@ const file_node_v1_node_proto_rawDesc = "" +
 	"\x03key\x18\x03 \x01(\tR\x03key\x12\x14\n" +
 	"\x05batch\x18\x04 \x01(\tR\x05batch\"6\n" +
 	"\vGetResponse\x12'\n" +
-	"\x03row\x18\x01 \x01(\v2\x15.syncbase.node.v1.RowR\x03row\"\xd2\x01\n" +
+	"\x03row\x18\x01 \x01(\v2\x15.syncbase.node.v1.RowR\x03row\"\xec\x01\n" +
 	"\vScanRequest\x12\x1a\n" +
 	"\bdatabase\x18\x01 \x01(\tR\bdatabase\x12\x1e\n" +
 	"\n" +
@@ -5431,7 +5537,8 @@ const file_node_v1_node_proto_rawDesc = "" +
 	"\x05start\x18\x04 \x01(\tR\x05start\x12\x14\n" +
 	"\x05limit\x18\x05 \x01(\tR\x05limit\x12\x10\n" +
 	"\x03max\x18\x06 \x01(\x04R\x03max\x12\x1b\n" +
-	"\tkeys_only\x18\a \x01(\bR\bkeysOnly\x12\x14\n" +
+	"\tkeys_only\x18\a \x01(\bR\bkeysOnly\x12\x18\n" +
+	"\areverse\x18\b \x01(\bR\areverse\x12\x14\n" +
 	"\x05batch\x18\t \x01(\tR\x05batch\"9\n" +
 	"\fScanResponse\x12)\n" +
 	"\x04rows\x18\x01 \x03(\v2\x15.syncbase.node.v1.RowR\x04rows\"\x94\x01\n" +
@@ -5624,7 +5731,12 @@ const file_node_v1_node_proto_rawDesc = "" +
 	"\x04blob\x18\x01 \x01(\v2\x16.syncbase.node.v1.BlobR\x04blob\"\x14\n" +
 	"\x12ListPluginsRequest\"G\n" +
 	"\x13ListPluginsResponse\x120\n" +
-	"\x06plugin\x18\x01 \x01(\v2\x18.syncbase.node.v1.PluginR\x06plugin\"\x15\n" +
+	"\x06plugin\x18\x01 \x01(\v2\x18.syncbase.node.v1.PluginR\x06plugin\"-\n" +
+	"\rBackupRequest\x12\x1c\n" +
+	"\tdirectory\x18\x01 \x01(\tR\tdirectory\"<\n" +
+	"\x0eBackupResponse\x12\x14\n" +
+	"\x05files\x18\x01 \x01(\x04R\x05files\x12\x14\n" +
+	"\x05bytes\x18\x02 \x01(\x04R\x05bytes\"\x15\n" +
 	"\x13ShowIdentityRequest\"\xc4\x01\n" +
 	"\x14ShowIdentityResponse\x12\x1c\n" +
 	"\tprincipal\x18\x01 \x01(\tR\tprincipal\x12\x14\n" +
@@ -5653,7 +5765,7 @@ const file_node_v1_node_proto_rawDesc = "" +
 	"\x16BLOB_STATE_UNSPECIFIED\x10\x00\x12\x14\n" +
 	"\x10BLOB_STATE_LOCAL\x10\x01\x12\x16\n" +
 	"\x12BLOB_STATE_PARTIAL\x10\x02\x12\x15\n" +
-	"\x11BLOB_STATE_REMOTE\x10\x032\xd6\x1a\n" +
+	"\x11BLOB_STATE_REMOTE\x10\x032\xa3\x1b\n" +
 	"\vNodeService\x12K\n" +
 	"\x06Status\x12\x1f.syncbase.node.v1.StatusRequest\x1a .syncbase.node.v1.StatusResponse\x12c\n" +
 	"\x0eCreateDatabase\x12'.syncbase.node.v1.CreateDatabaseRequest\x1a(.syncbase.node.v1.CreateDatabaseResponse\x12b\n" +
@@ -5693,7 +5805,8 @@ const file_node_v1_node_proto_rawDesc = "" +
 	"\tFetchBlob\x12\".syncbase.node.v1.FetchBlobRequest\x1a#.syncbase.node.v1.FetchBlobResponse0\x01\x12Q\n" +
 	"\bStatBlob\x12!.syncbase.node.v1.StatBlobRequest\x1a\".syncbase.node.v1.StatBlobResponse\x12V\n" +
 	"\tListBlobs\x12\".syncbase.node.v1.ListBlobsRequest\x1a#.syncbase.node.v1.ListBlobsResponse0\x01\x12\\\n" +
-	"\vListPlugins\x12$.syncbase.node.v1.ListPluginsRequest\x1a%.syncbase.node.v1.ListPluginsResponse0\x01\x12]\n" +
+	"\vListPlugins\x12$.syncbase.node.v1.ListPluginsRequest\x1a%.syncbase.node.v1.ListPluginsResponse0\x01\x12K\n" +
+	"\x06Backup\x12\x1f.syncbase.node.v1.BackupRequest\x1a .syncbase.node.v1.BackupResponse\x12]\n" +
 	"\fShowIdentity\x12%.syncbase.node.v1.ShowIdentityRequest\x1a&.syncbase.node.v1.ShowIdentityResponseB5Z3github.com/syncbase/syncbase/sdk/api/node/v1;nodev1b\x06proto3"
 
 var (
@@ -5709,7 +5822,7 @@ func file_node_v1_node_proto_rawDescGZIP() []byte {
 }
 
 var file_node_v1_node_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_node_v1_node_proto_msgTypes = make([]protoimpl.MessageInfo, 88)
+var file_node_v1_node_proto_msgTypes = make([]protoimpl.MessageInfo, 90)
 var file_node_v1_node_proto_goTypes = []any{
 	(Durability)(0),                   // 0: syncbase.node.v1.Durability
 	(ChangeKind)(0),                   // 1: syncbase.node.v1.ChangeKind
@@ -5801,25 +5914,27 @@ var file_node_v1_node_proto_goTypes = []any{
 	(*ListBlobsResponse)(nil),         // 87: syncbase.node.v1.ListBlobsResponse
 	(*ListPluginsRequest)(nil),        // 88: syncbase.node.v1.ListPluginsRequest
 	(*ListPluginsResponse)(nil),       // 89: syncbase.node.v1.ListPluginsResponse
-	(*ShowIdentityRequest)(nil),       // 90: syncbase.node.v1.ShowIdentityRequest
-	(*ShowIdentityResponse)(nil),      // 91: syncbase.node.v1.ShowIdentityResponse
-	(*timestamppb.Timestamp)(nil),     // 92: google.protobuf.Timestamp
+	(*BackupRequest)(nil),             // 90: syncbase.node.v1.BackupRequest
+	(*BackupResponse)(nil),            // 91: syncbase.node.v1.BackupResponse
+	(*ShowIdentityRequest)(nil),       // 92: syncbase.node.v1.ShowIdentityRequest
+	(*ShowIdentityResponse)(nil),      // 93: syncbase.node.v1.ShowIdentityResponse
+	(*timestamppb.Timestamp)(nil),     // 94: google.protobuf.Timestamp
 }
 var file_node_v1_node_proto_depIdxs = []int32{
 	6,  // 0: syncbase.node.v1.StatusResponse.plugins:type_name -> syncbase.node.v1.Plugin
 	7,  // 1: syncbase.node.v1.StatusResponse.peers:type_name -> syncbase.node.v1.Peer
 	8,  // 2: syncbase.node.v1.StatusResponse.syncgroups:type_name -> syncbase.node.v1.SyncgroupState
-	92, // 3: syncbase.node.v1.Peer.last_contact:type_name -> google.protobuf.Timestamp
+	94, // 3: syncbase.node.v1.Peer.last_contact:type_name -> google.protobuf.Timestamp
 	0,  // 4: syncbase.node.v1.DatabaseSettings.durability:type_name -> syncbase.node.v1.Durability
 	10, // 5: syncbase.node.v1.GetDatabaseResponse.settings:type_name -> syncbase.node.v1.DatabaseSettings
 	10, // 6: syncbase.node.v1.UpdateDatabaseRequest.settings:type_name -> syncbase.node.v1.DatabaseSettings
 	10, // 7: syncbase.node.v1.UpdateDatabaseResponse.settings:type_name -> syncbase.node.v1.DatabaseSettings
 	15, // 8: syncbase.node.v1.GetSchemaResponse.schema:type_name -> syncbase.node.v1.Schema
 	15, // 9: syncbase.node.v1.SetSchemaRequest.schema:type_name -> syncbase.node.v1.Schema
-	92, // 10: syncbase.node.v1.Row.updated:type_name -> google.protobuf.Timestamp
+	94, // 10: syncbase.node.v1.Row.updated:type_name -> google.protobuf.Timestamp
 	35, // 11: syncbase.node.v1.GetResponse.row:type_name -> syncbase.node.v1.Row
 	35, // 12: syncbase.node.v1.ScanResponse.rows:type_name -> syncbase.node.v1.Row
-	92, // 13: syncbase.node.v1.BeginBatchResponse.expires:type_name -> google.protobuf.Timestamp
+	94, // 13: syncbase.node.v1.BeginBatchResponse.expires:type_name -> google.protobuf.Timestamp
 	50, // 14: syncbase.node.v1.WriteBatchRequest.ops:type_name -> syncbase.node.v1.Op
 	51, // 15: syncbase.node.v1.Op.put:type_name -> syncbase.node.v1.Put
 	52, // 16: syncbase.node.v1.Op.delete:type_name -> syncbase.node.v1.Delete
@@ -5829,16 +5944,16 @@ var file_node_v1_node_proto_depIdxs = []int32{
 	1,  // 20: syncbase.node.v1.Change.kind:type_name -> syncbase.node.v1.ChangeKind
 	35, // 21: syncbase.node.v1.Change.row:type_name -> syncbase.node.v1.Row
 	61, // 22: syncbase.node.v1.HistoryResponse.versions:type_name -> syncbase.node.v1.HistoryVersion
-	92, // 23: syncbase.node.v1.HistoryVersion.time:type_name -> google.protobuf.Timestamp
+	94, // 23: syncbase.node.v1.HistoryVersion.time:type_name -> google.protobuf.Timestamp
 	62, // 24: syncbase.node.v1.CreateSyncgroupRequest.collections:type_name -> syncbase.node.v1.SyncgroupCollection
-	92, // 25: syncbase.node.v1.ListMembersResponse.joined:type_name -> google.protobuf.Timestamp
+	94, // 25: syncbase.node.v1.ListMembersResponse.joined:type_name -> google.protobuf.Timestamp
 	7,  // 26: syncbase.node.v1.ListPeersResponse.peer:type_name -> syncbase.node.v1.Peer
 	2,  // 27: syncbase.node.v1.FetchBlobResponse.state:type_name -> syncbase.node.v1.FetchState
 	3,  // 28: syncbase.node.v1.Blob.state:type_name -> syncbase.node.v1.BlobState
 	84, // 29: syncbase.node.v1.StatBlobResponse.blob:type_name -> syncbase.node.v1.Blob
 	84, // 30: syncbase.node.v1.ListBlobsResponse.blob:type_name -> syncbase.node.v1.Blob
 	6,  // 31: syncbase.node.v1.ListPluginsResponse.plugin:type_name -> syncbase.node.v1.Plugin
-	92, // 32: syncbase.node.v1.ShowIdentityResponse.not_after:type_name -> google.protobuf.Timestamp
+	94, // 32: syncbase.node.v1.ShowIdentityResponse.not_after:type_name -> google.protobuf.Timestamp
 	4,  // 33: syncbase.node.v1.NodeService.Status:input_type -> syncbase.node.v1.StatusRequest
 	9,  // 34: syncbase.node.v1.NodeService.CreateDatabase:input_type -> syncbase.node.v1.CreateDatabaseRequest
 	21, // 35: syncbase.node.v1.NodeService.ListDatabases:input_type -> syncbase.node.v1.ListDatabasesRequest
@@ -5875,46 +5990,48 @@ var file_node_v1_node_proto_depIdxs = []int32{
 	83, // 66: syncbase.node.v1.NodeService.StatBlob:input_type -> syncbase.node.v1.StatBlobRequest
 	86, // 67: syncbase.node.v1.NodeService.ListBlobs:input_type -> syncbase.node.v1.ListBlobsRequest
 	88, // 68: syncbase.node.v1.NodeService.ListPlugins:input_type -> syncbase.node.v1.ListPluginsRequest
-	90, // 69: syncbase.node.v1.NodeService.ShowIdentity:input_type -> syncbase.node.v1.ShowIdentityRequest
-	5,  // 70: syncbase.node.v1.NodeService.Status:output_type -> syncbase.node.v1.StatusResponse
-	20, // 71: syncbase.node.v1.NodeService.CreateDatabase:output_type -> syncbase.node.v1.CreateDatabaseResponse
-	22, // 72: syncbase.node.v1.NodeService.ListDatabases:output_type -> syncbase.node.v1.ListDatabasesResponse
-	24, // 73: syncbase.node.v1.NodeService.DestroyDatabase:output_type -> syncbase.node.v1.DestroyDatabaseResponse
-	12, // 74: syncbase.node.v1.NodeService.GetDatabase:output_type -> syncbase.node.v1.GetDatabaseResponse
-	14, // 75: syncbase.node.v1.NodeService.UpdateDatabase:output_type -> syncbase.node.v1.UpdateDatabaseResponse
-	17, // 76: syncbase.node.v1.NodeService.GetSchema:output_type -> syncbase.node.v1.GetSchemaResponse
-	19, // 77: syncbase.node.v1.NodeService.SetSchema:output_type -> syncbase.node.v1.SetSchemaResponse
-	26, // 78: syncbase.node.v1.NodeService.GetPermissions:output_type -> syncbase.node.v1.GetPermissionsResponse
-	28, // 79: syncbase.node.v1.NodeService.SetPermissions:output_type -> syncbase.node.v1.SetPermissionsResponse
-	30, // 80: syncbase.node.v1.NodeService.CreateCollection:output_type -> syncbase.node.v1.CreateCollectionResponse
-	32, // 81: syncbase.node.v1.NodeService.ListCollections:output_type -> syncbase.node.v1.ListCollectionsResponse
-	34, // 82: syncbase.node.v1.NodeService.DestroyCollection:output_type -> syncbase.node.v1.DestroyCollectionResponse
-	37, // 83: syncbase.node.v1.NodeService.Get:output_type -> syncbase.node.v1.GetResponse
-	39, // 84: syncbase.node.v1.NodeService.Scan:output_type -> syncbase.node.v1.ScanResponse
-	41, // 85: syncbase.node.v1.NodeService.DeleteRange:output_type -> syncbase.node.v1.DeleteRangeResponse
-	43, // 86: syncbase.node.v1.NodeService.BeginBatch:output_type -> syncbase.node.v1.BeginBatchResponse
-	45, // 87: syncbase.node.v1.NodeService.WriteBatch:output_type -> syncbase.node.v1.WriteBatchResponse
-	47, // 88: syncbase.node.v1.NodeService.CommitBatch:output_type -> syncbase.node.v1.CommitBatchResponse
-	49, // 89: syncbase.node.v1.NodeService.AbortBatch:output_type -> syncbase.node.v1.AbortBatchResponse
-	55, // 90: syncbase.node.v1.NodeService.Commit:output_type -> syncbase.node.v1.CommitResponse
-	57, // 91: syncbase.node.v1.NodeService.Watch:output_type -> syncbase.node.v1.WatchResponse
-	60, // 92: syncbase.node.v1.NodeService.History:output_type -> syncbase.node.v1.HistoryResponse
-	64, // 93: syncbase.node.v1.NodeService.CreateSyncgroup:output_type -> syncbase.node.v1.CreateSyncgroupResponse
-	66, // 94: syncbase.node.v1.NodeService.JoinSyncgroup:output_type -> syncbase.node.v1.JoinSyncgroupResponse
-	68, // 95: syncbase.node.v1.NodeService.ListSyncgroups:output_type -> syncbase.node.v1.ListSyncgroupsResponse
-	70, // 96: syncbase.node.v1.NodeService.ListMembers:output_type -> syncbase.node.v1.ListMembersResponse
-	72, // 97: syncbase.node.v1.NodeService.GetSyncgroupSpec:output_type -> syncbase.node.v1.GetSyncgroupSpecResponse
-	74, // 98: syncbase.node.v1.NodeService.WaitSyncgroup:output_type -> syncbase.node.v1.WaitSyncgroupResponse
-	76, // 99: syncbase.node.v1.NodeService.ListPeers:output_type -> syncbase.node.v1.ListPeersResponse
-	78, // 100: syncbase.node.v1.NodeService.PutBlob:output_type -> syncbase.node.v1.PutBlobResponse
-	80, // 101: syncbase.node.v1.NodeService.GetBlob:output_type -> syncbase.node.v1.GetBlobResponse
-	82, // 102: syncbase.node.v1.NodeService.FetchBlob:output_type -> syncbase.node.v1.FetchBlobResponse
-	85, // 103: syncbase.node.v1.NodeService.StatBlob:output_type -> syncbase.node.v1.StatBlobResponse
-	87, // 104: syncbase.node.v1.NodeService.ListBlobs:output_type -> syncbase.node.v1.ListBlobsResponse
-	89, // 105: syncbase.node.v1.NodeService.ListPlugins:output_type -> syncbase.node.v1.ListPluginsResponse
-	91, // 106: syncbase.node.v1.NodeService.ShowIdentity:output_type -> syncbase.node.v1.ShowIdentityResponse
-	70, // [70:107] is the sub-list for method output_type
-	33, // [33:70] is the sub-list for method input_type
+	90, // 69: syncbase.node.v1.NodeService.Backup:input_type -> syncbase.node.v1.BackupRequest
+	92, // 70: syncbase.node.v1.NodeService.ShowIdentity:input_type -> syncbase.node.v1.ShowIdentityRequest
+	5,  // 71: syncbase.node.v1.NodeService.Status:output_type -> syncbase.node.v1.StatusResponse
+	20, // 72: syncbase.node.v1.NodeService.CreateDatabase:output_type -> syncbase.node.v1.CreateDatabaseResponse
+	22, // 73: syncbase.node.v1.NodeService.ListDatabases:output_type -> syncbase.node.v1.ListDatabasesResponse
+	24, // 74: syncbase.node.v1.NodeService.DestroyDatabase:output_type -> syncbase.node.v1.DestroyDatabaseResponse
+	12, // 75: syncbase.node.v1.NodeService.GetDatabase:output_type -> syncbase.node.v1.GetDatabaseResponse
+	14, // 76: syncbase.node.v1.NodeService.UpdateDatabase:output_type -> syncbase.node.v1.UpdateDatabaseResponse
+	17, // 77: syncbase.node.v1.NodeService.GetSchema:output_type -> syncbase.node.v1.GetSchemaResponse
+	19, // 78: syncbase.node.v1.NodeService.SetSchema:output_type -> syncbase.node.v1.SetSchemaResponse
+	26, // 79: syncbase.node.v1.NodeService.GetPermissions:output_type -> syncbase.node.v1.GetPermissionsResponse
+	28, // 80: syncbase.node.v1.NodeService.SetPermissions:output_type -> syncbase.node.v1.SetPermissionsResponse
+	30, // 81: syncbase.node.v1.NodeService.CreateCollection:output_type -> syncbase.node.v1.CreateCollectionResponse
+	32, // 82: syncbase.node.v1.NodeService.ListCollections:output_type -> syncbase.node.v1.ListCollectionsResponse
+	34, // 83: syncbase.node.v1.NodeService.DestroyCollection:output_type -> syncbase.node.v1.DestroyCollectionResponse
+	37, // 84: syncbase.node.v1.NodeService.Get:output_type -> syncbase.node.v1.GetResponse
+	39, // 85: syncbase.node.v1.NodeService.Scan:output_type -> syncbase.node.v1.ScanResponse
+	41, // 86: syncbase.node.v1.NodeService.DeleteRange:output_type -> syncbase.node.v1.DeleteRangeResponse
+	43, // 87: syncbase.node.v1.NodeService.BeginBatch:output_type -> syncbase.node.v1.BeginBatchResponse
+	45, // 88: syncbase.node.v1.NodeService.WriteBatch:output_type -> syncbase.node.v1.WriteBatchResponse
+	47, // 89: syncbase.node.v1.NodeService.CommitBatch:output_type -> syncbase.node.v1.CommitBatchResponse
+	49, // 90: syncbase.node.v1.NodeService.AbortBatch:output_type -> syncbase.node.v1.AbortBatchResponse
+	55, // 91: syncbase.node.v1.NodeService.Commit:output_type -> syncbase.node.v1.CommitResponse
+	57, // 92: syncbase.node.v1.NodeService.Watch:output_type -> syncbase.node.v1.WatchResponse
+	60, // 93: syncbase.node.v1.NodeService.History:output_type -> syncbase.node.v1.HistoryResponse
+	64, // 94: syncbase.node.v1.NodeService.CreateSyncgroup:output_type -> syncbase.node.v1.CreateSyncgroupResponse
+	66, // 95: syncbase.node.v1.NodeService.JoinSyncgroup:output_type -> syncbase.node.v1.JoinSyncgroupResponse
+	68, // 96: syncbase.node.v1.NodeService.ListSyncgroups:output_type -> syncbase.node.v1.ListSyncgroupsResponse
+	70, // 97: syncbase.node.v1.NodeService.ListMembers:output_type -> syncbase.node.v1.ListMembersResponse
+	72, // 98: syncbase.node.v1.NodeService.GetSyncgroupSpec:output_type -> syncbase.node.v1.GetSyncgroupSpecResponse
+	74, // 99: syncbase.node.v1.NodeService.WaitSyncgroup:output_type -> syncbase.node.v1.WaitSyncgroupResponse
+	76, // 100: syncbase.node.v1.NodeService.ListPeers:output_type -> syncbase.node.v1.ListPeersResponse
+	78, // 101: syncbase.node.v1.NodeService.PutBlob:output_type -> syncbase.node.v1.PutBlobResponse
+	80, // 102: syncbase.node.v1.NodeService.GetBlob:output_type -> syncbase.node.v1.GetBlobResponse
+	82, // 103: syncbase.node.v1.NodeService.FetchBlob:output_type -> syncbase.node.v1.FetchBlobResponse
+	85, // 104: syncbase.node.v1.NodeService.StatBlob:output_type -> syncbase.node.v1.StatBlobResponse
+	87, // 105: syncbase.node.v1.NodeService.ListBlobs:output_type -> syncbase.node.v1.ListBlobsResponse
+	89, // 106: syncbase.node.v1.NodeService.ListPlugins:output_type -> syncbase.node.v1.ListPluginsResponse
+	91, // 107: syncbase.node.v1.NodeService.Backup:output_type -> syncbase.node.v1.BackupResponse
+	93, // 108: syncbase.node.v1.NodeService.ShowIdentity:output_type -> syncbase.node.v1.ShowIdentityResponse
+	71, // [71:109] is the sub-list for method output_type
+	33, // [33:71] is the sub-list for method input_type
 	33, // [33:33] is the sub-list for extension type_name
 	33, // [33:33] is the sub-list for extension extendee
 	0,  // [0:33] is the sub-list for field type_name
@@ -5942,7 +6059,7 @@ func file_node_v1_node_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_node_v1_node_proto_rawDesc), len(file_node_v1_node_proto_rawDesc)),
 			NumEnums:      4,
-			NumMessages:   88,
+			NumMessages:   90,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

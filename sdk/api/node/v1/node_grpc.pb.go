@@ -66,6 +66,7 @@ const (
 	NodeService_StatBlob_FullMethodName          = "/syncbase.node.v1.NodeService/StatBlob"
 	NodeService_ListBlobs_FullMethodName         = "/syncbase.node.v1.NodeService/ListBlobs"
 	NodeService_ListPlugins_FullMethodName       = "/syncbase.node.v1.NodeService/ListPlugins"
+	NodeService_Backup_FullMethodName            = "/syncbase.node.v1.NodeService/Backup"
 	NodeService_ShowIdentity_FullMethodName      = "/syncbase.node.v1.NodeService/ShowIdentity"
 )
 
@@ -103,7 +104,7 @@ type NodeServiceClient interface {
 	DestroyCollection(ctx context.Context, in *DestroyCollectionRequest, opts ...grpc.CallOption) (*DestroyCollectionResponse, error)
 	// Get reads one row.
 	Get(ctx context.Context, in *GetRequest, opts ...grpc.CallOption) (*GetResponse, error)
-	// Scan streams rows in ascending byte order of their keys, from one snapshot.
+	// Scan streams rows in byte order of their keys, from one snapshot.
 	Scan(ctx context.Context, in *ScanRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ScanResponse], error)
 	// DeleteRange deletes the rows of a range, in bounded commits, and returns how many there were.
 	DeleteRange(ctx context.Context, in *DeleteRangeRequest, opts ...grpc.CallOption) (*DeleteRangeResponse, error)
@@ -148,6 +149,9 @@ type NodeServiceClient interface {
 	ListBlobs(ctx context.Context, in *ListBlobsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ListBlobsResponse], error)
 	// ListPlugins streams the plugin instances.
 	ListPlugins(ctx context.Context, in *ListPluginsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ListPluginsResponse], error)
+	// Backup writes a consistent and verified copy of the store (databases, and what is known of blobs, but neither their
+	// bytes nor keys) into a directory of the daemon's machine, while it runs. For the owner in person only.
+	Backup(ctx context.Context, in *BackupRequest, opts ...grpc.CallOption) (*BackupResponse, error)
 	// ShowIdentity tells who this daemon is.
 	ShowIdentity(ctx context.Context, in *ShowIdentityRequest, opts ...grpc.CallOption) (*ShowIdentityResponse, error)
 }
@@ -622,6 +626,16 @@ func (c *nodeServiceClient) ListPlugins(ctx context.Context, in *ListPluginsRequ
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type NodeService_ListPluginsClient = grpc.ServerStreamingClient[ListPluginsResponse]
 
+func (c *nodeServiceClient) Backup(ctx context.Context, in *BackupRequest, opts ...grpc.CallOption) (*BackupResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(BackupResponse)
+	err := c.cc.Invoke(ctx, NodeService_Backup_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *nodeServiceClient) ShowIdentity(ctx context.Context, in *ShowIdentityRequest, opts ...grpc.CallOption) (*ShowIdentityResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ShowIdentityResponse)
@@ -666,7 +680,7 @@ type NodeServiceServer interface {
 	DestroyCollection(context.Context, *DestroyCollectionRequest) (*DestroyCollectionResponse, error)
 	// Get reads one row.
 	Get(context.Context, *GetRequest) (*GetResponse, error)
-	// Scan streams rows in ascending byte order of their keys, from one snapshot.
+	// Scan streams rows in byte order of their keys, from one snapshot.
 	Scan(*ScanRequest, grpc.ServerStreamingServer[ScanResponse]) error
 	// DeleteRange deletes the rows of a range, in bounded commits, and returns how many there were.
 	DeleteRange(context.Context, *DeleteRangeRequest) (*DeleteRangeResponse, error)
@@ -711,6 +725,9 @@ type NodeServiceServer interface {
 	ListBlobs(*ListBlobsRequest, grpc.ServerStreamingServer[ListBlobsResponse]) error
 	// ListPlugins streams the plugin instances.
 	ListPlugins(*ListPluginsRequest, grpc.ServerStreamingServer[ListPluginsResponse]) error
+	// Backup writes a consistent and verified copy of the store (databases, and what is known of blobs, but neither their
+	// bytes nor keys) into a directory of the daemon's machine, while it runs. For the owner in person only.
+	Backup(context.Context, *BackupRequest) (*BackupResponse, error)
 	// ShowIdentity tells who this daemon is.
 	ShowIdentity(context.Context, *ShowIdentityRequest) (*ShowIdentityResponse, error)
 	mustEmbedUnimplementedNodeServiceServer()
@@ -830,6 +847,9 @@ func (UnimplementedNodeServiceServer) ListBlobs(*ListBlobsRequest, grpc.ServerSt
 }
 func (UnimplementedNodeServiceServer) ListPlugins(*ListPluginsRequest, grpc.ServerStreamingServer[ListPluginsResponse]) error {
 	return status.Error(codes.Unimplemented, "method ListPlugins not implemented")
+}
+func (UnimplementedNodeServiceServer) Backup(context.Context, *BackupRequest) (*BackupResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Backup not implemented")
 }
 func (UnimplementedNodeServiceServer) ShowIdentity(context.Context, *ShowIdentityRequest) (*ShowIdentityResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ShowIdentity not implemented")
@@ -1415,6 +1435,24 @@ func _NodeService_ListPlugins_Handler(srv interface{}, stream grpc.ServerStream)
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type NodeService_ListPluginsServer = grpc.ServerStreamingServer[ListPluginsResponse]
 
+func _NodeService_Backup_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(BackupRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(NodeServiceServer).Backup(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: NodeService_Backup_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(NodeServiceServer).Backup(ctx, req.(*BackupRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _NodeService_ShowIdentity_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(ShowIdentityRequest)
 	if err := dec(in); err != nil {
@@ -1535,6 +1573,10 @@ var NodeService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "StatBlob",
 			Handler:    _NodeService_StatBlob_Handler,
+		},
+		{
+			MethodName: "Backup",
+			Handler:    _NodeService_Backup_Handler,
 		},
 		{
 			MethodName: "ShowIdentity",
