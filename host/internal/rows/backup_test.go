@@ -96,9 +96,19 @@ func TestRestoredStoreLosesNothing(t *testing.T) {
 	}
 }
 
-// What the former writer made reaches a new peer, also of a collection that nobody shared before the restore.
+// What the former writer made reaches a new peer, whether or not the collection was shared before the restore.
 func TestRestoredStoreSharesWhatItHad(t *testing.T) {
+	t.Run("shared before", func(t *testing.T) { testRestoredShares(t, true) })
+	t.Run("shared after", func(t *testing.T) { testRestoredShares(t, false) })
+}
+
+func testRestoredShares(t *testing.T, before bool) {
 	a, b := newDevice(t, 1), newDevice(t, 2)
+	if before {
+		if err := a.db.Track(whole); err != nil {
+			t.Fatal(err)
+		}
+	}
 	if err := a.db.CreateCollection(notes, perm.For(owner, perm.CollectionTags)); err != nil {
 		t.Fatal(err)
 	}
