@@ -196,6 +196,9 @@ var accesses = []access{
 	{"ShowIdentity", func(ctx context.Context, c nodev1.NodeServiceClient) error {
 		return must(c.ShowIdentity(ctx, &nodev1.ShowIdentityRequest{}))
 	}, ok, refused, refused, refused, refused},
+	{"Doctor", func(ctx context.Context, c nodev1.NodeServiceClient) error {
+		return drain(c.Doctor(ctx, &nodev1.DoctorRequest{}))
+	}, ok, refused, refused, refused, refused},
 	{"Backup", func(ctx context.Context, c nodev1.NodeServiceClient) error {
 		return must(c.Backup(ctx, &nodev1.BackupRequest{Directory: "/backup"}))
 	}, ok, refused, refused, refused, refused},

@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/syncbase/syncbase/sdk/client"
+
+	"github.com/syncbase/syncbase/host/internal/kv"
 )
 
 // TestBackup writes one while there are rows, and refuses a directory that is taken or not absolute, and everybody but the
@@ -32,5 +34,54 @@ func TestBackup(t *testing.T) {
 		if _, err := c.Backup(x.ctx, x.dir); !errors.Is(err, x.want) {
 			t.Errorf("%s: %v, want %v", what, err, x.want)
 		}
+	}
+}
+
+// TestDoctor finds nothing in a store that is sound, and what was put into one that is not.
+func TestDoctor(t *testing.T) {
+	store, err := kv.OpenMem()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := store.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	w := newWorldOn(t, store)
+	c := w.collection("db", "c")
+	for i := range 3 {
+		if _, err := c.Put(t.Context(), "k", i); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var found []client.Finding
+	check := func() client.Checkup {
+		t.Helper()
+		found = nil
+		sum, err := w.client().Doctor(t.Context(), func(f client.Finding) error {
+			found = append(found, f)
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return sum
+	}
+	if sum := check(); len(found) != 0 || sum.Findings != 0 || sum.Databases != 1 || sum.Rows == 0 || sum.Commits < 3 {
+		t.Errorf("%+v, %+v", sum, found)
+	}
+	// A row of a database that there is not, with a name that is no text.
+	b := store.NewBatch()
+	b.Set([]byte("\x12\x00\x00\x00\x63\x00\x00\x00\x01\xff"), []byte("?"))
+	if err := b.Commit(kv.Sync); err != nil {
+		t.Fatal(err)
+	}
+	if sum := check(); len(found) == 0 || uint64(len(found)) != sum.Findings || found[0].Rule == "" || found[0].Text == "" || len(found[0].Key) == 0 {
+		t.Errorf("%+v, %+v", sum, found)
+	}
+	mine := errors.New("enough")
+	if _, err := w.client().Doctor(t.Context(), func(client.Finding) error { return mine }); err != mine {
+		t.Errorf("a report that fails: %v", err)
 	}
 }

@@ -34,7 +34,7 @@ var anyTag = []need{{"", "X", ""}, {"", "R", ""}, {"", "W", ""}, {"", "A", ""}}
 
 // sufficient are, for the methods that a list decides about, the smallest sets of tags that suffice.
 var sufficient = map[string][]need{
-	"Status": {{"A", "", ""}}, "ListPeers": {{"A", "", ""}}, "ListPlugins": {{"A", "", ""}}, "ShowIdentity": {{"A", "", ""}},
+	"Status": {{"A", "", ""}}, "ListPeers": {{"A", "", ""}}, "ListPlugins": {{"A", "", ""}}, "ShowIdentity": {{"A", "", ""}}, "Doctor": {{"A", "", ""}},
 	"GetDatabase": anyTag, "UpdateDatabase": {{"", "A", ""}}, "GetSchema": {{"", "R", ""}}, "SetSchema": {{"", "A", ""}},
 	"GetPermissions": {{"", "A", ""}}, "ListCollections": {{"", "R", ""}}, "CreateCollection": {{"", "W", ""}},
 	"BeginBatch": anyTag, "CommitBatch": anyTag, "AbortBatch": anyTag, "WriteBatch": {{"", "X", "W"}},

@@ -5265,6 +5265,126 @@ func (x *BackupResponse) GetBytes() uint64 {
 	return 0
 }
 
+type DoctorRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DoctorRequest) Reset() {
+	*x = DoctorRequest{}
+	mi := &file_node_v1_node_proto_msgTypes[88]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DoctorRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DoctorRequest) ProtoMessage() {}
+
+func (x *DoctorRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_node_v1_node_proto_msgTypes[88]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DoctorRequest.ProtoReflect.Descriptor instead.
+func (*DoctorRequest) Descriptor() ([]byte, []int) {
+	return file_node_v1_node_proto_rawDescGZIP(), []int{88}
+}
+
+type DoctorResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Types that are valid to be assigned to Message:
+	//
+	//	*DoctorResponse_Finding_
+	//	*DoctorResponse_Summary_
+	Message       isDoctorResponse_Message `protobuf_oneof:"message"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DoctorResponse) Reset() {
+	*x = DoctorResponse{}
+	mi := &file_node_v1_node_proto_msgTypes[89]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DoctorResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DoctorResponse) ProtoMessage() {}
+
+func (x *DoctorResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_node_v1_node_proto_msgTypes[89]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DoctorResponse.ProtoReflect.Descriptor instead.
+func (*DoctorResponse) Descriptor() ([]byte, []int) {
+	return file_node_v1_node_proto_rawDescGZIP(), []int{89}
+}
+
+func (x *DoctorResponse) GetMessage() isDoctorResponse_Message {
+	if x != nil {
+		return x.Message
+	}
+	return nil
+}
+
+func (x *DoctorResponse) GetFinding() *DoctorResponse_Finding {
+	if x != nil {
+		if x, ok := x.Message.(*DoctorResponse_Finding_); ok {
+			return x.Finding
+		}
+	}
+	return nil
+}
+
+func (x *DoctorResponse) GetSummary() *DoctorResponse_Summary {
+	if x != nil {
+		if x, ok := x.Message.(*DoctorResponse_Summary_); ok {
+			return x.Summary
+		}
+	}
+	return nil
+}
+
+type isDoctorResponse_Message interface {
+	isDoctorResponse_Message()
+}
+
+type DoctorResponse_Finding_ struct {
+	// Something is wrong.
+	Finding *DoctorResponse_Finding `protobuf:"bytes,1,opt,name=finding,proto3,oneof"`
+}
+
+type DoctorResponse_Summary_ struct {
+	// Everything has been looked at; the last message.
+	Summary *DoctorResponse_Summary `protobuf:"bytes,2,opt,name=summary,proto3,oneof"`
+}
+
+func (*DoctorResponse_Finding_) isDoctorResponse_Message() {}
+
+func (*DoctorResponse_Summary_) isDoctorResponse_Message() {}
+
 type ShowIdentityRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -5273,7 +5393,7 @@ type ShowIdentityRequest struct {
 
 func (x *ShowIdentityRequest) Reset() {
 	*x = ShowIdentityRequest{}
-	mi := &file_node_v1_node_proto_msgTypes[88]
+	mi := &file_node_v1_node_proto_msgTypes[90]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5285,7 +5405,7 @@ func (x *ShowIdentityRequest) String() string {
 func (*ShowIdentityRequest) ProtoMessage() {}
 
 func (x *ShowIdentityRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[88]
+	mi := &file_node_v1_node_proto_msgTypes[90]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5298,7 +5418,7 @@ func (x *ShowIdentityRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShowIdentityRequest.ProtoReflect.Descriptor instead.
 func (*ShowIdentityRequest) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{88}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{90}
 }
 
 type ShowIdentityResponse struct {
@@ -5317,7 +5437,7 @@ type ShowIdentityResponse struct {
 
 func (x *ShowIdentityResponse) Reset() {
 	*x = ShowIdentityResponse{}
-	mi := &file_node_v1_node_proto_msgTypes[89]
+	mi := &file_node_v1_node_proto_msgTypes[91]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5329,7 +5449,7 @@ func (x *ShowIdentityResponse) String() string {
 func (*ShowIdentityResponse) ProtoMessage() {}
 
 func (x *ShowIdentityResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[89]
+	mi := &file_node_v1_node_proto_msgTypes[91]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5342,7 +5462,7 @@ func (x *ShowIdentityResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShowIdentityResponse.ProtoReflect.Descriptor instead.
 func (*ShowIdentityResponse) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{89}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{91}
 }
 
 func (x *ShowIdentityResponse) GetPrincipal() string {
@@ -5378,6 +5498,171 @@ func (x *ShowIdentityResponse) GetAuthority() bool {
 		return x.Authority
 	}
 	return false
+}
+
+type DoctorResponse_Finding struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// "owner:name"; empty when it belongs to none.
+	Database string `protobuf:"bytes,1,opt,name=database,proto3" json:"database,omitempty"`
+	// Short name of the invariant that does not hold.
+	Rule string `protobuf:"bytes,2,opt,name=rule,proto3" json:"rule,omitempty"`
+	// Key of the store where it was found.
+	Key []byte `protobuf:"bytes,3,opt,name=key,proto3" json:"key,omitempty"`
+	// What was found there.
+	Text          string `protobuf:"bytes,4,opt,name=text,proto3" json:"text,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DoctorResponse_Finding) Reset() {
+	*x = DoctorResponse_Finding{}
+	mi := &file_node_v1_node_proto_msgTypes[92]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DoctorResponse_Finding) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DoctorResponse_Finding) ProtoMessage() {}
+
+func (x *DoctorResponse_Finding) ProtoReflect() protoreflect.Message {
+	mi := &file_node_v1_node_proto_msgTypes[92]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DoctorResponse_Finding.ProtoReflect.Descriptor instead.
+func (*DoctorResponse_Finding) Descriptor() ([]byte, []int) {
+	return file_node_v1_node_proto_rawDescGZIP(), []int{89, 0}
+}
+
+func (x *DoctorResponse_Finding) GetDatabase() string {
+	if x != nil {
+		return x.Database
+	}
+	return ""
+}
+
+func (x *DoctorResponse_Finding) GetRule() string {
+	if x != nil {
+		return x.Rule
+	}
+	return ""
+}
+
+func (x *DoctorResponse_Finding) GetKey() []byte {
+	if x != nil {
+		return x.Key
+	}
+	return nil
+}
+
+func (x *DoctorResponse_Finding) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
+// Summary counts what was looked at, and what was found.
+type DoctorResponse_Summary struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Databases     uint64                 `protobuf:"varint,1,opt,name=databases,proto3" json:"databases,omitempty"`
+	Collections   uint64                 `protobuf:"varint,2,opt,name=collections,proto3" json:"collections,omitempty"`
+	Rows          uint64                 `protobuf:"varint,3,opt,name=rows,proto3" json:"rows,omitempty"`
+	Tombstones    uint64                 `protobuf:"varint,4,opt,name=tombstones,proto3" json:"tombstones,omitempty"`
+	Records       uint64                 `protobuf:"varint,5,opt,name=records,proto3" json:"records,omitempty"`
+	Commits       uint64                 `protobuf:"varint,6,opt,name=commits,proto3" json:"commits,omitempty"`
+	Findings      uint64                 `protobuf:"varint,7,opt,name=findings,proto3" json:"findings,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DoctorResponse_Summary) Reset() {
+	*x = DoctorResponse_Summary{}
+	mi := &file_node_v1_node_proto_msgTypes[93]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DoctorResponse_Summary) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DoctorResponse_Summary) ProtoMessage() {}
+
+func (x *DoctorResponse_Summary) ProtoReflect() protoreflect.Message {
+	mi := &file_node_v1_node_proto_msgTypes[93]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DoctorResponse_Summary.ProtoReflect.Descriptor instead.
+func (*DoctorResponse_Summary) Descriptor() ([]byte, []int) {
+	return file_node_v1_node_proto_rawDescGZIP(), []int{89, 1}
+}
+
+func (x *DoctorResponse_Summary) GetDatabases() uint64 {
+	if x != nil {
+		return x.Databases
+	}
+	return 0
+}
+
+func (x *DoctorResponse_Summary) GetCollections() uint64 {
+	if x != nil {
+		return x.Collections
+	}
+	return 0
+}
+
+func (x *DoctorResponse_Summary) GetRows() uint64 {
+	if x != nil {
+		return x.Rows
+	}
+	return 0
+}
+
+func (x *DoctorResponse_Summary) GetTombstones() uint64 {
+	if x != nil {
+		return x.Tombstones
+	}
+	return 0
+}
+
+func (x *DoctorResponse_Summary) GetRecords() uint64 {
+	if x != nil {
+		return x.Records
+	}
+	return 0
+}
+
+func (x *DoctorResponse_Summary) GetCommits() uint64 {
+	if x != nil {
+		return x.Commits
+	}
+	return 0
+}
+
+func (x *DoctorResponse_Summary) GetFindings() uint64 {
+	if x != nil {
+		return x.Findings
+	}
+	return 0
 }
 
 var File_node_v1_node_proto protoreflect.FileDescriptor
@@ -5736,7 +6021,27 @@ const file_node_v1_node_proto_rawDesc = "" +
 	"\tdirectory\x18\x01 \x01(\tR\tdirectory\"<\n" +
 	"\x0eBackupResponse\x12\x14\n" +
 	"\x05files\x18\x01 \x01(\x04R\x05files\x12\x14\n" +
-	"\x05bytes\x18\x02 \x01(\x04R\x05bytes\"\x15\n" +
+	"\x05bytes\x18\x02 \x01(\x04R\x05bytes\"\x0f\n" +
+	"\rDoctorRequest\"\xd8\x03\n" +
+	"\x0eDoctorResponse\x12D\n" +
+	"\afinding\x18\x01 \x01(\v2(.syncbase.node.v1.DoctorResponse.FindingH\x00R\afinding\x12D\n" +
+	"\asummary\x18\x02 \x01(\v2(.syncbase.node.v1.DoctorResponse.SummaryH\x00R\asummary\x1a_\n" +
+	"\aFinding\x12\x1a\n" +
+	"\bdatabase\x18\x01 \x01(\tR\bdatabase\x12\x12\n" +
+	"\x04rule\x18\x02 \x01(\tR\x04rule\x12\x10\n" +
+	"\x03key\x18\x03 \x01(\fR\x03key\x12\x12\n" +
+	"\x04text\x18\x04 \x01(\tR\x04text\x1a\xcd\x01\n" +
+	"\aSummary\x12\x1c\n" +
+	"\tdatabases\x18\x01 \x01(\x04R\tdatabases\x12 \n" +
+	"\vcollections\x18\x02 \x01(\x04R\vcollections\x12\x12\n" +
+	"\x04rows\x18\x03 \x01(\x04R\x04rows\x12\x1e\n" +
+	"\n" +
+	"tombstones\x18\x04 \x01(\x04R\n" +
+	"tombstones\x12\x18\n" +
+	"\arecords\x18\x05 \x01(\x04R\arecords\x12\x18\n" +
+	"\acommits\x18\x06 \x01(\x04R\acommits\x12\x1a\n" +
+	"\bfindings\x18\a \x01(\x04R\bfindingsB\t\n" +
+	"\amessage\"\x15\n" +
 	"\x13ShowIdentityRequest\"\xc4\x01\n" +
 	"\x14ShowIdentityResponse\x12\x1c\n" +
 	"\tprincipal\x18\x01 \x01(\tR\tprincipal\x12\x14\n" +
@@ -5765,7 +6070,7 @@ const file_node_v1_node_proto_rawDesc = "" +
 	"\x16BLOB_STATE_UNSPECIFIED\x10\x00\x12\x14\n" +
 	"\x10BLOB_STATE_LOCAL\x10\x01\x12\x16\n" +
 	"\x12BLOB_STATE_PARTIAL\x10\x02\x12\x15\n" +
-	"\x11BLOB_STATE_REMOTE\x10\x032\xa3\x1b\n" +
+	"\x11BLOB_STATE_REMOTE\x10\x032\xf2\x1b\n" +
 	"\vNodeService\x12K\n" +
 	"\x06Status\x12\x1f.syncbase.node.v1.StatusRequest\x1a .syncbase.node.v1.StatusResponse\x12c\n" +
 	"\x0eCreateDatabase\x12'.syncbase.node.v1.CreateDatabaseRequest\x1a(.syncbase.node.v1.CreateDatabaseResponse\x12b\n" +
@@ -5806,7 +6111,8 @@ const file_node_v1_node_proto_rawDesc = "" +
 	"\bStatBlob\x12!.syncbase.node.v1.StatBlobRequest\x1a\".syncbase.node.v1.StatBlobResponse\x12V\n" +
 	"\tListBlobs\x12\".syncbase.node.v1.ListBlobsRequest\x1a#.syncbase.node.v1.ListBlobsResponse0\x01\x12\\\n" +
 	"\vListPlugins\x12$.syncbase.node.v1.ListPluginsRequest\x1a%.syncbase.node.v1.ListPluginsResponse0\x01\x12K\n" +
-	"\x06Backup\x12\x1f.syncbase.node.v1.BackupRequest\x1a .syncbase.node.v1.BackupResponse\x12]\n" +
+	"\x06Backup\x12\x1f.syncbase.node.v1.BackupRequest\x1a .syncbase.node.v1.BackupResponse\x12M\n" +
+	"\x06Doctor\x12\x1f.syncbase.node.v1.DoctorRequest\x1a .syncbase.node.v1.DoctorResponse0\x01\x12]\n" +
 	"\fShowIdentity\x12%.syncbase.node.v1.ShowIdentityRequest\x1a&.syncbase.node.v1.ShowIdentityResponseB5Z3github.com/syncbase/syncbase/sdk/api/node/v1;nodev1b\x06proto3"
 
 var (
@@ -5822,7 +6128,7 @@ func file_node_v1_node_proto_rawDescGZIP() []byte {
 }
 
 var file_node_v1_node_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_node_v1_node_proto_msgTypes = make([]protoimpl.MessageInfo, 90)
+var file_node_v1_node_proto_msgTypes = make([]protoimpl.MessageInfo, 94)
 var file_node_v1_node_proto_goTypes = []any{
 	(Durability)(0),                   // 0: syncbase.node.v1.Durability
 	(ChangeKind)(0),                   // 1: syncbase.node.v1.ChangeKind
@@ -5916,25 +6222,29 @@ var file_node_v1_node_proto_goTypes = []any{
 	(*ListPluginsResponse)(nil),       // 89: syncbase.node.v1.ListPluginsResponse
 	(*BackupRequest)(nil),             // 90: syncbase.node.v1.BackupRequest
 	(*BackupResponse)(nil),            // 91: syncbase.node.v1.BackupResponse
-	(*ShowIdentityRequest)(nil),       // 92: syncbase.node.v1.ShowIdentityRequest
-	(*ShowIdentityResponse)(nil),      // 93: syncbase.node.v1.ShowIdentityResponse
-	(*timestamppb.Timestamp)(nil),     // 94: google.protobuf.Timestamp
+	(*DoctorRequest)(nil),             // 92: syncbase.node.v1.DoctorRequest
+	(*DoctorResponse)(nil),            // 93: syncbase.node.v1.DoctorResponse
+	(*ShowIdentityRequest)(nil),       // 94: syncbase.node.v1.ShowIdentityRequest
+	(*ShowIdentityResponse)(nil),      // 95: syncbase.node.v1.ShowIdentityResponse
+	(*DoctorResponse_Finding)(nil),    // 96: syncbase.node.v1.DoctorResponse.Finding
+	(*DoctorResponse_Summary)(nil),    // 97: syncbase.node.v1.DoctorResponse.Summary
+	(*timestamppb.Timestamp)(nil),     // 98: google.protobuf.Timestamp
 }
 var file_node_v1_node_proto_depIdxs = []int32{
 	6,  // 0: syncbase.node.v1.StatusResponse.plugins:type_name -> syncbase.node.v1.Plugin
 	7,  // 1: syncbase.node.v1.StatusResponse.peers:type_name -> syncbase.node.v1.Peer
 	8,  // 2: syncbase.node.v1.StatusResponse.syncgroups:type_name -> syncbase.node.v1.SyncgroupState
-	94, // 3: syncbase.node.v1.Peer.last_contact:type_name -> google.protobuf.Timestamp
+	98, // 3: syncbase.node.v1.Peer.last_contact:type_name -> google.protobuf.Timestamp
 	0,  // 4: syncbase.node.v1.DatabaseSettings.durability:type_name -> syncbase.node.v1.Durability
 	10, // 5: syncbase.node.v1.GetDatabaseResponse.settings:type_name -> syncbase.node.v1.DatabaseSettings
 	10, // 6: syncbase.node.v1.UpdateDatabaseRequest.settings:type_name -> syncbase.node.v1.DatabaseSettings
 	10, // 7: syncbase.node.v1.UpdateDatabaseResponse.settings:type_name -> syncbase.node.v1.DatabaseSettings
 	15, // 8: syncbase.node.v1.GetSchemaResponse.schema:type_name -> syncbase.node.v1.Schema
 	15, // 9: syncbase.node.v1.SetSchemaRequest.schema:type_name -> syncbase.node.v1.Schema
-	94, // 10: syncbase.node.v1.Row.updated:type_name -> google.protobuf.Timestamp
+	98, // 10: syncbase.node.v1.Row.updated:type_name -> google.protobuf.Timestamp
 	35, // 11: syncbase.node.v1.GetResponse.row:type_name -> syncbase.node.v1.Row
 	35, // 12: syncbase.node.v1.ScanResponse.rows:type_name -> syncbase.node.v1.Row
-	94, // 13: syncbase.node.v1.BeginBatchResponse.expires:type_name -> google.protobuf.Timestamp
+	98, // 13: syncbase.node.v1.BeginBatchResponse.expires:type_name -> google.protobuf.Timestamp
 	50, // 14: syncbase.node.v1.WriteBatchRequest.ops:type_name -> syncbase.node.v1.Op
 	51, // 15: syncbase.node.v1.Op.put:type_name -> syncbase.node.v1.Put
 	52, // 16: syncbase.node.v1.Op.delete:type_name -> syncbase.node.v1.Delete
@@ -5944,97 +6254,101 @@ var file_node_v1_node_proto_depIdxs = []int32{
 	1,  // 20: syncbase.node.v1.Change.kind:type_name -> syncbase.node.v1.ChangeKind
 	35, // 21: syncbase.node.v1.Change.row:type_name -> syncbase.node.v1.Row
 	61, // 22: syncbase.node.v1.HistoryResponse.versions:type_name -> syncbase.node.v1.HistoryVersion
-	94, // 23: syncbase.node.v1.HistoryVersion.time:type_name -> google.protobuf.Timestamp
+	98, // 23: syncbase.node.v1.HistoryVersion.time:type_name -> google.protobuf.Timestamp
 	62, // 24: syncbase.node.v1.CreateSyncgroupRequest.collections:type_name -> syncbase.node.v1.SyncgroupCollection
-	94, // 25: syncbase.node.v1.ListMembersResponse.joined:type_name -> google.protobuf.Timestamp
+	98, // 25: syncbase.node.v1.ListMembersResponse.joined:type_name -> google.protobuf.Timestamp
 	7,  // 26: syncbase.node.v1.ListPeersResponse.peer:type_name -> syncbase.node.v1.Peer
 	2,  // 27: syncbase.node.v1.FetchBlobResponse.state:type_name -> syncbase.node.v1.FetchState
 	3,  // 28: syncbase.node.v1.Blob.state:type_name -> syncbase.node.v1.BlobState
 	84, // 29: syncbase.node.v1.StatBlobResponse.blob:type_name -> syncbase.node.v1.Blob
 	84, // 30: syncbase.node.v1.ListBlobsResponse.blob:type_name -> syncbase.node.v1.Blob
 	6,  // 31: syncbase.node.v1.ListPluginsResponse.plugin:type_name -> syncbase.node.v1.Plugin
-	94, // 32: syncbase.node.v1.ShowIdentityResponse.not_after:type_name -> google.protobuf.Timestamp
-	4,  // 33: syncbase.node.v1.NodeService.Status:input_type -> syncbase.node.v1.StatusRequest
-	9,  // 34: syncbase.node.v1.NodeService.CreateDatabase:input_type -> syncbase.node.v1.CreateDatabaseRequest
-	21, // 35: syncbase.node.v1.NodeService.ListDatabases:input_type -> syncbase.node.v1.ListDatabasesRequest
-	23, // 36: syncbase.node.v1.NodeService.DestroyDatabase:input_type -> syncbase.node.v1.DestroyDatabaseRequest
-	11, // 37: syncbase.node.v1.NodeService.GetDatabase:input_type -> syncbase.node.v1.GetDatabaseRequest
-	13, // 38: syncbase.node.v1.NodeService.UpdateDatabase:input_type -> syncbase.node.v1.UpdateDatabaseRequest
-	16, // 39: syncbase.node.v1.NodeService.GetSchema:input_type -> syncbase.node.v1.GetSchemaRequest
-	18, // 40: syncbase.node.v1.NodeService.SetSchema:input_type -> syncbase.node.v1.SetSchemaRequest
-	25, // 41: syncbase.node.v1.NodeService.GetPermissions:input_type -> syncbase.node.v1.GetPermissionsRequest
-	27, // 42: syncbase.node.v1.NodeService.SetPermissions:input_type -> syncbase.node.v1.SetPermissionsRequest
-	29, // 43: syncbase.node.v1.NodeService.CreateCollection:input_type -> syncbase.node.v1.CreateCollectionRequest
-	31, // 44: syncbase.node.v1.NodeService.ListCollections:input_type -> syncbase.node.v1.ListCollectionsRequest
-	33, // 45: syncbase.node.v1.NodeService.DestroyCollection:input_type -> syncbase.node.v1.DestroyCollectionRequest
-	36, // 46: syncbase.node.v1.NodeService.Get:input_type -> syncbase.node.v1.GetRequest
-	38, // 47: syncbase.node.v1.NodeService.Scan:input_type -> syncbase.node.v1.ScanRequest
-	40, // 48: syncbase.node.v1.NodeService.DeleteRange:input_type -> syncbase.node.v1.DeleteRangeRequest
-	42, // 49: syncbase.node.v1.NodeService.BeginBatch:input_type -> syncbase.node.v1.BeginBatchRequest
-	44, // 50: syncbase.node.v1.NodeService.WriteBatch:input_type -> syncbase.node.v1.WriteBatchRequest
-	46, // 51: syncbase.node.v1.NodeService.CommitBatch:input_type -> syncbase.node.v1.CommitBatchRequest
-	48, // 52: syncbase.node.v1.NodeService.AbortBatch:input_type -> syncbase.node.v1.AbortBatchRequest
-	54, // 53: syncbase.node.v1.NodeService.Commit:input_type -> syncbase.node.v1.CommitRequest
-	56, // 54: syncbase.node.v1.NodeService.Watch:input_type -> syncbase.node.v1.WatchRequest
-	59, // 55: syncbase.node.v1.NodeService.History:input_type -> syncbase.node.v1.HistoryRequest
-	63, // 56: syncbase.node.v1.NodeService.CreateSyncgroup:input_type -> syncbase.node.v1.CreateSyncgroupRequest
-	65, // 57: syncbase.node.v1.NodeService.JoinSyncgroup:input_type -> syncbase.node.v1.JoinSyncgroupRequest
-	67, // 58: syncbase.node.v1.NodeService.ListSyncgroups:input_type -> syncbase.node.v1.ListSyncgroupsRequest
-	69, // 59: syncbase.node.v1.NodeService.ListMembers:input_type -> syncbase.node.v1.ListMembersRequest
-	71, // 60: syncbase.node.v1.NodeService.GetSyncgroupSpec:input_type -> syncbase.node.v1.GetSyncgroupSpecRequest
-	73, // 61: syncbase.node.v1.NodeService.WaitSyncgroup:input_type -> syncbase.node.v1.WaitSyncgroupRequest
-	75, // 62: syncbase.node.v1.NodeService.ListPeers:input_type -> syncbase.node.v1.ListPeersRequest
-	77, // 63: syncbase.node.v1.NodeService.PutBlob:input_type -> syncbase.node.v1.PutBlobRequest
-	79, // 64: syncbase.node.v1.NodeService.GetBlob:input_type -> syncbase.node.v1.GetBlobRequest
-	81, // 65: syncbase.node.v1.NodeService.FetchBlob:input_type -> syncbase.node.v1.FetchBlobRequest
-	83, // 66: syncbase.node.v1.NodeService.StatBlob:input_type -> syncbase.node.v1.StatBlobRequest
-	86, // 67: syncbase.node.v1.NodeService.ListBlobs:input_type -> syncbase.node.v1.ListBlobsRequest
-	88, // 68: syncbase.node.v1.NodeService.ListPlugins:input_type -> syncbase.node.v1.ListPluginsRequest
-	90, // 69: syncbase.node.v1.NodeService.Backup:input_type -> syncbase.node.v1.BackupRequest
-	92, // 70: syncbase.node.v1.NodeService.ShowIdentity:input_type -> syncbase.node.v1.ShowIdentityRequest
-	5,  // 71: syncbase.node.v1.NodeService.Status:output_type -> syncbase.node.v1.StatusResponse
-	20, // 72: syncbase.node.v1.NodeService.CreateDatabase:output_type -> syncbase.node.v1.CreateDatabaseResponse
-	22, // 73: syncbase.node.v1.NodeService.ListDatabases:output_type -> syncbase.node.v1.ListDatabasesResponse
-	24, // 74: syncbase.node.v1.NodeService.DestroyDatabase:output_type -> syncbase.node.v1.DestroyDatabaseResponse
-	12, // 75: syncbase.node.v1.NodeService.GetDatabase:output_type -> syncbase.node.v1.GetDatabaseResponse
-	14, // 76: syncbase.node.v1.NodeService.UpdateDatabase:output_type -> syncbase.node.v1.UpdateDatabaseResponse
-	17, // 77: syncbase.node.v1.NodeService.GetSchema:output_type -> syncbase.node.v1.GetSchemaResponse
-	19, // 78: syncbase.node.v1.NodeService.SetSchema:output_type -> syncbase.node.v1.SetSchemaResponse
-	26, // 79: syncbase.node.v1.NodeService.GetPermissions:output_type -> syncbase.node.v1.GetPermissionsResponse
-	28, // 80: syncbase.node.v1.NodeService.SetPermissions:output_type -> syncbase.node.v1.SetPermissionsResponse
-	30, // 81: syncbase.node.v1.NodeService.CreateCollection:output_type -> syncbase.node.v1.CreateCollectionResponse
-	32, // 82: syncbase.node.v1.NodeService.ListCollections:output_type -> syncbase.node.v1.ListCollectionsResponse
-	34, // 83: syncbase.node.v1.NodeService.DestroyCollection:output_type -> syncbase.node.v1.DestroyCollectionResponse
-	37, // 84: syncbase.node.v1.NodeService.Get:output_type -> syncbase.node.v1.GetResponse
-	39, // 85: syncbase.node.v1.NodeService.Scan:output_type -> syncbase.node.v1.ScanResponse
-	41, // 86: syncbase.node.v1.NodeService.DeleteRange:output_type -> syncbase.node.v1.DeleteRangeResponse
-	43, // 87: syncbase.node.v1.NodeService.BeginBatch:output_type -> syncbase.node.v1.BeginBatchResponse
-	45, // 88: syncbase.node.v1.NodeService.WriteBatch:output_type -> syncbase.node.v1.WriteBatchResponse
-	47, // 89: syncbase.node.v1.NodeService.CommitBatch:output_type -> syncbase.node.v1.CommitBatchResponse
-	49, // 90: syncbase.node.v1.NodeService.AbortBatch:output_type -> syncbase.node.v1.AbortBatchResponse
-	55, // 91: syncbase.node.v1.NodeService.Commit:output_type -> syncbase.node.v1.CommitResponse
-	57, // 92: syncbase.node.v1.NodeService.Watch:output_type -> syncbase.node.v1.WatchResponse
-	60, // 93: syncbase.node.v1.NodeService.History:output_type -> syncbase.node.v1.HistoryResponse
-	64, // 94: syncbase.node.v1.NodeService.CreateSyncgroup:output_type -> syncbase.node.v1.CreateSyncgroupResponse
-	66, // 95: syncbase.node.v1.NodeService.JoinSyncgroup:output_type -> syncbase.node.v1.JoinSyncgroupResponse
-	68, // 96: syncbase.node.v1.NodeService.ListSyncgroups:output_type -> syncbase.node.v1.ListSyncgroupsResponse
-	70, // 97: syncbase.node.v1.NodeService.ListMembers:output_type -> syncbase.node.v1.ListMembersResponse
-	72, // 98: syncbase.node.v1.NodeService.GetSyncgroupSpec:output_type -> syncbase.node.v1.GetSyncgroupSpecResponse
-	74, // 99: syncbase.node.v1.NodeService.WaitSyncgroup:output_type -> syncbase.node.v1.WaitSyncgroupResponse
-	76, // 100: syncbase.node.v1.NodeService.ListPeers:output_type -> syncbase.node.v1.ListPeersResponse
-	78, // 101: syncbase.node.v1.NodeService.PutBlob:output_type -> syncbase.node.v1.PutBlobResponse
-	80, // 102: syncbase.node.v1.NodeService.GetBlob:output_type -> syncbase.node.v1.GetBlobResponse
-	82, // 103: syncbase.node.v1.NodeService.FetchBlob:output_type -> syncbase.node.v1.FetchBlobResponse
-	85, // 104: syncbase.node.v1.NodeService.StatBlob:output_type -> syncbase.node.v1.StatBlobResponse
-	87, // 105: syncbase.node.v1.NodeService.ListBlobs:output_type -> syncbase.node.v1.ListBlobsResponse
-	89, // 106: syncbase.node.v1.NodeService.ListPlugins:output_type -> syncbase.node.v1.ListPluginsResponse
-	91, // 107: syncbase.node.v1.NodeService.Backup:output_type -> syncbase.node.v1.BackupResponse
-	93, // 108: syncbase.node.v1.NodeService.ShowIdentity:output_type -> syncbase.node.v1.ShowIdentityResponse
-	71, // [71:109] is the sub-list for method output_type
-	33, // [33:71] is the sub-list for method input_type
-	33, // [33:33] is the sub-list for extension type_name
-	33, // [33:33] is the sub-list for extension extendee
-	0,  // [0:33] is the sub-list for field type_name
+	96, // 32: syncbase.node.v1.DoctorResponse.finding:type_name -> syncbase.node.v1.DoctorResponse.Finding
+	97, // 33: syncbase.node.v1.DoctorResponse.summary:type_name -> syncbase.node.v1.DoctorResponse.Summary
+	98, // 34: syncbase.node.v1.ShowIdentityResponse.not_after:type_name -> google.protobuf.Timestamp
+	4,  // 35: syncbase.node.v1.NodeService.Status:input_type -> syncbase.node.v1.StatusRequest
+	9,  // 36: syncbase.node.v1.NodeService.CreateDatabase:input_type -> syncbase.node.v1.CreateDatabaseRequest
+	21, // 37: syncbase.node.v1.NodeService.ListDatabases:input_type -> syncbase.node.v1.ListDatabasesRequest
+	23, // 38: syncbase.node.v1.NodeService.DestroyDatabase:input_type -> syncbase.node.v1.DestroyDatabaseRequest
+	11, // 39: syncbase.node.v1.NodeService.GetDatabase:input_type -> syncbase.node.v1.GetDatabaseRequest
+	13, // 40: syncbase.node.v1.NodeService.UpdateDatabase:input_type -> syncbase.node.v1.UpdateDatabaseRequest
+	16, // 41: syncbase.node.v1.NodeService.GetSchema:input_type -> syncbase.node.v1.GetSchemaRequest
+	18, // 42: syncbase.node.v1.NodeService.SetSchema:input_type -> syncbase.node.v1.SetSchemaRequest
+	25, // 43: syncbase.node.v1.NodeService.GetPermissions:input_type -> syncbase.node.v1.GetPermissionsRequest
+	27, // 44: syncbase.node.v1.NodeService.SetPermissions:input_type -> syncbase.node.v1.SetPermissionsRequest
+	29, // 45: syncbase.node.v1.NodeService.CreateCollection:input_type -> syncbase.node.v1.CreateCollectionRequest
+	31, // 46: syncbase.node.v1.NodeService.ListCollections:input_type -> syncbase.node.v1.ListCollectionsRequest
+	33, // 47: syncbase.node.v1.NodeService.DestroyCollection:input_type -> syncbase.node.v1.DestroyCollectionRequest
+	36, // 48: syncbase.node.v1.NodeService.Get:input_type -> syncbase.node.v1.GetRequest
+	38, // 49: syncbase.node.v1.NodeService.Scan:input_type -> syncbase.node.v1.ScanRequest
+	40, // 50: syncbase.node.v1.NodeService.DeleteRange:input_type -> syncbase.node.v1.DeleteRangeRequest
+	42, // 51: syncbase.node.v1.NodeService.BeginBatch:input_type -> syncbase.node.v1.BeginBatchRequest
+	44, // 52: syncbase.node.v1.NodeService.WriteBatch:input_type -> syncbase.node.v1.WriteBatchRequest
+	46, // 53: syncbase.node.v1.NodeService.CommitBatch:input_type -> syncbase.node.v1.CommitBatchRequest
+	48, // 54: syncbase.node.v1.NodeService.AbortBatch:input_type -> syncbase.node.v1.AbortBatchRequest
+	54, // 55: syncbase.node.v1.NodeService.Commit:input_type -> syncbase.node.v1.CommitRequest
+	56, // 56: syncbase.node.v1.NodeService.Watch:input_type -> syncbase.node.v1.WatchRequest
+	59, // 57: syncbase.node.v1.NodeService.History:input_type -> syncbase.node.v1.HistoryRequest
+	63, // 58: syncbase.node.v1.NodeService.CreateSyncgroup:input_type -> syncbase.node.v1.CreateSyncgroupRequest
+	65, // 59: syncbase.node.v1.NodeService.JoinSyncgroup:input_type -> syncbase.node.v1.JoinSyncgroupRequest
+	67, // 60: syncbase.node.v1.NodeService.ListSyncgroups:input_type -> syncbase.node.v1.ListSyncgroupsRequest
+	69, // 61: syncbase.node.v1.NodeService.ListMembers:input_type -> syncbase.node.v1.ListMembersRequest
+	71, // 62: syncbase.node.v1.NodeService.GetSyncgroupSpec:input_type -> syncbase.node.v1.GetSyncgroupSpecRequest
+	73, // 63: syncbase.node.v1.NodeService.WaitSyncgroup:input_type -> syncbase.node.v1.WaitSyncgroupRequest
+	75, // 64: syncbase.node.v1.NodeService.ListPeers:input_type -> syncbase.node.v1.ListPeersRequest
+	77, // 65: syncbase.node.v1.NodeService.PutBlob:input_type -> syncbase.node.v1.PutBlobRequest
+	79, // 66: syncbase.node.v1.NodeService.GetBlob:input_type -> syncbase.node.v1.GetBlobRequest
+	81, // 67: syncbase.node.v1.NodeService.FetchBlob:input_type -> syncbase.node.v1.FetchBlobRequest
+	83, // 68: syncbase.node.v1.NodeService.StatBlob:input_type -> syncbase.node.v1.StatBlobRequest
+	86, // 69: syncbase.node.v1.NodeService.ListBlobs:input_type -> syncbase.node.v1.ListBlobsRequest
+	88, // 70: syncbase.node.v1.NodeService.ListPlugins:input_type -> syncbase.node.v1.ListPluginsRequest
+	90, // 71: syncbase.node.v1.NodeService.Backup:input_type -> syncbase.node.v1.BackupRequest
+	92, // 72: syncbase.node.v1.NodeService.Doctor:input_type -> syncbase.node.v1.DoctorRequest
+	94, // 73: syncbase.node.v1.NodeService.ShowIdentity:input_type -> syncbase.node.v1.ShowIdentityRequest
+	5,  // 74: syncbase.node.v1.NodeService.Status:output_type -> syncbase.node.v1.StatusResponse
+	20, // 75: syncbase.node.v1.NodeService.CreateDatabase:output_type -> syncbase.node.v1.CreateDatabaseResponse
+	22, // 76: syncbase.node.v1.NodeService.ListDatabases:output_type -> syncbase.node.v1.ListDatabasesResponse
+	24, // 77: syncbase.node.v1.NodeService.DestroyDatabase:output_type -> syncbase.node.v1.DestroyDatabaseResponse
+	12, // 78: syncbase.node.v1.NodeService.GetDatabase:output_type -> syncbase.node.v1.GetDatabaseResponse
+	14, // 79: syncbase.node.v1.NodeService.UpdateDatabase:output_type -> syncbase.node.v1.UpdateDatabaseResponse
+	17, // 80: syncbase.node.v1.NodeService.GetSchema:output_type -> syncbase.node.v1.GetSchemaResponse
+	19, // 81: syncbase.node.v1.NodeService.SetSchema:output_type -> syncbase.node.v1.SetSchemaResponse
+	26, // 82: syncbase.node.v1.NodeService.GetPermissions:output_type -> syncbase.node.v1.GetPermissionsResponse
+	28, // 83: syncbase.node.v1.NodeService.SetPermissions:output_type -> syncbase.node.v1.SetPermissionsResponse
+	30, // 84: syncbase.node.v1.NodeService.CreateCollection:output_type -> syncbase.node.v1.CreateCollectionResponse
+	32, // 85: syncbase.node.v1.NodeService.ListCollections:output_type -> syncbase.node.v1.ListCollectionsResponse
+	34, // 86: syncbase.node.v1.NodeService.DestroyCollection:output_type -> syncbase.node.v1.DestroyCollectionResponse
+	37, // 87: syncbase.node.v1.NodeService.Get:output_type -> syncbase.node.v1.GetResponse
+	39, // 88: syncbase.node.v1.NodeService.Scan:output_type -> syncbase.node.v1.ScanResponse
+	41, // 89: syncbase.node.v1.NodeService.DeleteRange:output_type -> syncbase.node.v1.DeleteRangeResponse
+	43, // 90: syncbase.node.v1.NodeService.BeginBatch:output_type -> syncbase.node.v1.BeginBatchResponse
+	45, // 91: syncbase.node.v1.NodeService.WriteBatch:output_type -> syncbase.node.v1.WriteBatchResponse
+	47, // 92: syncbase.node.v1.NodeService.CommitBatch:output_type -> syncbase.node.v1.CommitBatchResponse
+	49, // 93: syncbase.node.v1.NodeService.AbortBatch:output_type -> syncbase.node.v1.AbortBatchResponse
+	55, // 94: syncbase.node.v1.NodeService.Commit:output_type -> syncbase.node.v1.CommitResponse
+	57, // 95: syncbase.node.v1.NodeService.Watch:output_type -> syncbase.node.v1.WatchResponse
+	60, // 96: syncbase.node.v1.NodeService.History:output_type -> syncbase.node.v1.HistoryResponse
+	64, // 97: syncbase.node.v1.NodeService.CreateSyncgroup:output_type -> syncbase.node.v1.CreateSyncgroupResponse
+	66, // 98: syncbase.node.v1.NodeService.JoinSyncgroup:output_type -> syncbase.node.v1.JoinSyncgroupResponse
+	68, // 99: syncbase.node.v1.NodeService.ListSyncgroups:output_type -> syncbase.node.v1.ListSyncgroupsResponse
+	70, // 100: syncbase.node.v1.NodeService.ListMembers:output_type -> syncbase.node.v1.ListMembersResponse
+	72, // 101: syncbase.node.v1.NodeService.GetSyncgroupSpec:output_type -> syncbase.node.v1.GetSyncgroupSpecResponse
+	74, // 102: syncbase.node.v1.NodeService.WaitSyncgroup:output_type -> syncbase.node.v1.WaitSyncgroupResponse
+	76, // 103: syncbase.node.v1.NodeService.ListPeers:output_type -> syncbase.node.v1.ListPeersResponse
+	78, // 104: syncbase.node.v1.NodeService.PutBlob:output_type -> syncbase.node.v1.PutBlobResponse
+	80, // 105: syncbase.node.v1.NodeService.GetBlob:output_type -> syncbase.node.v1.GetBlobResponse
+	82, // 106: syncbase.node.v1.NodeService.FetchBlob:output_type -> syncbase.node.v1.FetchBlobResponse
+	85, // 107: syncbase.node.v1.NodeService.StatBlob:output_type -> syncbase.node.v1.StatBlobResponse
+	87, // 108: syncbase.node.v1.NodeService.ListBlobs:output_type -> syncbase.node.v1.ListBlobsResponse
+	89, // 109: syncbase.node.v1.NodeService.ListPlugins:output_type -> syncbase.node.v1.ListPluginsResponse
+	91, // 110: syncbase.node.v1.NodeService.Backup:output_type -> syncbase.node.v1.BackupResponse
+	93, // 111: syncbase.node.v1.NodeService.Doctor:output_type -> syncbase.node.v1.DoctorResponse
+	95, // 112: syncbase.node.v1.NodeService.ShowIdentity:output_type -> syncbase.node.v1.ShowIdentityResponse
+	74, // [74:113] is the sub-list for method output_type
+	35, // [35:74] is the sub-list for method input_type
+	35, // [35:35] is the sub-list for extension type_name
+	35, // [35:35] is the sub-list for extension extendee
+	0,  // [0:35] is the sub-list for field type_name
 }
 
 func init() { file_node_v1_node_proto_init() }
@@ -6053,13 +6367,17 @@ func file_node_v1_node_proto_init() {
 		(*Check_Absent)(nil),
 		(*Check_Value)(nil),
 	}
+	file_node_v1_node_proto_msgTypes[89].OneofWrappers = []any{
+		(*DoctorResponse_Finding_)(nil),
+		(*DoctorResponse_Summary_)(nil),
+	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_node_v1_node_proto_rawDesc), len(file_node_v1_node_proto_rawDesc)),
 			NumEnums:      4,
-			NumMessages:   90,
+			NumMessages:   94,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -67,6 +67,7 @@ const (
 	NodeService_ListBlobs_FullMethodName         = "/syncbase.node.v1.NodeService/ListBlobs"
 	NodeService_ListPlugins_FullMethodName       = "/syncbase.node.v1.NodeService/ListPlugins"
 	NodeService_Backup_FullMethodName            = "/syncbase.node.v1.NodeService/Backup"
+	NodeService_Doctor_FullMethodName            = "/syncbase.node.v1.NodeService/Doctor"
 	NodeService_ShowIdentity_FullMethodName      = "/syncbase.node.v1.NodeService/ShowIdentity"
 )
 
@@ -152,6 +153,8 @@ type NodeServiceClient interface {
 	// Backup writes a consistent and verified copy of the store (databases, and what is known of blobs, but neither their
 	// bytes nor keys) into a directory of the daemon's machine, while it runs. For the owner in person only.
 	Backup(ctx context.Context, in *BackupRequest, opts ...grpc.CallOption) (*BackupResponse, error)
+	// Doctor goes through everything in the store, while it is in use, and streams what breaks an invariant.
+	Doctor(ctx context.Context, in *DoctorRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[DoctorResponse], error)
 	// ShowIdentity tells who this daemon is.
 	ShowIdentity(ctx context.Context, in *ShowIdentityRequest, opts ...grpc.CallOption) (*ShowIdentityResponse, error)
 }
@@ -636,6 +639,25 @@ func (c *nodeServiceClient) Backup(ctx context.Context, in *BackupRequest, opts 
 	return out, nil
 }
 
+func (c *nodeServiceClient) Doctor(ctx context.Context, in *DoctorRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[DoctorResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &NodeService_ServiceDesc.Streams[12], NodeService_Doctor_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[DoctorRequest, DoctorResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type NodeService_DoctorClient = grpc.ServerStreamingClient[DoctorResponse]
+
 func (c *nodeServiceClient) ShowIdentity(ctx context.Context, in *ShowIdentityRequest, opts ...grpc.CallOption) (*ShowIdentityResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ShowIdentityResponse)
@@ -728,6 +750,8 @@ type NodeServiceServer interface {
 	// Backup writes a consistent and verified copy of the store (databases, and what is known of blobs, but neither their
 	// bytes nor keys) into a directory of the daemon's machine, while it runs. For the owner in person only.
 	Backup(context.Context, *BackupRequest) (*BackupResponse, error)
+	// Doctor goes through everything in the store, while it is in use, and streams what breaks an invariant.
+	Doctor(*DoctorRequest, grpc.ServerStreamingServer[DoctorResponse]) error
 	// ShowIdentity tells who this daemon is.
 	ShowIdentity(context.Context, *ShowIdentityRequest) (*ShowIdentityResponse, error)
 	mustEmbedUnimplementedNodeServiceServer()
@@ -850,6 +874,9 @@ func (UnimplementedNodeServiceServer) ListPlugins(*ListPluginsRequest, grpc.Serv
 }
 func (UnimplementedNodeServiceServer) Backup(context.Context, *BackupRequest) (*BackupResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Backup not implemented")
+}
+func (UnimplementedNodeServiceServer) Doctor(*DoctorRequest, grpc.ServerStreamingServer[DoctorResponse]) error {
+	return status.Error(codes.Unimplemented, "method Doctor not implemented")
 }
 func (UnimplementedNodeServiceServer) ShowIdentity(context.Context, *ShowIdentityRequest) (*ShowIdentityResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ShowIdentity not implemented")
@@ -1453,6 +1480,17 @@ func _NodeService_Backup_Handler(srv interface{}, ctx context.Context, dec func(
 	return interceptor(ctx, in, info, handler)
 }
 
+func _NodeService_Doctor_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(DoctorRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(NodeServiceServer).Doctor(m, &grpc.GenericServerStream[DoctorRequest, DoctorResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type NodeService_DoctorServer = grpc.ServerStreamingServer[DoctorResponse]
+
 func _NodeService_ShowIdentity_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(ShowIdentityRequest)
 	if err := dec(in); err != nil {
@@ -1642,6 +1680,11 @@ var NodeService_ServiceDesc = grpc.ServiceDesc{
 		{
 			StreamName:    "ListPlugins",
 			Handler:       _NodeService_ListPlugins_Handler,
+			ServerStreams: true,
+		},
+		{
+			StreamName:    "Doctor",
+			Handler:       _NodeService_Doctor_Handler,
 			ServerStreams: true,
 		},
 	},

@@ -1,0 +1,55 @@
+package api
+
+import (
+	"context"
+	"strings"
+
+	"google.golang.org/grpc"
+
+	nodev1 "github.com/syncbase/syncbase/sdk/api/node/v1"
+
+	"github.com/syncbase/syncbase/host/internal/id"
+	"github.com/syncbase/syncbase/host/internal/perm"
+	"github.com/syncbase/syncbase/host/internal/rows"
+)
+
+// Doctor takes Admin on the service: it reads everything, of everybody.
+func (s *Server) Doctor(_ *nodev1.DoctorRequest, stream grpc.ServerStreamingServer[nodev1.DoctorResponse]) error {
+	if _, err := s.service(stream.Context(), perm.Admin); err != nil {
+		return err
+	}
+	ctx, stop := s.untilDrained(stream.Context())
+	defer stop()
+	// Who does not listen any more ends the work.
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	sum, err := s.opts.Rows.Check(ctx, func(f rows.Finding) {
+		msg := &nodev1.DoctorResponse{Message: &nodev1.DoctorResponse_Finding_{Finding: finding(f)}}
+		if err := stream.Send(msg); err != nil {
+			cancel(err)
+		}
+	})
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if err != nil {
+		return err
+	}
+	return stream.Send(&nodev1.DoctorResponse{Message: &nodev1.DoctorResponse_Summary_{Summary: summary(sum)}})
+}
+
+// finding keeps what a damaged store may hold from being text that cannot be sent.
+func finding(f rows.Finding) *nodev1.DoctorResponse_Finding {
+	m := &nodev1.DoctorResponse_Finding{Rule: string(f.Rule), Key: f.Key, Text: strings.ToValidUTF8(f.Text, "?")}
+	if f.Database != (id.Name{}) {
+		m.Database = strings.ToValidUTF8(f.Database.String(), "?")
+	}
+	return m
+}
+
+func summary(s rows.Summary) *nodev1.DoctorResponse_Summary {
+	return &nodev1.DoctorResponse_Summary{
+		Databases: uint64(s.Databases), Collections: uint64(s.Collections), Rows: uint64(s.Rows), Tombstones: uint64(s.Tombstones),
+		Records: uint64(s.Records), Commits: uint64(s.Commits), Findings: uint64(s.Findings),
+	}
+}

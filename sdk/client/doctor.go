@@ -1,0 +1,57 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	nodev1 "github.com/syncbase/syncbase/sdk/api/node/v1"
+)
+
+// Finding is something in the store that must not be.
+type Finding struct {
+	// Database is a full name; empty when it belongs to none.
+	Database string
+	// Rule names the invariant that does not hold.
+	Rule string
+	// Key of the store where it was found.
+	Key []byte
+	// Text says what was found there.
+	Text string
+}
+
+// Checkup counts what was looked at, and what was found.
+type Checkup struct {
+	Databases, Collections, Rows, Tombstones, Records, Commits, Findings uint64
+}
+
+// Doctor has the daemon go through everything in its store, while that is in use, and calls report for each thing that
+// breaks an invariant; an error of report ends it. It takes Admin on the daemon.
+func (c *Client) Doctor(ctx context.Context, report func(Finding) error) (Checkup, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	stream, err := c.api.Doctor(ctx, &nodev1.DoctorRequest{})
+	if err != nil {
+		return Checkup{}, c.failure(err)
+	}
+	for {
+		m, err := stream.Recv()
+		if errors.Is(err, io.EOF) {
+			return Checkup{}, fmt.Errorf("the daemon ended the check without a summary")
+		}
+		if err != nil {
+			return Checkup{}, c.failure(err)
+		}
+		if s := m.GetSummary(); s != nil {
+			return Checkup{
+				Databases: s.GetDatabases(), Collections: s.GetCollections(), Rows: s.GetRows(), Tombstones: s.GetTombstones(),
+				Records: s.GetRecords(), Commits: s.GetCommits(), Findings: s.GetFindings(),
+			}, nil
+		}
+		f := m.GetFinding()
+		if err := report(Finding{Database: f.GetDatabase(), Rule: f.GetRule(), Key: f.GetKey(), Text: f.GetText()}); err != nil {
+			return Checkup{}, err
+		}
+	}
+}
