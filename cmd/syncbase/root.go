@@ -51,7 +51,7 @@ syncbase watch notes --initial`),
 		a.putCommand(), a.getCommand(), a.deleteCommand(), a.scanCommand(), a.deleteRangeCommand(), a.batchCommand(),
 		a.watchCommand(), a.historyCommand(), a.importCommand(), a.exportCommand(),
 		a.syncgroupCommand(), a.blobCommand(), a.peerCommand(), a.identityCommand(), a.pluginCommand(),
-		a.backupCommand(), a.doctorCommand(), a.versionCommand(),
+		a.backupCommand(), a.restoreCommand(), a.doctorCommand(), a.versionCommand(),
 	)
 	return root
 }

@@ -74,6 +74,23 @@ func configCheck(file string) error { return host.CheckConfig(file) }
 // defaultDataDir is where a daemon keeps its data when nothing is said.
 func defaultDataDir() (string, error) { return host.DefaultDataDir() }
 
+// restoreStore makes the store of a data directory from a backup.
+func restoreStore(ctx context.Context, backup, dataDir string) (client.Backup, error) {
+	r, err := host.RestoreStore(ctx, backup, dataDir)
+	return client.Backup{Files: uint64(r.Files), Bytes: uint64(r.Bytes)}, err
+}
+
+// checkStore looks through the store of a data directory that no daemon has open.
+func checkStore(ctx context.Context, dataDir string, report func(client.Finding)) (client.Checkup, error) {
+	sum, err := host.CheckStore(ctx, dataDir, func(f host.Finding) {
+		report(client.Finding{Database: f.Database, Rule: f.Rule, Key: f.Key, Text: f.Text})
+	})
+	return client.Checkup{
+		Databases: uint64(sum.Databases), Collections: uint64(sum.Collections), Rows: uint64(sum.Rows), Tombstones: uint64(sum.Tombstones),
+		Records: uint64(sum.Records), Commits: uint64(sum.Commits), Findings: uint64(sum.Findings),
+	}, err
+}
+
 func factsOf(dir string, i host.IdentityInfo) identityFacts {
 	return identityFacts{
 		Principal: string(i.Principal), Owner: string(i.Owner), TrustDomain: i.TrustDomain, NotAfter: i.Expires,

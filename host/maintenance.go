@@ -1,0 +1,72 @@
+package host
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/syncbase/syncbase/host/internal/id"
+	"github.com/syncbase/syncbase/host/internal/kv"
+	"github.com/syncbase/syncbase/host/internal/rows"
+)
+
+// storeDir is the part of a data directory that a backup holds.
+const storeDir = "store"
+
+// Restored says what a restore brought back.
+type Restored struct {
+	Files int
+	Bytes int64
+}
+
+// RestoreStore makes the store of a data directory, which must not have one, from a backup that it verifies first. The
+// device becomes another writer, so that nothing of what it did after the backup was taken is mistaken for what it does
+// from now on. Keys and the bytes of blobs are no part of a backup.
+func RestoreStore(ctx context.Context, backup, dataDir string) (Restored, error) {
+	if err := os.MkdirAll(dataDir, 0o700); err != nil {
+		return Restored{}, fmt.Errorf("create data directory: %w", err)
+	}
+	m, err := rows.Restore(ctx, backup, filepath.Join(dataDir, storeDir), kv.Options{}, randomNumber)
+	if err != nil {
+		return Restored{}, fmt.Errorf("restore %s: %w", backup, err)
+	}
+	r := Restored{Files: len(m.Files)}
+	for _, f := range m.Files {
+		r.Bytes += f.Size
+	}
+	return r, nil
+}
+
+// randomNumber is hard to meet twice.
+func randomNumber() uint32 {
+	var b [4]byte
+	// crypto/rand.Read never fails.
+	_, _ = rand.Read(b[:])
+	return binary.BigEndian.Uint32(b[:])
+}
+
+// Finding is something in a store that must not be.
+type Finding struct {
+	// Database is a full name; empty when it belongs to none.
+	Database, Rule, Text string
+	// Key of the store where it was found.
+	Key []byte
+}
+
+// Checkup counts what was looked at, and what was found.
+type Checkup = rows.Summary
+
+// CheckStore goes through the store of a data directory that no daemon has open, changing nothing, and calls report for
+// each thing that breaks an invariant.
+func CheckStore(ctx context.Context, dataDir string, report func(Finding)) (Checkup, error) {
+	return rows.CheckDir(ctx, filepath.Join(dataDir, storeDir), kv.Options{}, func(f rows.Finding) {
+		found := Finding{Rule: string(f.Rule), Text: f.Text, Key: f.Key}
+		if f.Database != (id.Name{}) {
+			found.Database = f.Database.String()
+		}
+		report(found)
+	})
+}
