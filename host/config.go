@@ -8,6 +8,9 @@ import (
 // Config is the effective configuration of a daemon.
 type Config = conf.Config
 
+// PluginConfig is one configured plugin instance.
+type PluginConfig = conf.Plugin
+
 // ConfigSources says where a configuration comes from.
 type ConfigSources = conf.Options
 

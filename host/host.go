@@ -10,10 +10,13 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
+	"time"
 
 	"github.com/hashicorp/go-hclog"
 	"google.golang.org/grpc"
@@ -100,6 +103,11 @@ func (h *Host) Close() error {
 }
 
 func (h *Host) openIdentity() (err error) {
+	dir, home := h.opts.Config.Identity.Dir, filepath.Join(h.opts.Config.Node.DataDir, "identity")
+	if _, err := os.Stat(filepath.Join(dir, "key.pem")); errors.Is(err, os.ErrNotExist) && dir != home {
+		// Making one here would make a stranger of a device that was to join others.
+		return fmt.Errorf("no identity in %s: carry one there that was made with 'syncbase identity issue', or leave identity.dir to its default", dir)
+	}
 	h.identity, err = identity.Open(h.opts.Config.Identity.Dir, identity.Options{
 		Name:    h.opts.Config.Node.Name,
 		Problem: func(err error) { h.log.Warn("identity", "error", err) },
@@ -184,11 +192,16 @@ func (h *Host) serve(ctx context.Context, local net.Listener, proof credentials.
 	listeners := start(func(ctx context.Context) error {
 		return serveAll(ctx, localServer, peerServer, local, remote)
 	})
-	close(h.ready)
-	var err error
-	select {
-	case <-ctx.Done():
-	case err = <-firstFailure(plugins, durable, fetcher, sessions, discovery, listeners):
+	err := h.awaitRequired(ctx)
+	switch {
+	case ctx.Err() != nil:
+		err = nil // told to stop before it was ready
+	case err == nil:
+		close(h.ready)
+		select {
+		case <-ctx.Done():
+		case <-firstFailure(plugins, durable, fetcher, sessions, discovery, listeners):
+		}
 	}
 	h.log.Info("stopping")
 	h.api.Drain()
@@ -197,6 +210,34 @@ func (h *Host) serve(ctx context.Context, local net.Listener, proof credentials.
 		err = errors.Join(err, l.stop())
 	}
 	return err
+}
+
+// requiredPatience is how long a required plugin may take to become ready.
+const requiredPatience = 10 * time.Second
+
+// awaitRequired returns when every required plugin is ready, or says which one is not, and why.
+func (h *Host) awaitRequired(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, requiredPatience)
+	defer cancel()
+	for _, name := range slices.Sorted(maps.Keys(h.opts.Config.Plugins)) {
+		if !h.opts.Config.Plugins[name].Required {
+			continue
+		}
+		if err := h.plugins.WaitReady(ctx, name); err != nil {
+			return fmt.Errorf("required plugin %s did not become ready: %w%s", name, err, h.pluginMessage(name))
+		}
+	}
+	return nil
+}
+
+// pluginMessage is what the status of a plugin says, to be added to an error.
+func (h *Host) pluginMessage(name string) string {
+	for _, s := range h.plugins.Status() {
+		if s.Name == name && s.Message != "" {
+			return ": " + s.Message
+		}
+	}
+	return ""
 }
 
 // layer is a part of the daemon that runs in a goroutine of its own.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -201,5 +202,48 @@ func TestPeersAreFoundAgainAfterARestart(t *testing.T) {
 	b.wait()
 	if diff := cmp.Diff(a.rows(), b.rows()); diff != "" {
 		t.Fatalf("after the restart (-a +b):\n%s", diff)
+	}
+}
+
+// A daemon does not come up without a plugin that is required, and says which one and why.
+func TestRequiredPluginThatIsMissingEndsTheStart(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	config, err := host.LoadConfig(host.ConfigSources{
+		DefaultName: "a", DefaultDataDir: dir, Flags: map[string]any{"node.listen": []string{"127.0.0.1:0"}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	config.Discovery, config.Blobs.Store = nil, ""
+	disk := config.Plugins["disk"]
+	disk.Path, disk.AllowUnpinned, disk.Required = filepath.Join(dir, "no such program"), true, true
+	config.Plugins = map[string]host.PluginConfig{"disk": disk}
+	h, err := host.New(host.Options{Config: config})
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = h.Run(t.Context())
+	if err == nil || !strings.Contains(err.Error(), "required plugin disk") || !strings.Contains(err.Error(), "no such program") {
+		t.Errorf("run ended with %v, want an error that names the plugin and the reason", err)
+	}
+	select {
+	case <-h.Ready():
+		t.Error("the host was ready")
+	default:
+	}
+}
+
+// A directory that was to hold an issued identity, and does not, must not make a stranger of the daemon.
+func TestMistypedIdentityDirectoryIsRefused(t *testing.T) {
+	dir := t.TempDir()
+	config, err := host.LoadConfig(host.ConfigSources{
+		DefaultName: "a", DefaultDataDir: dir, Flags: map[string]any{"identity.dir": filepath.Join(dir, "typo")},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if h, err := host.New(host.Options{Config: config}); err == nil || !strings.Contains(err.Error(), "no identity in") {
+		t.Errorf("new: %v, %v; want a refusal", h, err)
 	}
 }

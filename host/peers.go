@@ -126,6 +126,10 @@ func (h *Host) pullFailed(db *rows.DB, from engine.Peer, err error) {
 		h.log.Debug("pull ended with its connection", "peer", from.Name, "database", db.Name(), "error", err)
 		return
 	}
+	if errors.Is(err, rows.ErrRefused) {
+		h.log.Error("refused what a peer sent: nothing is taken from it until that is mended", "peer", from.Name, "database", db.Name(), "error", err)
+		return
+	}
 	h.log.Warn("pull was interrupted", "peer", from.Name, "database", db.Name(), "error", err)
 }
 
@@ -198,6 +202,9 @@ func (l peerList) List(context.Context) ([]api.Peer, error) {
 		}
 		for _, db := range dbs {
 			p.LagRecords += l.h.engine.Lag(s.Principal, db)
+			if fault := l.h.engine.Fault(s.Principal, db); fault != nil {
+				p.Error = fmt.Sprintf("database %s: %v", db.Name(), fault)
+			}
 		}
 		list = append(list, p)
 	}

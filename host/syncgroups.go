@@ -64,9 +64,9 @@ func forClients(err error) error {
 }
 
 func (s syncgroups) Join(ctx context.Context, caller id.Principal, dbName, name id.Name, target, memberType string) (string, error) {
-	as, err := syncgroup.ParseMemberType(memberType)
+	as, err := s.typeToJoinAs(dbName, name, memberType)
 	if err != nil {
-		return "", fmt.Errorf("%w: %w", api.ErrInvalid, err)
+		return "", err
 	}
 	admitter, spec, err := s.admission(ctx, dbName, name, target, as)
 	if err != nil {
@@ -81,6 +81,20 @@ func (s syncgroups) Join(ctx context.Context, caller id.Principal, dbName, name 
 	}
 	s.h.log.Info("joined a syncgroup", "syncgroup", name, "database", dbName, "admitted_by", admitter.Name)
 	return admitter.Name, s.h.fetcher.Rescan()
+}
+
+// typeToJoinAs reads the member type of a join. One that names none leaves that of a member as it is.
+func (s syncgroups) typeToJoinAs(dbName, name id.Name, text string) (syncgroup.MemberType, error) {
+	if text == "" {
+		if _, g, err := s.find(dbName, name); err == nil {
+			return g.Type, nil
+		}
+	}
+	as, err := syncgroup.ParseMemberType(text)
+	if err != nil {
+		return "", fmt.Errorf("%w: %w", api.ErrInvalid, err)
+	}
+	return as, nil
 }
 
 // database returns the database, making it where it does not exist: a newcomer has to begin somewhere.
@@ -250,6 +264,9 @@ func (s syncgroups) Wait(ctx context.Context, dbName, name id.Name) (int, error)
 func (s syncgroups) level(ctx context.Context, db *rows.DB, g syncgroup.Group, links []*peer.Link) (bool, error) {
 	openers := make([]engine.Opener, 0, len(links))
 	for _, link := range links {
+		if fault := s.h.engine.Fault(link.Peer().Principal, db); fault != nil {
+			return false, fmt.Errorf("%w: nothing is taken from %s: %w", api.ErrPrecondition, link.Peer().Name, fault)
+		}
 		openers = append(openers, opener(link))
 	}
 	err := s.h.engine.Level(ctx, db, g, openers)

@@ -54,10 +54,12 @@ type Engine struct {
 	store  *rows.Store
 	events Events
 
-	// mu guards held.
+	// mu guards held and faults.
 	mu sync.Mutex
 	// held is what each connected peer last said it holds.
 	held map[heldKey][]delta.ScopeVector
+	// faults are why nothing is taken from a peer, as long as that is so.
+	faults map[heldKey]error
 }
 
 type heldKey struct {
@@ -67,7 +69,7 @@ type heldKey struct {
 
 // New returns an engine; it starts nothing.
 func New(store *rows.Store, events Events) *Engine {
-	return &Engine{store: store, events: events, held: map[heldKey][]delta.ScopeVector{}}
+	return &Engine{store: store, events: events, held: map[heldKey][]delta.ScopeVector{}, faults: map[heldKey]error{}}
 }
 
 // shared returns the syncgroups of the database that the peer is a member of too, and the scopes they have together.
@@ -115,6 +117,25 @@ func (e *Engine) forget(p Peer, db *rows.DB) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	delete(e.held, heldKey{p.Principal, db.Name()})
+	delete(e.faults, heldKey{p.Principal, db.Name()})
+}
+
+// blame remembers that what a peer sent was refused, until something of it is taken: err nil.
+func (e *Engine) blame(p Peer, db *rows.DB, err error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if err == nil {
+		delete(e.faults, heldKey{p.Principal, db.Name()})
+	} else {
+		e.faults[heldKey{p.Principal, db.Name()}] = err
+	}
+}
+
+// Fault returns why nothing of the database is taken from the peer, nil if nothing stands in the way.
+func (e *Engine) Fault(p id.Principal, db *rows.DB) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.faults[heldKey{p, db.Name()}]
 }
 
 // Lag returns how many generations of a database the peer said it holds and this device lacks. Generations of records

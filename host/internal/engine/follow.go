@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -112,6 +113,9 @@ func (f *follower) run(ctx context.Context) {
 }
 
 func (f *follower) failed(err error) {
+	if errors.Is(err, rows.ErrRefused) {
+		f.e.blame(f.peer, f.db, err)
+	}
 	if f.e.events.Failed != nil {
 		f.e.events.Failed(f.db, f.peer, err)
 	}
@@ -306,6 +310,7 @@ func (f *follower) take(stream Stream, step rows.Step, size uint64) error {
 	if err != nil {
 		return fmt.Errorf("apply what %s sent: %w", f.peer.Name, err)
 	}
+	f.e.blame(f.peer, f.db, nil)
 	f.e.note(f.peer, f.db, step.Progress)
 	if f.e.events.Received != nil && got.Records > 0 {
 		f.e.events.Received(f.db, f.peer, got)

@@ -137,6 +137,7 @@ func TestPullGoesOnAfterAnyCut(t *testing.T) {
 				return m, nil
 			}))
 			time.Sleep(time.Minute)
+			synctest.Wait()
 			for key, value := range want {
 				if got := b.get("notes", key); got != value {
 					t.Fatalf("cut at message %d: %s has %d bytes, want %d", at, key, len(got), len(value))
