@@ -223,3 +223,14 @@ func TestTLS(t *testing.T) {
 		}
 	}
 }
+
+func TestRetryAfter(t *testing.T) {
+	for attempts, want := range map[int]time.Duration{1: firstRetry, 2: 2 * firstRetry, 4: 8 * firstRetry, 8: lastRetry, 100: lastRetry, 1 << 40: lastRetry} {
+		if got := retryAfter(attempts, 1); got != want {
+			t.Errorf("at most %v after %d attempts, want %v", got, attempts, want)
+		}
+		if got := retryAfter(attempts, 0); got != 0 {
+			t.Errorf("at least %v after %d attempts", got, attempts)
+		}
+	}
+}

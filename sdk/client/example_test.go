@@ -85,6 +85,59 @@ func ExampleDatabase_Watch() {
 	}
 }
 
+// A batch reads, decides and writes as if nobody else were there; when somebody was, it runs again.
+func ExampleDatabase_RunInBatch() {
+	var ctx context.Context
+	var db *client.Database
+
+	accounts := db.Collection("accounts")
+	err := db.RunInBatch(ctx, client.RunOptions{}, func(tx *client.Tx) error {
+		var from, to int
+		for name, balance := range map[string]*int{"anna": &from, "bob": &to} {
+			row, err := tx.Get(ctx, accounts, name)
+			if err != nil {
+				return err
+			}
+			if err := row.Decode(balance); err != nil {
+				return err
+			}
+		}
+		if from < 10 {
+			return errors.New("anna has too little")
+		}
+		return errors.Join(tx.Put(ctx, accounts, "anna", from-10), tx.Put(ctx, accounts, "bob", to+10))
+	})
+	if errors.Is(err, client.ErrConflict) {
+		fmt.Println("too much is going on; try again later")
+	} else if err != nil {
+		log.Fatal(err)
+	}
+}
+
+// A read-only batch reads several things as they were at one moment.
+func ExampleDatabase_Begin() {
+	var ctx context.Context
+	var db *client.Database
+
+	tx, err := db.Begin(ctx, client.TxOptions{ReadOnly: true})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer func() {
+		if err := tx.Abort(ctx); err != nil {
+			log.Print(err)
+		}
+	}()
+	for _, c := range []*client.Collection{db.Collection("todo"), db.Collection("done")} {
+		for row, err := range tx.Scan(ctx, c, client.Range{KeysOnly: true}) {
+			if err != nil {
+				log.Fatal(err)
+			}
+			fmt.Println(c.Name(), row.Key)
+		}
+	}
+}
+
 // A blob travels with the row that refers to it.
 func ExampleDatabase_PutBlob() {
 	var ctx context.Context

@@ -122,10 +122,20 @@ func (d *Database) RunInBatch(ctx context.Context, opts RunOptions, fn func(*Tx)
 		if !committing || attempt >= opts.Attempts || !errors.Is(err, ErrConflict) {
 			return err
 		}
-		if err := pause(ctx, rand.N(min(firstRetry<<(attempt-1), lastRetry))); err != nil {
+		if err := pause(ctx, retryAfter(attempt, rand.Float64())); err != nil {
 			return err
 		}
 	}
+}
+
+// retryAfter is how long to wait after so many attempts: between nothing and a bound that doubles, so that those who met do
+// not meet again. The chance is in [0, 1).
+func retryAfter(attempts int, chance float64) time.Duration {
+	bound := lastRetry
+	if doublings := attempts - 1; doublings < 10 {
+		bound = min(firstRetry<<doublings, lastRetry)
+	}
+	return time.Duration(chance * float64(bound))
 }
 
 // attempt runs fn in one batch, and tells whether it came to the commit.
