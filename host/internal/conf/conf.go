@@ -21,13 +21,14 @@ import (
 // Config is the effective configuration. It is a plain value: whoever holds it may copy it, and nobody needs to know
 // where its parts came from.
 type Config struct {
-	Node      Node              `yaml:"node"`
-	Identity  Identity          `yaml:"identity"`
-	Plugins   map[string]Plugin `yaml:"plugins"`
-	Blobs     Blobs             `yaml:"blobs"`
-	Discovery []string          `yaml:"discovery"`
-	Sync      Sync              `yaml:"sync"`
-	Log       Log               `yaml:"log"`
+	Node     Node              `yaml:"node"`
+	Identity Identity          `yaml:"identity"`
+	Plugins  map[string]Plugin `yaml:"plugins"`
+	Blobs    Blobs             `yaml:"blobs"`
+	// Discovery names the discovery instances to listen to. Unless set it is "lan", where there is such an instance.
+	Discovery []string `yaml:"discovery"`
+	Sync      Sync     `yaml:"sync"`
+	Log       Log      `yaml:"log"`
 }
 
 // Node says who this daemon is, where its data lies and where it can be reached.
@@ -85,7 +86,8 @@ func (p Plugin) Bundled() bool { return p.Path == PathSelf || strings.HasPrefix(
 
 // Blobs assigns the roles of blob storage to instances.
 type Blobs struct {
-	// Store names the blobstore instance that keeps blob bytes. Empty: this daemon keeps no blobs.
+	// Store names the blobstore instance that keeps blob bytes. Empty: this daemon keeps no blobs. Unless set
+	// it is "disk", where there is such an instance.
 	Store string `yaml:"store"`
 	// Cache names a second blobstore instance, nearer than Store, that may forget. Empty: none.
 	Cache string `yaml:"cache"`

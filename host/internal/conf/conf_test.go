@@ -106,6 +106,36 @@ discovery: []
 	}
 }
 
+// A role that nobody set falls to the default instance only where there is one that can play it.
+func TestDefaultRolesNeedTheirInstances(t *testing.T) {
+	cases := []struct {
+		name, file string
+		environ    []string
+		store      string
+		discovery  []string
+	}{
+		{"no file", "", nil, "disk", []string{"lan"}},
+		{"both", "plugins: {disk: {kind: blobstore, path: self}, lan: {kind: discovery, path: self}}", nil, "disk", []string{"lan"}},
+		{"disk only", "plugins: {disk: {kind: blobstore, path: self}}", nil, "disk", []string{}},
+		{"lan only", "plugins: {lan: {kind: discovery, path: self}}", nil, "", []string{"lan"}},
+		{"none", "plugins: {}", nil, "", []string{}},
+		{"names of other kinds", "plugins: {lan: {kind: blobstore, path: self}, disk: {kind: discovery, path: self}}", nil, "", []string{}},
+		{"set to nothing in the file", "blobs: {store: \"\"}\ndiscovery: []", nil, "", []string{}},
+		{"an empty section is not set", "plugins: {disk: {kind: blobstore, path: self}}\ndiscovery:", nil, "disk", []string{}},
+		{"set by the environment", "plugins: {photos: {kind: blobstore, path: self}}", []string{"SYNCBASE_BLOBS__STORE=photos"}, "photos", []string{}},
+		{"added by the environment", "plugins: {disk: {kind: blobstore, path: self}}",
+			[]string{"SYNCBASE_PLUGINS__LAN__KIND=discovery", "SYNCBASE_PLUGINS__LAN__PATH=self"}, "disk", []string{"lan"}},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			cfg := mustLoad(t, c.file, Options{Environ: c.environ})
+			if diff := cmp.Diff(c.discovery, cfg.Discovery); cfg.Blobs.Store != c.store || diff != "" {
+				t.Errorf("blobs.store = %q, want %q; discovery (-want +got):\n%s", cfg.Blobs.Store, c.store, diff)
+			}
+		})
+	}
+}
+
 func TestEnvironment(t *testing.T) {
 	const file = `
 plugins:

@@ -85,6 +85,18 @@ func (r *report) key(path []string, format string, args ...any) {
 	r.at(r.originOf(path), path, format, args...)
 }
 
+// unreadable tells whether a value is missing because it, a level above it or the whole file could not be read.
+func (r *report) unreadable(path ...string) bool {
+	return slices.ContainsFunc(r.faults, func(f Fault) bool {
+		for n := range path {
+			if f.Key == strings.Join(path[:n+1], ".") {
+				return true
+			}
+		}
+		return f.Key == "" && f.Line > 0
+	})
+}
+
 func (r *report) originOf(path []string) origin {
 	for n := len(path); n > 0; n-- {
 		if o, ok := r.origins[strings.Join(path[:n], ".")]; ok {

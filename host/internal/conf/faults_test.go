@@ -87,12 +87,28 @@ discovery: [lan, disk, lan, nobody]
 			`test.yaml:8: discovery.2: "lan" is listed twice`,
 			`test.yaml:8: discovery.3: no plugin is named "nobody"; there is lan`,
 		}},
-		{name: "default roles without their plugins", file: `
+		{name: "roles that were set, and instances that are at fault", file: `
+plugins:
+  disk: [1]
+  photos: {kind: blobstore, path: self}
+  empty:
+blobs: {store: disk, cache: empty}
+`, opts: Options{Environ: []string{"SYNCBASE_DISCOVERY=lan"}}, want: []string{
+			`test.yaml:3: plugins.disk: must be a map of keys, not a list`,
+			`test.yaml:6: blobs.cache: no plugin is named "empty"; there is photos`,
+			`environment variable SYNCBASE_DISCOVERY: discovery.0: no plugin is named "lan"; add a plugin of kind discovery`,
+		}},
+		{name: "default roles beside another mistake", file: `
+node: {name: "-"}
 plugins:
   photos: {kind: blobstore, path: self}
 `, want: []string{
-			`default: blobs.store: no plugin is named "disk"; there is photos`,
-			`default: discovery.0: no plugin is named "lan"; add a plugin of kind discovery`,
+			`test.yaml:2: node.name: "-" is not a name: 1 to 63 letters, digits, '.', '_' or '-', a letter or digit at both ends`,
+		}},
+		{name: "roles of a file that is not YAML", file: "blobs: [", opts: Options{
+			Flags: map[string]any{"blobs.store": "photos"},
+		}, want: []string{
+			`test.yaml:1: not valid YAML: did not find expected node content`,
 		}},
 		{name: "plugins", file: `
 plugins:

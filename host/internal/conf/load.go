@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/go-viper/mapstructure/v2"
@@ -54,6 +55,7 @@ func Load(opts Options) (Config, error) {
 		r.at(origin{source: "configuration"}, nil, "%v", err)
 		return Config{}, r.err()
 	}
+	cfg.vacate(file, env.values, flags.values)
 	cfg.complete(opts, r)
 	cfg.validate(r)
 	if err := r.err(); err != nil {
@@ -121,6 +123,20 @@ func tree(cfg Config) (map[string]any, error) {
 	}
 	var out map[string]any
 	return out, yaml.Unmarshal(data, &out)
+}
+
+// vacate takes the default instances out of the roles that no level sets, where they do not exist or are of another kind:
+// a file that lists plugins of its own need not say that it does without the default ones.
+func (c *Config) vacate(levels ...map[string]any) {
+	isSet := func(path ...string) bool {
+		return slices.ContainsFunc(levels, func(level map[string]any) bool { return valueAt(level, path) != nil })
+	}
+	if p, ok := c.Plugins[c.Blobs.Store]; !isSet("blobs", "store") && (!ok || p.Kind != KindBlobStore) {
+		c.Blobs.Store = ""
+	}
+	if !isSet("discovery") {
+		c.Discovery = slices.DeleteFunc(c.Discovery, func(name string) bool { return c.Plugins[name].Kind != KindDiscovery })
+	}
 }
 
 // complete fills in what depends on other values and makes every path absolute.

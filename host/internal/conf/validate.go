@@ -66,6 +66,9 @@ func (c *Config) validateRoles(r *report) {
 
 func (c *Config) role(name string, want Kind, path []string, r *report) {
 	p, ok := c.Plugins[name]
+	if !ok && r.unreadable("plugins", name) {
+		return
+	}
 	if !ok {
 		var fitting []string
 		for other, q := range c.Plugins {
