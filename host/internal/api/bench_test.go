@@ -1,6 +1,7 @@
 package api
 
 import (
+	"errors"
 	"fmt"
 	"testing"
 
@@ -105,4 +106,47 @@ func BenchmarkCommit1000(b *testing.B) {
 		fillRows(b, c, db, 1000)
 	}
 	b.ReportMetric(float64(1000*b.N)/b.Elapsed().Seconds(), "rows/s")
+}
+
+// BenchmarkFanOut is the time from the beginning of a put until the last of a thousand watchers, on eight connections,
+// has its change.
+func BenchmarkFanOut(b *testing.B) {
+	w := diskWorld(b)
+	c := w.collection("db", "c")
+	var all []*watching
+	var db *client.Database
+	for i := range 1000 {
+		if i%125 == 0 {
+			db = w.client().Database("db")
+		}
+		s := watch(b, db, client.WatchOptions{Collection: "c"})
+		s.next(b)
+		all = append(all, s)
+	}
+	for i := 0; b.Loop(); i++ {
+		if _, err := c.Put(b.Context(), fmt.Sprint(i), client.Value{Bytes: []byte(sample)}); err != nil {
+			b.Fatal(err)
+		}
+		for _, s := range all {
+			s.next(b)
+		}
+	}
+}
+
+// BenchmarkRunInBatch is a batch of one read and one write, of which nobody else knows.
+func BenchmarkRunInBatch(b *testing.B) {
+	w := diskWorld(b)
+	c := w.collection("db", "c")
+	db := w.client().Database("db")
+	for i := 0; b.Loop(); i++ {
+		err := db.RunInBatch(b.Context(), client.RunOptions{}, func(tx *client.Tx) error {
+			if _, err := tx.Get(b.Context(), c, "k"); err != nil && !errors.Is(err, client.ErrNotFound) {
+				return err
+			}
+			return tx.Put(b.Context(), c, "k", i)
+		})
+		if err != nil {
+			b.Fatal(err)
+		}
+	}
 }

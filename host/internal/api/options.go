@@ -73,7 +73,7 @@ type Syncgroups interface {
 type SyncgroupMaker interface {
 	// Create makes a syncgroup with this device as its first member.
 	Create(ctx context.Context, caller id.Principal, db, sg id.Name, spec NewSyncgroup) error
-	// Join asks a peer, or every reachable one when peer is empty, to admit this device, and returns who did. Whether
+	// Join makes the database if it is not here, after this device was admitted. It asks a peer, or every reachable one when peer is empty, to admit this device, and returns who did. Whether
 	// the syncgroup admits this device is for that peer to decide.
 	Join(ctx context.Context, caller id.Principal, db, sg id.Name, peer, memberType string) (admittedBy string, err error)
 }

@@ -118,45 +118,40 @@ func (s *Server) JoinSyncgroup(ctx context.Context, req *nodev1.JoinSyncgroupReq
 	if err != nil {
 		return nil, err
 	}
-	t, err := s.openFor(ctx, req.GetDatabase(), perm.Write)
-	fresh := false
-	if errors.Is(err, rows.ErrNoDatabase) {
-		t, fresh, err = s.openForJoin(ctx, req.GetDatabase(), err)
-	}
+	caller, db, err := s.databaseToJoin(ctx, req.GetDatabase())
 	if err != nil {
 		return nil, err
 	}
-	name, err := id.ParseName(req.GetSyncgroup(), t.caller.Owner())
-	var admittedBy string
-	if err == nil {
-		admittedBy, err = sgs.Join(ctx, t.caller, t.db.Name(), name, req.GetPeer(), kind)
-	}
+	name, err := id.ParseName(req.GetSyncgroup(), caller.Owner())
 	if err != nil {
-		if fresh && len(t.db.Collections()) == 0 {
-			err = errors.Join(err, s.opts.Rows.Destroy(t.db.Name()))
-		}
+		return nil, err
+	}
+	admittedBy, err := sgs.Join(ctx, caller, db, name, req.GetPeer(), kind)
+	if err != nil {
 		return nil, err
 	}
 	return &nodev1.JoinSyncgroupResponse{Syncgroup: name.String(), AdmittedBy: admittedBy}, nil
 }
 
-// openForJoin makes the database when the caller might create it, and otherwise fails as the opening did.
-func (s *Server) openForJoin(ctx context.Context, database string, failed error) (*target, bool, error) {
-	caller, err := s.caller(ctx)
-	if err != nil {
-		return nil, false, failed
-	}
-	name, err := id.ParseName(database, caller.Owner())
-	if err != nil || s.mayCreate(caller, name) != nil {
-		return nil, false, failed
-	}
-	_, err = s.opts.Rows.Create(name, perm.For(creator(caller, name), perm.DatabaseTags))
-	if err != nil && !errors.Is(err, rows.ErrExists) {
-		return nil, false, err
-	}
-	created := err == nil
+// databaseToJoin names the database that a syncgroup is joined in: one on which the caller has Write, or one that is not
+// here and that the caller might create. Whoever admits this device decides whether it is made.
+func (s *Server) databaseToJoin(ctx context.Context, database string) (id.Principal, id.Name, error) {
 	t, err := s.openFor(ctx, database, perm.Write)
-	return t, created, err
+	if err == nil {
+		return t.caller, t.db.Name(), nil
+	}
+	if !errors.Is(err, rows.ErrNoDatabase) {
+		return "", id.Name{}, err
+	}
+	caller, callerErr := s.caller(ctx)
+	if callerErr != nil {
+		return "", id.Name{}, callerErr
+	}
+	name, nameErr := id.ParseName(database, caller.Owner())
+	if nameErr != nil || s.mayCreate(caller, name) != nil {
+		return "", id.Name{}, err
+	}
+	return caller, name, nil
 }
 
 // ListSyncgroups takes Read on the database.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -343,5 +344,52 @@ func TestBlindWrites(t *testing.T) {
 	}
 	if err := three.Commit(ctx); !errors.Is(err, client.ErrConflict) {
 		t.Errorf("commit after a change of the list: %v", err)
+	}
+}
+
+// TestEndDuringUse ends batches while scans and reads of them are under way: each sees the batch whole, or that it has
+// ended.
+func TestEndDuringUse(t *testing.T) {
+	w := newTxWorld(t)
+	ctx := t.Context()
+	const n = 50
+	for i := range n {
+		w.put(fmt.Sprintf("k%03d", i), i)
+	}
+	for round := range 20 {
+		tx := w.begin(client.TxOptions{})
+		var running sync.WaitGroup
+		for range 4 {
+			running.Go(func() {
+				for {
+					count := 0
+					for _, err := range tx.Scan(ctx, w.c, client.Range{Prefix: "k"}) {
+						if errors.Is(err, client.ErrUnknownBatch) {
+							return
+						}
+						if err != nil {
+							t.Error(err)
+							return
+						}
+						count++
+					}
+					if count != n {
+						t.Errorf("a scan of %d rows, want %d", count, n)
+						return
+					}
+					if _, err := tx.Get(ctx, w.c, "k001"); errors.Is(err, client.ErrUnknownBatch) {
+						return
+					}
+				}
+			})
+		}
+		end := tx.Abort
+		if round%2 == 0 {
+			end = tx.Commit
+		}
+		if err := end(ctx); err != nil {
+			t.Error(err)
+		}
+		running.Wait()
 	}
 }
