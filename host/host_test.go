@@ -3,6 +3,7 @@ package host_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -245,5 +246,25 @@ func TestMistypedIdentityDirectoryIsRefused(t *testing.T) {
 	}
 	if h, err := host.New(host.Options{Config: config}); err == nil || !strings.Contains(err.Error(), "no identity in") {
 		t.Errorf("new: %v, %v; want a refusal", h, err)
+	}
+}
+
+// A join that fails leaves nothing behind: no database, and the device in the epoch it was in.
+func TestFailedJoinChangesNothing(t *testing.T) {
+	a, b := pair(t)
+	before, err := b.client.Status(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	opts := client.JoinOptions{Peer: a.host.PeerAddresses()[0]}
+	if _, _, err := b.client.Database("other").Syncgroup("none").Join(t.Context(), opts); !errors.Is(err, client.ErrNotFound) {
+		t.Errorf("join of a syncgroup that is not there: %v, want not found", err)
+	}
+	after, err := b.client.Status(t.Context())
+	if err != nil || after.Device != before.Device {
+		t.Errorf("device %s, %v; want %s as before", after.Device, err, before.Device)
+	}
+	if _, _, err := b.client.Database("other").Permissions(t.Context()); !errors.Is(err, client.ErrNotFound) {
+		t.Errorf("the database after the join: %v, want none", err)
 	}
 }

@@ -103,7 +103,7 @@ func (s syncgroups) database(caller id.Principal, name id.Name) (*rows.DB, error
 	if !errors.Is(err, rows.ErrNoDatabase) {
 		return db, err
 	}
-	return s.h.rows.Create(name, perm.For(caller, perm.DatabaseTags))
+	return s.h.rows.Create(name, perm.For(caller.Owner(), perm.DatabaseTags))
 }
 
 // admission asks the target, or everybody who can be reached, to let this device in.
