@@ -16,18 +16,23 @@ type Fault struct {
 	Source string
 	// Line is the line in the file, 0 when the source is not a file.
 	Line int
+	// Column is the character in that line, counted from 1; 0 when the fault concerns the line or what begins in it.
+	Column int
 	// Key is the dotted key, empty when the fault concerns the whole source.
 	Key string
 	// Message says what is wrong and what to do.
 	Message string
 }
 
-// String gives the fault in the form FILE:LINE: KEY: MESSAGE, which editors can jump to.
+// String gives the fault in the form FILE:LINE:COLUMN: KEY: MESSAGE, without what is not known, which editors can jump to.
 func (f Fault) String() string {
 	var b strings.Builder
 	b.WriteString(f.Source)
 	if f.Line > 0 {
 		fmt.Fprintf(&b, ":%d", f.Line)
+	}
+	if f.Column > 0 {
+		fmt.Fprintf(&b, ":%d", f.Column)
 	}
 	if f.Key != "" {
 		b.WriteString(": " + f.Key)
@@ -51,6 +56,7 @@ func (fs Faults) Error() string {
 type origin struct {
 	source string
 	line   int
+	column int
 }
 
 // report collects faults while a configuration is read, and remembers where every key was set, so that a fault found
@@ -71,7 +77,7 @@ func (r *report) set(path []string, o origin) {
 // at records a fault at a known place.
 func (r *report) at(o origin, path []string, format string, args ...any) {
 	if len(r.faults) < maxFaults {
-		r.faults = append(r.faults, Fault{Source: o.source, Line: o.line, Key: strings.Join(path, "."), Message: fmt.Sprintf(format, args...)})
+		r.faults = append(r.faults, Fault{Source: o.source, Line: o.line, Column: o.column, Key: strings.Join(path, "."), Message: fmt.Sprintf(format, args...)})
 	}
 }
 

@@ -8,9 +8,7 @@ import (
 	"math"
 	"os"
 	"reflect"
-	"regexp"
 	"strconv"
-	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -56,12 +54,17 @@ func (r *fileReader) read(data []byte) map[string]any {
 	case errors.Is(err, io.EOF):
 		return nil
 	case err != nil:
-		r.syntax(err)
+		r.syntax(data, err)
 		return nil
 	}
 	var second yaml.Node
-	if err := decoder.Decode(&second); !errors.Is(err, io.EOF) {
-		r.report.at(origin{r.name, second.Line}, nil, "only one YAML document is allowed in a configuration file")
+	switch err := decoder.Decode(&second); {
+	case errors.Is(err, io.EOF):
+	case err != nil:
+		r.syntax(data, err)
+		return nil
+	default:
+		r.report.at(origin{source: r.name, line: second.Line}, nil, "only one YAML document is allowed in a configuration file")
 		return nil
 	}
 	if len(doc.Content) != 1 || isNull(doc.Content[0]) {
@@ -69,18 +72,6 @@ func (r *fileReader) read(data []byte) map[string]any {
 	}
 	values, _ := r.value(doc.Content[0], reflect.TypeFor[Config](), nil).(map[string]any)
 	return values
-}
-
-// yamlLine is how the YAML library tells where it stopped.
-var yamlLine = regexp.MustCompile(`^yaml: line (\d+): `)
-
-func (r *fileReader) syntax(err error) {
-	message, from := err.Error(), origin{source: r.name}
-	if m := yamlLine.FindStringSubmatch(message); m != nil {
-		from.line, _ = strconv.Atoi(m[1])
-		message = message[len(m[0]):]
-	}
-	r.report.at(from, nil, "not valid YAML: %s", strings.TrimPrefix(message, "yaml: "))
 }
 
 // value converts one node, or reports why it cannot and gives nil.
@@ -200,7 +191,7 @@ func (r *fileReader) eachKey(n *yaml.Node, path []string, visit func(key string,
 			continue
 		}
 		first[keyNode.Value] = keyNode.Line
-		r.report.set(at, origin{r.name, keyNode.Line})
+		r.report.set(at, origin{source: r.name, line: keyNode.Line})
 		visit(keyNode.Value, keyNode, valueNode, at)
 	}
 }
@@ -213,7 +204,7 @@ func (r *fileReader) list(n *yaml.Node, path []string) any {
 	values := make([]any, 0, len(n.Content))
 	for i, item := range n.Content {
 		at := append(path[:len(path):len(path)], strconv.Itoa(i))
-		r.report.set(at, origin{r.name, item.Line})
+		r.report.set(at, origin{source: r.name, line: item.Line})
 		if v := r.value(item, reflect.TypeFor[string](), at); v != nil {
 			values = append(values, v)
 		}
@@ -263,7 +254,7 @@ func (r *fileReader) wrongType(n *yaml.Node, path []string, want shape) {
 }
 
 func (r *fileReader) fault(n *yaml.Node, path []string, format string, args ...any) {
-	r.report.at(origin{r.name, n.Line}, path, format, args...)
+	r.report.at(origin{source: r.name, line: n.Line}, path, format, args...)
 }
 
 func isNull(n *yaml.Node) bool {
