@@ -3,7 +3,8 @@
 //
 // Precedence, lowest first: embedded defaults, the file, environment variables, flags. A variable is named
 // SYNCBASE_ and the key in upper case with two underscores between levels, so that
-// SYNCBASE_PLUGINS__PHOTOS__CONFIG__BUCKET reaches plugins.photos.config.bucket.
+// SYNCBASE_PLUGINS__PHOTOS__CONFIG__BUCKET reaches plugins.photos.config.bucket. A variable holds a
+// list as its items with commas between them.
 //
 // It guarantees that a Config it returns is complete (every default is filled in), that roles name instances of the
 // right kind, and that nothing was ignored: an unknown key, a wrong type, a duplicate, a misspelt variable are all

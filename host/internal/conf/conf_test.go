@@ -158,7 +158,7 @@ discovery: []
 		"SYNCBASE_PLUGINS__PHOTOS__CONFIG__LIST=[1,\"a\"]",
 		"SYNCBASE_PLUGINS__PHOTOS__ENV__AWS_REGION=eu-west-1",
 		"SYNCBASE_PLUGINS__PHOTOS__REQUIRED=true",
-		"SYNCBASE_NODE__PEERS=a:1, b:2",
+		"SYNCBASE_NODE__PEERS=a:1, [::1]:2",
 		"SYNCBASE_NODE__LISTEN=",
 		"SYNCBASE_SYNC__INTERVAL=5s",
 	}})
@@ -173,7 +173,7 @@ discovery: []
 	if diff := cmp.Diff(want, cfg.Plugins["photos"]); diff != "" {
 		t.Errorf("plugin (-want +got):\n%s", diff)
 	}
-	if diff := cmp.Diff([]string{"a:1", "b:2"}, cfg.Node.Peers); diff != "" {
+	if diff := cmp.Diff([]string{"a:1", "[::1]:2"}, cfg.Node.Peers); diff != "" {
 		t.Errorf("peers (-want +got):\n%s", diff)
 	}
 	if len(cfg.Node.Listen) != 0 || cfg.Sync.Interval != 5*time.Second {

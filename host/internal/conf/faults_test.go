@@ -196,6 +196,17 @@ discovery: []
 			`environment variable SYNCBASE_PLUGINS__DISK__REQUIRED: plugins.disk.required: must be true or false, not "perhaps"`,
 			`environment variable SYNCBASE_log__level: log.level: is also set by environment variable SYNCBASE_LOG__LEVEL`,
 		}},
+		{name: "lists in variables", opts: Options{Environ: []string{
+			`SYNCBASE_NODE__LISTEN=["0.0.0.0:4001"]`,
+			`SYNCBASE_NODE__PEERS=[]`,
+			`SYNCBASE_DISCOVERY= [lan, wan] `,
+			`SYNCBASE_PLUGINS__DISK__ARGS__0=x`,
+		}}, want: []string{
+			`environment variable SYNCBASE_DISCOVERY: discovery: is a list: write its items with commas between them, as in a,b, and nothing for an empty list; not "[lan, wan]"`,
+			`environment variable SYNCBASE_NODE__LISTEN: node.listen: is a list: write its items with commas between them, as in a,b, and nothing for an empty list; not "[\"0.0.0.0:4001\"]"`,
+			`environment variable SYNCBASE_NODE__PEERS: node.peers: is a list: write its items with commas between them, as in a,b, and nothing for an empty list; not "[]"`,
+			`environment variable SYNCBASE_PLUGINS__DISK__ARGS__0: plugins.disk.args.0: unknown key "0": what it stands in is a list of texts, set as a whole with commas between its items`,
+		}},
 		{name: "flags", opts: Options{Flags: map[string]any{
 			"node.lisen": "x", "node.name": []string{"a"}, "log.level": 7, "sync.interval": "fast",
 		}}, want: []string{

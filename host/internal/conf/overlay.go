@@ -141,7 +141,11 @@ func lookup(path []string) (t reflect.Type, free bool, err error) {
 		if shapeOf(t) == shapeFree {
 			return nil, true, nil
 		}
-		if t, err = child(t, key); err != nil {
+		in := t
+		if t, err = child(in, key); err != nil {
+			if shapeOf(in) == shapeList {
+				err = fmt.Errorf("%w, set as a whole with commas between its items", err)
+			}
 			return nil, false, err
 		}
 	}
@@ -165,8 +169,12 @@ func parseText(want shape, value string) (any, error) {
 		}
 		return d, nil
 	case shapeList:
-		if value == "" {
+		if value = strings.TrimSpace(value); value == "" {
 			return []any{}, nil
+		}
+		// An address may begin with a bracket, as in [::1]:4001, but ends with its port.
+		if strings.HasPrefix(value, "[") && strings.HasSuffix(value, "]") {
+			return nil, fmt.Errorf("is a list: write its items with commas between them, as in a,b, and nothing for an empty list; not %q", value)
 		}
 		parts := strings.Split(value, ",")
 		for i := range parts {
