@@ -11,8 +11,8 @@ import (
 	"github.com/syncbase/syncbase/host/internal/peer"
 )
 
-// viaSyncgroup is the source of addresses where members were reached before.
-const viaSyncgroup = "syncgroup"
+// viaMeeting is the source of addresses where peers were reached before.
+const viaMeeting = "meeting"
 
 // maxContacts bounds the address book; whoever was not met for longest is forgotten.
 const maxContacts = 1024

@@ -189,6 +189,7 @@ func (h *Host) serve(ctx context.Context, local net.Listener, proof credentials.
 	fetcher := start(h.fetcher.Run)
 	sessions := start(h.peers.Run)
 	discovery := start(h.runDiscovery)
+	members := start(h.introduceMembers)
 	listeners := start(func(ctx context.Context) error {
 		return serveAll(ctx, localServer, peerServer, local, remote)
 	})
@@ -200,13 +201,13 @@ func (h *Host) serve(ctx context.Context, local net.Listener, proof credentials.
 		close(h.ready)
 		select {
 		case <-ctx.Done():
-		case <-firstFailure(plugins, durable, fetcher, sessions, discovery, listeners):
+		case <-firstFailure(plugins, durable, fetcher, sessions, discovery, members, listeners):
 		}
 	}
 	h.log.Info("stopping")
 	h.api.Drain()
 	h.drain()
-	for _, l := range []*layer{listeners, discovery, sessions, fetcher, plugins, durable} {
+	for _, l := range []*layer{listeners, members, discovery, sessions, fetcher, plugins, durable} {
 		err = errors.Join(err, l.stop())
 	}
 	return err

@@ -54,7 +54,7 @@ func (h *Host) recallPeers() error {
 		return err
 	}
 	for _, address := range addresses {
-		if err := h.peers.AddAddress(viaSyncgroup, address); err != nil {
+		if err := h.peers.AddAddress(viaMeeting, address); err != nil {
 			h.log.Debug("remembered address of no use", "address", address, "error", err)
 		}
 	}
@@ -81,9 +81,9 @@ func (h *Host) remember(p peer.Peer) {
 	}
 	if before != p.Address {
 		if before != "" {
-			h.peers.RemoveAddress(viaSyncgroup, before)
+			h.peers.RemoveAddress(viaMeeting, before)
 		}
-		if err := h.peers.AddAddress(viaSyncgroup, p.Address); err != nil {
+		if err := h.peers.AddAddress(viaMeeting, p.Address); err != nil {
 			h.log.Debug("address of no use", "address", p.Address, "error", err)
 		}
 	}
@@ -97,7 +97,7 @@ func viaForClients(via string) string {
 	case "incoming":
 		return "inbound"
 	}
-	// The peer said so itself, or a join: both happen for the sake of a syncgroup.
+	// The peer said so itself, a join, or an earlier meeting: all happen for the sake of a syncgroup.
 	return viaSyncgroup
 }
 

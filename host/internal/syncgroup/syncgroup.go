@@ -108,14 +108,14 @@ func (s *Spec) Scopes(name id.Name) []id.Scope {
 func Metadata(name id.Name) id.Collection { return id.Collection{Kind: id.Syncgroup, Name: name} }
 
 // Member is one register of the metadata: the row "member/PRINCIPAL", as JSON. The device itself writes it when it
-// creates the syncgroup, whoever admits it when it joins.
+// creates the syncgroup, whoever admits it when it joins. Only the device itself changes Addresses.
 type Member struct {
 	Principal id.Principal `json:"-"`
 	Type      MemberType   `json:"type"`
 	Device    string       `json:"device"`
 	Joined    time.Time    `json:"joined"`
 	Priority  uint32       `json:"priority,omitempty"`
-	// Addresses where the member said it can be reached, at most 16.
+	// Addresses where the member said it can be reached; see Reachable.
 	Addresses []string `json:"addresses,omitempty"`
 }
 
@@ -248,6 +248,9 @@ func Admit(db *rows.DB, name id.Name, m Member) ([]byte, error) {
 	for _, known := range members {
 		if known.Principal == m.Principal && known.Type == m.Type && known.Device == m.Device {
 			return json.Marshal(g.Spec)
+		}
+		if known.Principal == m.Principal {
+			m.Addresses = known.Addresses
 		}
 	}
 	if _, err := db.Commit([]rows.Op{memberOp(Metadata(name), m)}, nil); err != nil {
