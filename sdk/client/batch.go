@@ -49,9 +49,10 @@ func (c *Collection) check(check *nodev1.Check) Op {
 	return Op{&nodev1.Op{Op: &nodev1.Op_Check{Check: check}}}
 }
 
-// Commit applies the operations together: all of them or, after an error, none. When it returns they are durable. There
-// is one version for each operation, empty for checks and for deletes of absent rows. A batch holds at most 100,000
-// operations and 32 MiB; checks see the state before it, and of several writes of one row the last counts.
+// Commit applies the operations together: all of them or, after an error, none. When it returns they are as durable as the
+// database is set to make them. There is one version for each operation, empty for checks and for deletes of absent rows. At
+// most 100,000 operations and 32 MiB; checks see the state before them, and of several writes of one row the last counts. To
+// read before writing, use RunInBatch.
 func (d *Database) Commit(ctx context.Context, ops ...Op) (versions []string, err error) {
 	req := &nodev1.CommitRequest{Database: d.name, Ops: make([]*nodev1.Op, len(ops))}
 	for i, op := range ops {

@@ -118,7 +118,8 @@ type NodeServiceClient interface {
 	CommitBatch(ctx context.Context, in *CommitBatchRequest, opts ...grpc.CallOption) (*CommitBatchResponse, error)
 	// AbortBatch gives up a batch.
 	AbortBatch(ctx context.Context, in *AbortBatchRequest, opts ...grpc.CallOption) (*AbortBatchResponse, error)
-	// Commit applies a batch: all of it or nothing. Durable when it returns.
+	// Commit applies operations together: all of them or nothing. When it returns they are as durable as the settings of the
+	// database say.
 	Commit(ctx context.Context, in *CommitRequest, opts ...grpc.CallOption) (*CommitResponse, error)
 	// Watch streams committed batches, in commit order, without gaps.
 	Watch(ctx context.Context, in *WatchRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchResponse], error)
@@ -715,7 +716,8 @@ type NodeServiceServer interface {
 	CommitBatch(context.Context, *CommitBatchRequest) (*CommitBatchResponse, error)
 	// AbortBatch gives up a batch.
 	AbortBatch(context.Context, *AbortBatchRequest) (*AbortBatchResponse, error)
-	// Commit applies a batch: all of it or nothing. Durable when it returns.
+	// Commit applies operations together: all of them or nothing. When it returns they are as durable as the settings of the
+	// database say.
 	Commit(context.Context, *CommitRequest) (*CommitResponse, error)
 	// Watch streams committed batches, in commit order, without gaps.
 	Watch(*WatchRequest, grpc.ServerStreamingServer[WatchResponse]) error
