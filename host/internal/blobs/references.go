@@ -35,6 +35,9 @@ func (s *Store) IndexRow(b *kv.Batch, db, collection uint32, key string, old, ne
 	return nil
 }
 
+// CheckValue refuses a JSON value to be written here in which a reference is malformed; see CheckRefs.
+func (s *Store) CheckValue(value []byte) error { return CheckRefs(value) }
+
 // ReferencedBy visits the rows that refer to the blob.
 func (s *Store) ReferencedBy(ref chunk.Ref, visit func(db, collection uint32, key string) error) error {
 	const prefix = 1 + chunk.HashSize

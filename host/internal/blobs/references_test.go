@@ -92,6 +92,9 @@ func FuzzRefs(f *testing.F) {
 				t.Fatalf("reference %v is not in the value", ref)
 			}
 		}
+		if err := blobs.CheckRefs(value); err != nil && !strings.Contains(string(value), `"$blob"`) {
+			t.Fatalf("a value without references is refused: %v", err)
+		}
 	})
 }
 
@@ -162,5 +165,42 @@ func TestMissingEndsWithTheBlob(t *testing.T) {
 	f.index(t, "l", "", value)
 	if len(f.missing(t)) > 0 {
 		t.Error("a reference to a whole blob is missing")
+	}
+}
+
+func TestCheckRefs(t *testing.T) {
+	const fine = ""
+	for _, c := range []struct{ value, want string }{
+		{`null`, fine}, {`{}`, fine}, {`"$blob"`, fine}, {`["$blob","x"]`, fine}, {`{"x":"$blob"}`, fine},
+		{`$a$`, fine}, {`[{"x":$a$},$b$]`, fine},
+		// Not the only member, or spelled otherwise: ordinary data.
+		{`{"$blob":"garbage","more":1}`, fine}, {`{"more":1,"$blob":5}`, fine}, {`{"\u0024blob":5}`, fine},
+		{`{"$blob":"garbage"}`, `"garbage"`},
+		{`{"$blob":""}`, `""`},
+		{`{"$blob":"blob1-00"}`, `"blob1-00"`},
+		{`{"$blob":" #a#"}`, `" blob1-`},
+		{`{"$blob":5}`, `5`},
+		{`{"$blob":null}`, `null`},
+		{`{"$blob":true}`, `true`},
+		{`{"$blob":["#a#"]}`, `a list`},
+		{`{"$blob":{}}`, `an object`},
+		{`{"$blob":$a$}`, `an object`},
+		{`[{"x":{"y":$a$}},{"z":[1,{"$blob":"deep"}]}]`, `"deep"`},
+		{`{"x":{"$blob":"first"},"y":{"$blob":"second"}}`, `"first"`},
+	} {
+		err := blobs.CheckRefs(at(c.value))
+		if c.want == fine {
+			if err != nil {
+				t.Errorf("%s: %v", c.value, err)
+			}
+			continue
+		}
+		if err == nil || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), "64 lower-case hexadecimal digits") {
+			t.Errorf("%s: error %v, want one that shows %s and what a reference is", c.value, err, c.want)
+		}
+	}
+	long := blobs.CheckRefs([]byte(`{"$blob":"` + strings.Repeat("x", 1<<20) + `"}`))
+	if long == nil || len(long.Error()) > 500 {
+		t.Errorf("a reference of a megabyte: %.100v", long)
 	}
 }

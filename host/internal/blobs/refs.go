@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 
 	"github.com/syncbase/syncbase/host/internal/chunk"
@@ -20,10 +21,26 @@ var quotedMember = []byte(`"` + member + `"`)
 // Refs returns the different references in a value, in the order in which they first occur: the objects
 // {"$blob": "<reference>"} with exactly that one member, at any depth. A value that is no JSON has none.
 func Refs(value []byte) []chunk.Ref {
-	if !bytes.Contains(value, quotedMember) {
+	w, ok := walk(value)
+	if !ok {
 		return nil
 	}
-	var w refWalker
+	return w.refs
+}
+
+// CheckRefs tells what is wrong with the first object in a JSON value that looks like a reference and is none: its only
+// member is "$blob", with something else than a reference. For values that are written here; what peers send may hold it,
+// and then refers to nothing.
+func CheckRefs(value []byte) error {
+	w, _ := walk(value)
+	return w.fault
+}
+
+// walk goes through a value; ok is false when it is no JSON or cannot hold a reference.
+func walk(value []byte) (w refWalker, ok bool) {
+	if !bytes.Contains(value, quotedMember) {
+		return w, false
+	}
 	d := json.NewDecoder(bytes.NewReader(value))
 	d.UseNumber()
 	for {
@@ -32,14 +49,11 @@ func Refs(value []byte) []chunk.Ref {
 			break
 		}
 		if err != nil {
-			return nil
+			return w, false
 		}
 		w.token(token, d.InputOffset(), value)
 	}
-	if w.values != 1 || len(w.open) > 0 {
-		return nil
-	}
-	return w.refs
+	return w, w.values == 1 && len(w.open) == 0
 }
 
 // refWalker follows the tokens of a JSON text.
@@ -49,6 +63,8 @@ type refWalker struct {
 	values int
 	refs   []chunk.Ref
 	seen   map[chunk.Ref]bool
+	// fault is what is wrong with the first object that is no reference although it looks like one.
+	fault error
 }
 
 // frame is an object or array whose end has not come.
@@ -58,9 +74,9 @@ type frame struct {
 	tokens int
 	// marked tells that the first key is the member of a reference object.
 	marked bool
-	// ref is the reference that follows such a key, and valid whether it is one.
+	// ref is the reference that follows such a key, and fault why what follows is none.
 	ref   chunk.Ref
-	valid bool
+	fault error
 }
 
 // token takes the next token, which ends at the offset of the text.
@@ -82,21 +98,48 @@ func (w *refWalker) token(token json.Token, end int64, text []byte) {
 // take notes a key or value; text ends with it.
 func (f *frame) take(token json.Token, text []byte) {
 	f.tokens++
-	word, isString := token.(string)
 	switch {
-	case !f.object || !isString:
+	case !f.object:
 	case f.tokens == 1:
-		f.marked = word == member && bytes.HasSuffix(text, quotedMember)
+		f.marked = token == json.Token(member) && bytes.HasSuffix(text, quotedMember)
 	case f.tokens == 2 && f.marked:
-		ref, err := chunk.ParseRef(word)
-		f.ref, f.valid = ref, err == nil
+		f.ref, f.fault = parseRef(token)
 	}
+}
+
+func parseRef(token json.Token) (chunk.Ref, error) {
+	var found string
+	switch v := token.(type) {
+	case string:
+		ref, err := chunk.ParseRef(v)
+		if err == nil {
+			return ref, nil
+		}
+		found = fmt.Sprintf("%.80q", v)
+	case json.Delim:
+		found = map[json.Delim]string{'{': "an object", '[': "a list"}[v]
+	case nil:
+		found = "null"
+	default:
+		found = fmt.Sprintf("%.80v", v)
+	}
+	return chunk.Ref{}, fmt.Errorf("%s holds %s where a blob's reference belongs: \"blob1-\" and %d lower-case hexadecimal digits",
+		quotedMember, found, 2*chunk.HashSize)
 }
 
 func (w *refWalker) close() {
 	f := w.open[len(w.open)-1]
 	w.open = w.open[:len(w.open)-1]
-	if f.tokens != 2 || !f.valid || w.seen[f.ref] || len(w.refs) == MaxRefs {
+	if f.tokens != 2 || !f.marked {
+		return
+	}
+	if f.fault != nil {
+		if w.fault == nil {
+			w.fault = f.fault
+		}
+		return
+	}
+	if w.seen[f.ref] || len(w.refs) == MaxRefs {
 		return
 	}
 	if w.seen == nil {
