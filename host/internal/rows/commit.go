@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"unicode/utf8"
 
 	"github.com/syncbase/syncbase/host/internal/hlc"
 	"github.com/syncbase/syncbase/host/internal/id"
@@ -58,7 +59,7 @@ type Guard func(c id.Collection, list perm.List, kind OpKind) error
 // Errors: ErrInvalid, ErrNoCollection, ErrConflict (a check failed), ErrQuota, ErrReadOnlyStore, ErrDestroyed and what
 // guard returns.
 func (db *DB) Commit(ops []Op, guard Guard) ([]id.Version, error) {
-	if err := validateOps(ops); err != nil {
+	if err := db.validateOps(ops); err != nil {
 		return nil, err
 	}
 	return db.commit(ops, func(t *txn, colls []*collection) error {
@@ -201,7 +202,7 @@ func (t *txn) writeOps(ops []Op, colls []*collection, todo []int) []id.Version {
 	return versions
 }
 
-func validateOps(ops []Op) error {
+func (db *DB) validateOps(ops []Op) error {
 	if len(ops) == 0 || len(ops) > MaxBatchOps {
 		return fmt.Errorf("%w: a batch of %d operations, want 1 to %d", ErrInvalid, len(ops), MaxBatchOps)
 	}
@@ -215,7 +216,7 @@ func validateOps(ops []Op) error {
 			}
 			last = op.Collection
 		}
-		if err := op.validate(); err != nil {
+		if err := op.validate(db.s.opts.References); err != nil {
 			return fmt.Errorf("%w: operation %d: %w", ErrInvalid, i, err)
 		}
 		size += len(op.Key) + len(op.Value)
@@ -226,7 +227,7 @@ func validateOps(ops []Op) error {
 	return nil
 }
 
-func (op *Op) validate() error {
+func (op *Op) validate(refs References) error {
 	if err := id.ValidateKey(op.Key); err != nil {
 		return err
 	}
@@ -239,8 +240,26 @@ func (op *Op) validate() error {
 	if len(op.Value) > wire.MaxValueLen {
 		return fmt.Errorf("value of %d bytes for %q, the limit is %d; larger things belong into a blob", len(op.Value), op.Key, wire.MaxValueLen)
 	}
-	if !op.Raw && !json.Valid(op.Value) {
+	if op.Raw {
+		return nil
+	}
+	return op.validateJSON(refs)
+}
+
+// validateJSON may be asked about a value of any size up to the limit, on every put: each step is one pass at most.
+func (op *Op) validateJSON(refs References) error {
+	if !json.Valid(op.Value) {
 		return fmt.Errorf("value for %q is not JSON; store bytes as raw", op.Key)
+	}
+	// What json.Valid calls a text may hold any bytes, and readers would each see something else in their place.
+	if !utf8.Valid(op.Value) {
+		return fmt.Errorf("value for %q is JSON with text that is not UTF-8; store bytes as raw (--raw)", op.Key)
+	}
+	if refs == nil || op.Collection.Kind != id.Rows {
+		return nil
+	}
+	if err := refs.CheckValue(op.Value); err != nil {
+		return fmt.Errorf("value for %q: %w", op.Key, err)
 	}
 	return nil
 }

@@ -37,8 +37,11 @@ var (
 	ErrDestroyed = errors.New("database was destroyed")
 )
 
-// References is told of row values, so that blob references can be kept in step with rows.
+// References is told of row values, so that blob references can be kept in step with rows, and malformed ones kept out.
 type References interface {
+	// CheckValue tells why a JSON value that a local writer puts into a row cannot stand there, nil when it can. It is not
+	// asked about what peers send.
+	CheckValue(value []byte) error
 	// IndexRow adds to the batch what a change of the row from the old to the new value means; nil is no value.
 	IndexRow(b *kv.Batch, db, coll uint32, key string, old, new []byte) error
 	// DropDatabase adds to the batch the removal of everything IndexRow kept for a database.

@@ -236,7 +236,8 @@ func (m *overlay) ownBefore(key string) (bool, error) {
 	return true, nil
 }
 
-// Write adds puts and deletes to the batch; a later write of a row replaces an earlier one. Checks are for Commit of DB.
+// Write adds puts and deletes to the batch; a later write of a row replaces an earlier one. When an
+// operation is invalid, none is added. Checks are for Commit of DB.
 func (t *Tx) Write(ops ...Op) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -244,13 +245,15 @@ func (t *Tx) Write(ops ...Op) error {
 		return ErrReadOnly
 	}
 	for i := range ops {
-		op := &ops[i]
-		if op.Kind == OpCheck {
+		if ops[i].Kind == OpCheck {
 			return fmt.Errorf("%w: a check in a batch that reads", ErrInvalid)
 		}
-		if err := op.validate(); err != nil {
+		if err := ops[i].validate(t.db.s.opts.References); err != nil {
 			return fmt.Errorf("%w: %w", ErrInvalid, err)
 		}
+	}
+	for i := range ops {
+		op := &ops[i]
 		num, err := t.enter(op.Collection)
 		if err != nil {
 			return err
