@@ -41,6 +41,12 @@ syncbase serve --config /etc/syncbase/server.yaml`, cobra.NoArgs, func(ctx conte
 		if err := a.overrides(opts.flags, peerListen, identity); err != nil {
 			return err
 		}
+		if dir, given := opts.flags["identity.dir"].(string); given {
+			// Making an identity where one was expected would make a stranger of a device that was to join others.
+			if err := haveIdentity(dir); err != nil {
+				return err
+			}
+		}
 		err := serve(ctx, opts)
 		if errors.Is(err, context.Canceled) && ctx.Err() != nil {
 			return nil // a signal is how a daemon ends
