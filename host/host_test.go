@@ -107,6 +107,36 @@ func (d *daemon) rows() map[string]string {
 	return rows
 }
 
+// await waits until the daemon has the row.
+func (d *daemon) await(key, value string) {
+	d.t.Helper()
+	ctx, cancel := context.WithTimeout(d.t.Context(), 20*time.Second)
+	defer cancel()
+	for batch, err := range d.client.Database("db").Watch(ctx, client.WatchOptions{Collection: "notes", Prefix: key, Initial: true}) {
+		if err != nil {
+			d.t.Fatalf("%s: waiting for %s: %v", d.name, key, err)
+		}
+		for _, c := range batch.Changes {
+			if c.Row.Key == key && string(c.Row.Value.Bytes) == value {
+				return
+			}
+		}
+	}
+}
+
+// meet waits until the daemon is level with so many other members.
+func (d *daemon) meet(others uint64) {
+	d.t.Helper()
+	ctx, cancel := context.WithTimeout(d.t.Context(), 20*time.Second)
+	defer cancel()
+	for n := uint64(0); n != others; {
+		var err error
+		if n, err = d.client.Database("db").Syncgroup("sg").Wait(ctx); err != nil {
+			d.t.Fatalf("%s: wait for %d others: %v", d.name, others, err)
+		}
+	}
+}
+
 func (d *daemon) wait() {
 	d.t.Helper()
 	ctx, cancel := context.WithTimeout(d.t.Context(), 20*time.Second)
@@ -120,11 +150,6 @@ func (d *daemon) wait() {
 func pair(t *testing.T) (a, b *daemon) {
 	t.Helper()
 	a = newDaemon(t, "a", "")
-	issued := filepath.Join(t.TempDir(), "b")
-	if _, err := host.IssueIdentity(a.identity, "b", issued); err != nil {
-		t.Fatal(err)
-	}
-	b = newDaemon(t, "b", issued)
 	ctx := t.Context()
 	db := a.client.Database("db")
 	if _, err := db.Create(ctx, nil); err != nil {
@@ -139,11 +164,23 @@ func pair(t *testing.T) (a, b *daemon) {
 	if _, err := db.Syncgroup("sg").Create(ctx, client.SyncgroupOptions{Scopes: []client.Scope{{Collection: "notes"}}}); err != nil {
 		t.Fatal(err)
 	}
-	if _, by, err := b.client.Database("db").Syncgroup("sg").Join(ctx, client.JoinOptions{Peer: a.host.PeerAddresses()[0]}); err != nil || by != "a" {
-		t.Fatalf("join: admitted by %q, %v", by, err)
+	return a, a.admit("b")
+}
+
+// admit returns another daemon of the same owner, which has joined here and got what there is.
+func (d *daemon) admit(name string) *daemon {
+	d.t.Helper()
+	issued := filepath.Join(d.t.TempDir(), name)
+	if _, err := host.IssueIdentity(d.identity, name, issued); err != nil {
+		d.t.Fatal(err)
 	}
-	b.wait()
-	return a, b
+	n := newDaemon(d.t, name, issued)
+	at := client.JoinOptions{Peer: d.host.PeerAddresses()[0]}
+	if _, by, err := n.client.Database("db").Syncgroup("sg").Join(d.t.Context(), at); err != nil || by != d.name {
+		d.t.Fatalf("join: admitted by %q, %v", by, err)
+	}
+	n.wait()
+	return n
 }
 
 func TestTwoDaemonsShareACollection(t *testing.T) {
@@ -235,20 +272,6 @@ func TestRequiredPluginThatIsMissingEndsTheStart(t *testing.T) {
 	}
 }
 
-// A directory that was to hold an issued identity, and does not, must not make a stranger of the daemon.
-func TestMistypedIdentityDirectoryIsRefused(t *testing.T) {
-	dir := t.TempDir()
-	config, err := host.LoadConfig(host.ConfigSources{
-		DefaultName: "a", DefaultDataDir: dir, Flags: map[string]any{"identity.dir": filepath.Join(dir, "typo")},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if h, err := host.New(host.Options{Config: config}); err == nil || !strings.Contains(err.Error(), "no identity in") {
-		t.Errorf("new: %v, %v; want a refusal", h, err)
-	}
-}
-
 // A join that fails leaves nothing behind: no database, and the device in the epoch it was in.
 func TestFailedJoinChangesNothing(t *testing.T) {
 	a, b := pair(t)
@@ -267,4 +290,28 @@ func TestFailedJoinChangesNothing(t *testing.T) {
 	if _, _, err := b.client.Database("other").Permissions(t.Context()); !errors.Is(err, client.ErrNotFound) {
 		t.Errorf("the database after the join: %v, want none", err)
 	}
+}
+
+func TestMembersMeetWithoutTheOneThatAdmittedThem(t *testing.T) {
+	a, b := pair(t)
+	c := a.admit("c")
+	b.meet(2)
+	c.meet(2)
+	a.stop()
+	b.put("from b", 1)
+	c.await("from b", "1")
+
+	// c knows b where it was; b listens elsewhere now, and knows where c is.
+	b.stop()
+	c.put("while b was away", 2)
+	b.start()
+	b.await("while b was away", "2")
+	b.put("from b at its new address", 3)
+	c.await("from b at its new address", "3")
+
+	// b knows c where it was; c knows b from what b has published since.
+	c.stop()
+	c.start()
+	c.put("from c at its new address", 4)
+	b.await("from c at its new address", "4")
 }
