@@ -103,11 +103,6 @@ func (h *Host) Close() error {
 }
 
 func (h *Host) openIdentity() (err error) {
-	dir, home := h.opts.Config.Identity.Dir, filepath.Join(h.opts.Config.Node.DataDir, "identity")
-	if _, err := os.Stat(filepath.Join(dir, "key.pem")); errors.Is(err, os.ErrNotExist) && dir != home {
-		// Making one here would make a stranger of a device that was to join others.
-		return fmt.Errorf("no identity in %s: carry one there that was made with 'syncbase identity issue', or leave identity.dir to its default", dir)
-	}
 	h.identity, err = identity.Open(h.opts.Config.Identity.Dir, identity.Options{
 		Name:    h.opts.Config.Node.Name,
 		Problem: func(err error) { h.log.Warn("identity", "error", err) },
