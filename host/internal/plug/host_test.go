@@ -252,7 +252,11 @@ func TestBadStartsAreExplained(t *testing.T) {
 		{"net/rpc", script(`echo "1|1|unix|$PLUGIN_UNIX_SOCKET_DIR/s|netrpc"; sleep 100`), []string{"unsupported plugin protocol"}},
 		{"address elsewhere", script("echo '1|1|tcp|127.0.0.1:1|grpc'; sleep 100"), []string{"want a Unix socket in", "127.0.0.1:1"}},
 		{"no such socket", script(`echo "1|1|unix|$PLUGIN_UNIX_SOCKET_DIR/s|grpc"; sleep 100`), []string{"no such file"}},
-		{"no handshake", script("sleep 100"), []string{"did not come within"}},
+		{"no handshake", script("echo waiting for a licence; echo no server >&2; printf 'no more to say'; sleep 100"), []string{
+			"the handshake did not come within 10s; its last output:\n", "waiting for a licence", "no server", "no more to say"}},
+		{"no handshake, no word", script("sleep 100"), []string{"did not come within 10s"}},
+		{"more output than a status holds", script(`i=0; while [ $i -lt 50 ]; do echo "$i xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"; i=$((i+1)); done; echo the point`), []string{
+			"no handshake", "\n  the point"}},
 		{"other kind", Instance{Name: "x", Kind: KindDiscovery, Path: "self/good"}, []string{"no discovery plugin", "BlobStoreService"}},
 		{"refused configuration", store("x", "good", storeConfig{Refuse: "no thanks"}), []string{"configuration refused", "/refuse: no thanks"}},
 		{"crash while configured", store("x", "good", storeConfig{CrashOnOpen: true}), []string{"exit status 7", "out of cheese"}},
@@ -267,7 +271,7 @@ func TestBadStartsAreExplained(t *testing.T) {
 			var st Status
 			r.until("failure", func() bool {
 				st = r.status("x")
-				return st.State == StateFailed && st.Message != ""
+				return st.State == StateFailed && st.Message != "" && (st.PID == 0 || st.Restarts > 0)
 			})
 			for _, want := range tc.want {
 				if !strings.Contains(st.Message, want) {

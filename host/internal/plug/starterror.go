@@ -30,9 +30,8 @@ func firstLine(s string) string {
 }
 
 // obituary says how a process that had started came to its end.
-func (s *session) obituary() string {
-	err := &StartError{Cause: fmt.Errorf("process %d ended: %s", s.proc.Pid(), s.proc.Status()), Tail: s.out.Tail()}
-	return err.Error()
+func (s *session) obituary() *StartError {
+	return &StartError{Cause: fmt.Errorf("process %d ended: %s", s.proc.Pid(), s.proc.Status()), Tail: s.out.Tail()}
 }
 
 // StartError is why a plugin's process could not be started, or ended.
@@ -42,11 +41,23 @@ type StartError struct {
 	Tail []string
 }
 
-func (e *StartError) Error() string {
-	if len(e.Tail) == 0 {
-		return e.Cause.Error()
+func (e *StartError) Error() string { return e.Cause.Error() + e.output() }
+
+// maxOutput bounds how much of the output an error shows, so that a status has room for it.
+const maxOutput = 3 << 10
+
+// output shows as many of the last lines as there is room for; empty if there was none.
+func (e *StartError) output() string {
+	const separator = "\n  "
+	first, size := len(e.Tail), 0
+	for first > 0 && size+len(separator)+len(e.Tail[first-1]) <= maxOutput {
+		first--
+		size += len(separator) + len(e.Tail[first])
 	}
-	return e.Cause.Error() + "; its last output:\n  " + strings.Join(e.Tail, "\n  ")
+	if first == len(e.Tail) {
+		return ""
+	}
+	return "; its last output:" + separator + strings.Join(e.Tail[first:], separator)
 }
 
 func (e *StartError) Unwrap() error { return e.Cause }

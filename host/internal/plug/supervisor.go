@@ -203,7 +203,12 @@ func (s *supervisor) answer(attempt int, current *session, err error) {
 		s.send(supervise.Event{Kind: supervise.Done, Attempt: attempt})
 	case current != nil && transport(err) && current.ends():
 	default:
-		s.send(supervise.Event{Kind: supervise.Failed, Attempt: attempt, Reason: err.Error()})
+		event := supervise.Event{Kind: supervise.Failed, Attempt: attempt, Reason: err.Error()}
+		var start *StartError
+		if errors.As(err, &start) {
+			event.Output = start.output()
+		}
+		s.send(event)
 	}
 }
 
@@ -226,7 +231,8 @@ func (s *supervisor) spawn(ops *sync.WaitGroup, attempt int) {
 		if current.await() {
 			current.close()
 		}
-		s.send(supervise.Event{Kind: supervise.Exited, Attempt: attempt, Reason: current.obituary()})
+		end := current.obituary()
+		s.send(supervise.Event{Kind: supervise.Exited, Attempt: attempt, Reason: end.Error(), Output: end.output()})
 	})
 }
 

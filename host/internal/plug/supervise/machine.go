@@ -35,6 +35,8 @@ type Event struct {
 	Attempt int
 	// Reason explains Failed, Exited and Sick; with Healthy it may carry a remark.
 	Reason string
+	// Output, which Failed and Exited may carry, is what the process said last, as an addition to the reason of its end.
+	Output string
 	// Grace is how long calls in flight may take after Stop.
 	Grace time.Duration
 }
@@ -56,6 +58,7 @@ type Machine struct {
 	reason   string    // why the last attempt failed, or what the plugin says about its health
 	stopping bool
 	spawning bool // Spawn has no answer yet
+	mute     bool // the process is killed because it gave no answer
 
 	failures   int // in a row, for the backoff
 	readySince time.Time
@@ -116,7 +119,7 @@ func (m *Machine) report(now time.Time, ev Event) []Action {
 	case m.state == Stopped || m.state == Backoff:
 		return nil
 	case ev.Kind == Exited:
-		return m.gone(now, ev.Reason)
+		return m.gone(now, ev.Reason, ev.Output)
 	case ev.Kind == Healthy || ev.Kind == Sick:
 		return m.health(now, ev)
 	case m.state == Draining: // Done or Failed: both end it
@@ -124,7 +127,7 @@ func (m *Machine) report(now time.Time, ev Event) []Action {
 	case ev.Kind == Done:
 		return m.advance(now)
 	case ev.Kind == Failed:
-		return m.fail(now, ev.Reason)
+		return m.fail(now, ev)
 	}
 	return nil
 }
@@ -163,16 +166,16 @@ func (m *Machine) advance(now time.Time) []Action {
 }
 
 // fail handles an action that did not work.
-func (m *Machine) fail(now time.Time, reason string) []Action {
+func (m *Machine) fail(now time.Time, ev Event) []Action {
 	switch m.state {
 	case Verifying, Starting:
-		return m.gone(now, reason)
+		return m.gone(now, ev.Reason, ev.Output)
 	case Describing, Configuring:
-		m.reason = reason
+		m.reason = ev.Reason
 		return m.kill(now)
 	case Killing:
 		if m.spawning { // it was cut short, and nothing is left
-			return m.gone(now, reason)
+			return m.gone(now, ev.Reason, ev.Output)
 		}
 	}
 	return nil
@@ -217,24 +220,27 @@ func (m *Machine) expire(now time.Time) []Action {
 	case Backoff:
 		return append(m.countRestart(now), m.launch(now)...)
 	case Verifying:
-		return m.gone(now, late("the check of the executable", VerifyTimeout))
+		return m.gone(now, late("the check of the executable", VerifyTimeout), "")
 	case Starting:
-		m.reason = late("the handshake", StartTimeout)
-		return m.kill(now)
+		return m.overdue(now, "the handshake", StartTimeout)
 	case Describing:
-		m.reason = late("Describe", DescribeTimeout)
-		return m.kill(now)
+		return m.overdue(now, "Describe", DescribeTimeout)
 	case Configuring:
-		m.reason = late("Configure", ConfigureTimeout)
-		return m.kill(now)
+		return m.overdue(now, "Configure", ConfigureTimeout)
 	case Draining:
 		return m.terminate(now)
 	case Terminating:
 		return m.kill(now)
 	case Killing:
-		return append([]Action{{Kind: Abandon}}, m.gone(now, late("the end after SIGKILL", killTimeout))...)
+		return append([]Action{{Kind: Abandon}}, m.gone(now, late("the end after SIGKILL", killTimeout), "")...)
 	}
 	return nil
+}
+
+// overdue kills a process that does not answer. Only its output can tell why.
+func (m *Machine) overdue(now time.Time, what string, limit time.Duration) []Action {
+	m.reason, m.mute = late(what, limit), true
+	return m.kill(now)
 }
 
 func late(what string, limit time.Duration) string {
@@ -276,12 +282,15 @@ func (m *Machine) finish() []Action {
 }
 
 // gone handles the end of a process, or of an attempt that came to none.
-func (m *Machine) gone(now time.Time, reason string) []Action {
+func (m *Machine) gone(now time.Time, reason, output string) []Action {
 	served := m.state.Serving()
-	if m.state != Killing || m.reason == "" { // a kill has its reason already
+	switch {
+	case m.state != Killing || m.reason == "":
 		m.reason = reason
+	case m.mute: // a kill has its reason already
+		m.reason += output
 	}
-	m.spawning = false
+	m.spawning, m.mute = false, false
 	var actions []Action
 	if served {
 		actions = append(actions, Action{Kind: Retract})

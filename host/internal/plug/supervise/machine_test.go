@@ -10,7 +10,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// TestTranscripts feeds events to a machine as scripts say. Each command is an event, with the arguments reason=, grace=
+// TestTranscripts feeds events to a machine as scripts say. Each command is an event, with the arguments reason=, output=, grace=
 // and attempt= (the present one if absent); "wait 5s" lets time pass and ticks whenever the machine asked for it. The
 // answer shows the time, the actions and the state.
 func TestTranscripts(t *testing.T) {
@@ -63,6 +63,7 @@ func (s *script) event(t *testing.T, d *datadriven.TestData) {
 	ev.Kind = kind
 	var grace string
 	d.MaybeScanArgs(t, "reason", &ev.Reason)
+	d.MaybeScanArgs(t, "output", &ev.Output)
 	d.MaybeScanArgs(t, "attempt", &ev.Attempt)
 	if d.MaybeScanArgs(t, "grace", &grace); grace != "" {
 		var err error
