@@ -90,7 +90,7 @@ func (a *app) batch(ctx context.Context, db *client.Database, in io.Reader) erro
 	if err != nil {
 		return err
 	}
-	return a.say(map[string][]string{"versions": versions}, "applied %d operations", len(ops))
+	return a.say(map[string][]string{"versions": versions}, "applied %s", count(len(ops), "operation"))
 }
 
 func (o *operation) make(c *client.Collection) (client.Op, error) {

@@ -85,7 +85,7 @@ func (a *app) importFile(ctx context.Context, db *client.Database, collection, f
 	took := time.Since(start)
 	rate := float64(i.stored) / max(took.Seconds(), 1e-9)
 	return a.say(map[string]any{"rows": i.stored, "seconds": took.Seconds()},
-		"imported %d rows in %s (%.0f rows/s)", i.stored, took.Round(time.Millisecond), rate)
+		"imported %s in %s (%.0f rows/s)", count(i.stored, "row"), took.Round(time.Millisecond), rate)
 }
 
 // size is what a bar needs to know of a file; 0 where nobody knows.

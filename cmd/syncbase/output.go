@@ -89,6 +89,14 @@ func dash(text string) string {
 	return text
 }
 
+// count is a number of things in words: 1 row, 2 rows.
+func count[N int | uint64](n N, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
+}
+
 func yesNo(b bool) string {
 	if b {
 		return "yes"

@@ -158,7 +158,7 @@ syncbase delete-range notes todo --prefix shopping/`, cobra.ExactArgs(2),
 				if err != nil {
 					return err
 				}
-				return a.say(map[string]uint64{"deleted": deleted}, "deleted %d rows", deleted)
+				return a.say(map[string]uint64{"deleted": deleted}, "deleted %s", count(deleted, "row"))
 			})
 		})
 	cmd.Flags().StringVar(&r.Prefix, "prefix", "", "the keys that begin with this")

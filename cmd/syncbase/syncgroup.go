@@ -2,9 +2,9 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -185,22 +185,77 @@ func (a *app) syncgroupWaitCommand() *cobra.Command {
 	var timeout time.Duration
 	cmd := command("wait DB SG", "Wait until this device holds all that its reachable peers hold", `
 syncbase syncgroup wait notes family --timeout 30s`, cobra.ExactArgs(2), func(ctx context.Context, args []string) error {
-		if timeout > 0 {
-			var cancel context.CancelFunc
-			ctx, cancel = context.WithTimeout(ctx, timeout)
-			defer cancel()
-		}
 		return a.connect(ctx, func(c *client.Client) error {
-			peers, err := c.Database(args[0]).Syncgroup(args[1]).Wait(ctx)
-			if errors.Is(err, context.DeadlineExceeded) {
-				return fmt.Errorf("not level with the peers after %s: %w", timeout, err)
-			}
-			if err != nil {
-				return err
-			}
-			return a.say(map[string]uint64{"peers": peers}, "level with %d peers", peers)
+			return a.syncgroupWait(ctx, c, c.Database(args[0]).Syncgroup(args[1]), timeout)
 		})
 	})
+	cmd.Long = `Wait until this device holds all that its reachable peers hold. When the time is up before that, the message says what
+is missing: nobody can be reached, or how many records of whom are still to come.`
 	cmd.Flags().DurationVar(&timeout, "timeout", 0, "give up after so long (0 for never)")
 	return cmd
+}
+
+// reasonTime is how long it may take to find out why a wait came to nothing.
+const reasonTime = 5 * time.Second
+
+func (a *app) syncgroupWait(ctx context.Context, c *client.Client, sg *client.Syncgroup, timeout time.Duration) error {
+	waiting, cancel := ctx, context.CancelFunc(func() {})
+	if timeout > 0 {
+		waiting, cancel = context.WithTimeout(ctx, timeout)
+	}
+	defer cancel()
+	peers, err := sg.Wait(waiting)
+	if err == nil {
+		return a.say(map[string]uint64{"peers": peers}, "level with %s", count(peers, "peer"))
+	}
+	if waiting.Err() == nil || ctx.Err() != nil {
+		return err
+	}
+	asking, stop := context.WithTimeout(ctx, reasonTime)
+	defer stop()
+	return fmt.Errorf("not level with the peers after %s: %s", timeout, whyNotLevel(asking, c, sg))
+}
+
+// whyNotLevel asks the daemon what a syncgroup waits for.
+func whyNotLevel(ctx context.Context, c *client.Client, sg *client.Syncgroup) string {
+	status, err := c.Status(ctx)
+	if err != nil {
+		return "and the daemon does not say why: " + err.Error()
+	}
+	members := map[string]bool{}
+	for m, err := range sg.Members(ctx) {
+		if err != nil {
+			return "and the daemon does not say why: " + err.Error()
+		}
+		members[m.Member] = true
+	}
+	return missing(&status, members)
+}
+
+// missing says what keeps a daemon from being level with the other members of a syncgroup.
+func missing(s *client.Status, members map[string]bool) string {
+	var behind, away []string
+	reachable := 0
+	for i := range s.Peers {
+		p := &s.Peers[i]
+		name := cmp.Or(p.Name, p.Address, p.Principal)
+		switch {
+		case p.Principal == s.Principal || p.Principal != "" && !members[p.Principal]:
+		case !p.Connected && p.Error != "":
+			away = append(away, fmt.Sprintf("%s is not connected: %s", name, oneLineText(p.Error)))
+		case !p.Connected:
+		case p.LagRecords > 0:
+			behind = append(behind, fmt.Sprintf("still %s behind %s", count(p.LagRecords, "record"), name))
+			reachable++
+		default:
+			reachable++
+		}
+	}
+	switch {
+	case reachable == 0:
+		return strings.Join(append([]string{"no other member is reachable"}, away...), "; ")
+	case len(behind) == 0:
+		behind = []string{count(uint64(reachable), "peer") + " connected, but not yet compared to the end"}
+	}
+	return strings.Join(append(behind, away...), "; ")
 }
