@@ -64,10 +64,12 @@ type Host struct {
 	drain    context.CancelFunc
 	// ready is closed when clients and peers are served.
 	ready chan struct{}
-	// mu guards addresses.
+	// mu guards the fields below it.
 	mu sync.Mutex
 	// addresses are where peers are accepted.
 	addresses []string
+	// linked is closed and replaced whenever a link to a peer comes up.
+	linked chan struct{}
 }
 
 // New opens the data directory and the identity, creating both when absent, and starts nothing. The caller must Run the
@@ -77,7 +79,7 @@ func New(opts Options) (*Host, error) {
 		opts.Log = hclog.NewNullLogger()
 	}
 	opts.Seams = opts.Seams.withDefaults()
-	h := &Host{opts: opts, log: opts.Log, ready: make(chan struct{})}
+	h := &Host{opts: opts, log: opts.Log, ready: make(chan struct{}), linked: make(chan struct{})}
 	h.draining, h.drain = context.WithCancel(context.Background())
 	dir := opts.Config.Node.DataDir
 	if err := os.MkdirAll(dir, 0o700); err != nil {

@@ -54,10 +54,11 @@ func (h *Host) introduceMembers(ctx context.Context) error {
 	}
 }
 
-// introduceIn does it for one database, again whenever the metadata of a syncgroup has changed.
+// introduceIn does it for one database, again whenever the metadata of a syncgroup has changed, and when a link came up:
+// this machine may be in another network than before.
 func (h *Host) introduceIn(ctx context.Context, db *rows.DB, found *directory) {
 	for {
-		meta := db.Published().Meta
+		meta, linked := db.Published().Meta, h.nextLink()
 		registers, err := h.announceIn(db)
 		switch {
 		case errors.Is(err, rows.ErrDestroyed):
@@ -66,7 +67,7 @@ func (h *Host) introduceIn(ctx context.Context, db *rows.DB, found *directory) {
 		default:
 			h.tellFailure(found.update(db, registers))
 		}
-		if !untilMeta(ctx, db, meta) {
+		if !untilMeta(ctx, db, meta, linked) {
 			break
 		}
 	}
@@ -79,8 +80,8 @@ func (h *Host) tellFailure(err error) {
 	}
 }
 
-// untilMeta waits for metadata other than meta, and reports false when ctx ends first.
-func untilMeta(ctx context.Context, db *rows.DB, meta uint64) bool {
+// untilMeta waits for metadata other than meta, or for linked, and reports false when ctx ends first.
+func untilMeta(ctx context.Context, db *rows.DB, meta uint64, linked <-chan struct{}) bool {
 	for ctx.Err() == nil {
 		state, more := db.More()
 		if state.Meta != meta {
@@ -88,10 +89,27 @@ func untilMeta(ctx context.Context, db *rows.DB, meta uint64) bool {
 		}
 		select {
 		case <-more:
+		case <-linked:
+			return true
 		case <-ctx.Done():
 		}
 	}
 	return false
+}
+
+// nextLink returns what is closed when the next link comes up.
+func (h *Host) nextLink() <-chan struct{} {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.linked
+}
+
+// tellLink wakes everybody who waits for a link.
+func (h *Host) tellLink() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	close(h.linked)
+	h.linked = make(chan struct{})
 }
 
 // announceIn publishes where this device is reached in the database's syncgroups, and returns where the others are.

@@ -41,7 +41,7 @@ func TestReachable(t *testing.T) {
 		"any host by IPv4":         {[]string{"0.0.0.0:1"}, machine, []string{"192.168.1.2:1"}},
 		"loopback alone":           {[]string{"127.0.0.1:1", "[::1]:2"}, machine, []string{"127.0.0.1:1", "[::1]:2"}},
 		"loopback beside others":   {[]string{"127.0.0.1:1", "[::]:2"}, machine, []string{"192.168.1.2:2", "[fd00::2]:2"}},
-		"loopback, no network":     {[]string{"127.0.0.1:1", "[::]:2"}, nil, []string{"127.0.0.1:1"}},
+		"loopback, no network":     {[]string{"127.0.0.1:1", "[::]:2"}, nil, []string{"127.0.0.1:1", "127.0.0.1:2", "[::1]:2"}},
 		"link-local":               {[]string{"[fe80::1%eth0]:1"}, machine, nil},
 		"the same twice":           {[]string{"[::]:1", "192.168.1.2:1"}, machine, []string{"192.168.1.2:1", "[fd00::2]:1"}},
 		"an address in disguise":   {[]string{"[::ffff:192.168.1.2]:1"}, machine, []string{"192.168.1.2:1"}},

@@ -67,6 +67,7 @@ func (h *Host) contacts() addressBook { return addressBook{h.kv} }
 func (h *Host) follow(ctx context.Context, link *peer.Link) {
 	p := link.Peer()
 	h.remember(p)
+	h.tellLink()
 	h.fetcher.PeerUp(p.Device)
 	h.engine.Follow(ctx, enginePeer(p), opener(link))
 	h.fetcher.PeerDown(p.Device)

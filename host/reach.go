@@ -11,20 +11,21 @@ import (
 // reachable returns the addresses that other machines may try, given where peers are accepted and the addresses of this
 // machine. What only this machine itself can reach counts if there is nothing else: all members may be on it.
 func reachable(listening []string, machine []netip.Addr) []string {
-	var far, near []string
-	for _, at := range spread(listening, machine) {
-		ip := at.Addr()
-		switch {
-		case ip.IsLoopback():
-			near = append(near, at.String())
-		case ip.IsGlobalUnicast():
-			far = append(far, at.String())
+	list := texts(spread(listening, machine), netip.Addr.IsGlobalUnicast)
+	if len(list) == 0 {
+		list = texts(spread(listening, loopback), netip.Addr.IsLoopback)
+	}
+	return list[:min(len(list), syncgroup.MaxAddresses)]
+}
+
+func texts(all []netip.AddrPort, wanted func(netip.Addr) bool) []string {
+	var list []string
+	for _, at := range all {
+		if wanted(at.Addr()) {
+			list = append(list, at.String())
 		}
 	}
-	if len(far) == 0 {
-		far = near
-	}
-	return far[:min(len(far), syncgroup.MaxAddresses)]
+	return list
 }
 
 // spread returns every address at which the listeners answer: one without a host answers at all those of the machine.
