@@ -114,14 +114,16 @@ func ago(t time.Time) string {
 
 // value is a row's value as scripts see it: JSON as it is, bytes as base64.
 type value struct {
-	Value  json.RawMessage `json:"value,omitempty"`
-	Base64 []byte          `json:"base64,omitempty"`
-	Type   string          `json:"type,omitempty"`
+	Value json.RawMessage `json:"value,omitempty"`
+	// Base64 is nil for what is not bytes; no bytes are bytes, too.
+	Base64 *[]byte `json:"base64,omitempty"`
+	Type   string  `json:"type,omitempty"`
 }
 
 func valueOf(v client.Value) value {
 	if v.Raw {
-		return value{Base64: v.Bytes, Type: v.Type}
+		data := append([]byte{}, v.Bytes...)
+		return value{Base64: &data, Type: v.Type}
 	}
 	return value{Value: v.Bytes, Type: v.Type}
 }

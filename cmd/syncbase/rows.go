@@ -128,6 +128,9 @@ func (a *app) scan(ctx context.Context, c *client.Collection, r client.Range) er
 		switch {
 		case err != nil:
 		case a.json():
+			if r.KeysOnly {
+				row.Value = client.Value{}
+			}
 			err = enc.Encode(rowOf(row))
 		case r.KeysOnly:
 			_, err = fmt.Fprintln(lines, row.Key)
