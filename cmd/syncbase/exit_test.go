@@ -16,7 +16,7 @@ func TestUsage(t *testing.T) {
 		"db settings a --durability maybe", "db settings a --quota -1", "db pause", "schema set a", "schema get", "perms a",
 		"syncgroup create a b", "syncgroup wait a b --timeout soon", "identity issue x", "plugin check x --config {",
 		"watch a --resume m --initial", "db perms a --set {", "db perms a --set null", `db perms a --set {"Read":{"inn":[]}}`,
-		"serve extra", "config check",
+		"watch a --resume=", "serve extra", "config check",
 	} {
 		var out, errs bytes.Buffer
 		a := &app{in: strings.NewReader(""), out: &out, err: &errs, getenv: func(string) string { return "unix:///nowhere" }}
