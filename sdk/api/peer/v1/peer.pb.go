@@ -26,13 +26,18 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// MemberType says how a device takes part in a syncgroup.
 type MemberType int32
 
 const (
+	// Refused, like every unknown value, with INVALID_ARGUMENT.
 	MemberType_MEMBER_TYPE_UNSPECIFIED MemberType = 0
-	MemberType_MEMBER_TYPE_NORMAL      MemberType = 1
-	MemberType_MEMBER_TYPE_SERVER      MemberType = 2
-	MemberType_MEMBER_TYPE_LEAF        MemberType = 3
+	// Has all shared rows, and fetches a blob when somebody here asks for it.
+	MemberType_MEMBER_TYPE_NORMAL MemberType = 1
+	// Has all shared rows, and fetches every blob that they refer to.
+	MemberType_MEMBER_TYPE_SERVER MemberType = 2
+	// Meant for devices with little room; in this version it behaves as NORMAL.
+	MemberType_MEMBER_TYPE_LEAF MemberType = 3
 )
 
 // Enum value maps for MemberType.
@@ -78,6 +83,7 @@ func (MemberType) EnumDescriptor() ([]byte, []int) {
 	return file_peer_v1_peer_proto_rawDescGZIP(), []int{0}
 }
 
+// CollectionKind says what a collection holds. An unknown kind fails the call.
 type CollectionKind int32
 
 const (
@@ -126,6 +132,8 @@ func (CollectionKind) EnumDescriptor() ([]byte, []int) {
 	return file_peer_v1_peer_proto_rawDescGZIP(), []int{1}
 }
 
+// HelloRequest is what the caller says of itself. Texts have no control characters; what exceeds a bound fails the
+// call.
 type HelloRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Name of the node, for people: 1 to 64 bytes.
@@ -207,13 +215,19 @@ func (x *HelloRequest) GetAddresses() []string {
 	return nil
 }
 
+// HelloResponse is what the responder says of itself, under the same bounds.
 type HelloResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	Device        []byte                 `protobuf:"bytes,2,opt,name=device,proto3" json:"device,omitempty"`
-	Software      string                 `protobuf:"bytes,3,opt,name=software,proto3" json:"software,omitempty"`
-	Features      []string               `protobuf:"bytes,4,rep,name=features,proto3" json:"features,omitempty"`
-	Addresses     []string               `protobuf:"bytes,5,rep,name=addresses,proto3" json:"addresses,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Name of the node, for people: 1 to 64 bytes.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// Device of the responder, 8 bytes, not all zero. A caller that finds its own here has dialled itself.
+	Device []byte `protobuf:"bytes,2,opt,name=device,proto3" json:"device,omitempty"`
+	// Version of the software, for people; at most 256 bytes.
+	Software string `protobuf:"bytes,3,opt,name=software,proto3" json:"software,omitempty"`
+	// Names of the features that the responder understands; at most 64 of at most 64 bytes. Unknown ones are ignored.
+	Features []string `protobuf:"bytes,4,rep,name=features,proto3" json:"features,omitempty"`
+	// "host:port" where the responder accepts peers; at most 16. An unspecified host means the one it is seen at.
+	Addresses     []string `protobuf:"bytes,5,rep,name=addresses,proto3" json:"addresses,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -287,7 +301,8 @@ func (x *HelloResponse) GetAddresses() []string {
 type Name struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Principal without the scheme.
-	Owner         string `protobuf:"bytes,1,opt,name=owner,proto3" json:"owner,omitempty"`
+	Owner string `protobuf:"bytes,1,opt,name=owner,proto3" json:"owner,omitempty"`
+	// 1 to 1,024 bytes of UTF-8 without control characters; unique among the names of its owner.
 	Local         string `protobuf:"bytes,2,opt,name=local,proto3" json:"local,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -337,11 +352,17 @@ func (x *Name) GetLocal() string {
 	return ""
 }
 
+// JoinRequest asks that the caller, as its certificate and its Hello name it, become a member. Joining again is
+// harmless.
 type JoinRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Database      *Name                  `protobuf:"bytes,1,opt,name=database,proto3" json:"database,omitempty"`
-	Syncgroup     *Name                  `protobuf:"bytes,2,opt,name=syncgroup,proto3" json:"syncgroup,omitempty"`
-	MemberType    MemberType             `protobuf:"varint,3,opt,name=member_type,json=memberType,proto3,enum=syncbase.peer.v1.MemberType" json:"member_type,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Where the syncgroup lives; the same name on all members.
+	Database *Name `protobuf:"bytes,1,opt,name=database,proto3" json:"database,omitempty"`
+	// NOT_FOUND when the responder is no member, when the access list does not give the caller Read, or while the
+	// database is paused.
+	Syncgroup *Name `protobuf:"bytes,2,opt,name=syncgroup,proto3" json:"syncgroup,omitempty"`
+	// How the caller wants to take part.
+	MemberType    MemberType `protobuf:"varint,3,opt,name=member_type,json=memberType,proto3,enum=syncbase.peer.v1.MemberType" json:"member_type,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -397,6 +418,7 @@ func (x *JoinRequest) GetMemberType() MemberType {
 	return MemberType_MEMBER_TYPE_UNSPECIFIED
 }
 
+// JoinResponse says that the caller is a member now.
 type JoinResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Specification of the syncgroup as JSON, as it stands in the row "spec" of its metadata; at most 4 MiB.
@@ -442,10 +464,13 @@ func (x *JoinResponse) GetSpec() []byte {
 	return nil
 }
 
+// Collection names a collection of the database that the pull is about.
 type Collection struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Kind          CollectionKind         `protobuf:"varint,1,opt,name=kind,proto3,enum=syncbase.peer.v1.CollectionKind" json:"kind,omitempty"`
-	Name          *Name                  `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Keeps the metadata of syncgroups apart from collections of applications; both may have the same name.
+	Kind CollectionKind `protobuf:"varint,1,opt,name=kind,proto3,enum=syncbase.peer.v1.CollectionKind" json:"kind,omitempty"`
+	// Of the collection or, for metadata, of the syncgroup.
+	Name          *Name `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -494,9 +519,12 @@ func (x *Collection) GetName() *Name {
 	return nil
 }
 
+// Scope is the unit of what is asked for and known: a collection, or the part of it whose row keys have a prefix.
+// Scopes may nest; the collection's own access list belongs to each of them.
 type Scope struct {
-	state      protoimpl.MessageState `protogen:"open.v1"`
-	Collection *Collection            `protobuf:"bytes,1,opt,name=collection,proto3" json:"collection,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Always present.
+	Collection *Collection `protobuf:"bytes,1,opt,name=collection,proto3" json:"collection,omitempty"`
 	// Row keys begin with this; empty for the whole collection.
 	Prefix        string `protobuf:"bytes,2,opt,name=prefix,proto3" json:"prefix,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -551,8 +579,10 @@ func (x *Scope) GetPrefix() string {
 type VectorEntry struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Device, 8 bytes.
-	Device        []byte `protobuf:"bytes,1,opt,name=device,proto3" json:"device,omitempty"`
-	Epoch         uint32 `protobuf:"varint,2,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	Device []byte `protobuf:"bytes,1,opt,name=device,proto3" json:"device,omitempty"`
+	// Counts the lives of the device's data, so that what was forgotten by a restore is not taken for known.
+	Epoch uint32 `protobuf:"varint,2,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	// At least 1; a writer counts its records in a database from 1. A writer of which nothing is known has no entry.
 	Generation    uint64 `protobuf:"varint,3,opt,name=generation,proto3" json:"generation,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -609,9 +639,11 @@ func (x *VectorEntry) GetGeneration() uint64 {
 	return 0
 }
 
+// ScopeVector says what is known of one scope: for each writer, up to which generation.
 type ScopeVector struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	Scope *Scope                 `protobuf:"bytes,1,opt,name=scope,proto3" json:"scope,omitempty"`
+	// Appears once in a message.
+	Scope *Scope `protobuf:"bytes,1,opt,name=scope,proto3" json:"scope,omitempty"`
 	// At most 65,536 entries, each writer once; a message has at most 65,536 scopes and 1,048,576 entries in all.
 	Entries       []*VectorEntry `protobuf:"bytes,2,rep,name=entries,proto3" json:"entries,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -662,6 +694,7 @@ func (x *ScopeVector) GetEntries() []*VectorEntry {
 	return nil
 }
 
+// PullRequest is one message of the caller on the stream of Pull.
 type PullRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// First message of the stream: what is asked for. Later ones carry no open.
@@ -716,9 +749,11 @@ func (x *PullRequest) GetCredit() uint64 {
 	return 0
 }
 
+// PullOpen is what is asked for. What breaks a bound fails the call; it is NOT_FOUND when no scope is left to send.
 type PullOpen struct {
-	state    protoimpl.MessageState `protogen:"open.v1"`
-	Database *Name                  `protobuf:"bytes,1,opt,name=database,proto3" json:"database,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// One stream is about one database.
+	Database *Name `protobuf:"bytes,1,opt,name=database,proto3" json:"database,omitempty"`
 	// Syncgroups whose records are wanted; at most 1,024.
 	Syncgroups []*Name `protobuf:"bytes,2,rep,name=syncgroups,proto3" json:"syncgroups,omitempty"`
 	// What the caller knows, for each scope it wants. Scopes that the syncgroups do not contain, or that the caller may not
@@ -729,7 +764,8 @@ type PullOpen struct {
 	// The caller as a writer in this database. Its own records are not sent back to it. The device must be the one of
 	// Hello.
 	Device []byte `protobuf:"bytes,5,opt,name=device,proto3" json:"device,omitempty"`
-	Epoch  uint32 `protobuf:"varint,6,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	// With the device, the writer that the caller is now; what it wrote in earlier epochs is sent to it like the rest.
+	Epoch uint32 `protobuf:"varint,6,opt,name=epoch,proto3" json:"epoch,omitempty"`
 	// Only tell what the responder knows: after PullAccepted one PullProgress follows, and the stream ends.
 	Probe         bool `protobuf:"varint,7,opt,name=probe,proto3" json:"probe,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -815,6 +851,7 @@ func (x *PullOpen) GetProbe() bool {
 	return false
 }
 
+// PullResponse is one message of the responder on the stream of Pull.
 type PullResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Types that are valid to be assigned to Message:
@@ -917,6 +954,8 @@ func (*PullResponse_Commits) isPullResponse_Message() {}
 
 func (*PullResponse_Progress) isPullResponse_Message() {}
 
+// PullAccepted says what the stream is going to be about. A caller whose rights to these scopes change later sees the
+// stream end with NOT_FOUND, and asks anew.
 type PullAccepted struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The scopes that will be sent, a subset of those asked for.
@@ -962,6 +1001,7 @@ func (x *PullAccepted) GetScopes() []*Scope {
 	return nil
 }
 
+// Commits are at least one commit. Their bytes count against the window until they are credited.
 type Commits struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Each is one commit in the encoding "commit, version 1" of docs/format.md, cut down to the records of the scopes
@@ -1008,9 +1048,11 @@ func (x *Commits) GetCommits() [][]byte {
 	return nil
 }
 
+// PullProgress says how far the responder has come.
 type PullProgress struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Vectors       []*ScopeVector         `protobuf:"bytes,1,rep,name=vectors,proto3" json:"vectors,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Accepted scopes only. After the first message, those of which nothing new is known are left out.
+	Vectors       []*ScopeVector `protobuf:"bytes,1,rep,name=vectors,proto3" json:"vectors,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1052,6 +1094,8 @@ func (x *PullProgress) GetVectors() []*ScopeVector {
 	return nil
 }
 
+// GetRecipeRequest asks about a blob that is whole at the responder and that a row shared with the caller refers to;
+// for any other the answer is NOT_FOUND.
 type GetRecipeRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Text form of the blob reference; at most 256 bytes.
@@ -1097,6 +1141,7 @@ func (x *GetRecipeRequest) GetRef() string {
 	return ""
 }
 
+// GetRecipeResponse is one part of a recipe; the parts follow each other without a gap and end with the stream.
 type GetRecipeResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Next part of the encoded recipe, at most 256 KiB; its hash is the reference.
@@ -1142,6 +1187,7 @@ func (x *GetRecipeResponse) GetData() []byte {
 	return nil
 }
 
+// GetChunksRequest asks for chunks of one blob, under the same conditions as for its recipe.
 type GetChunksRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Text form of the blob reference; at most 256 bytes.
@@ -1196,6 +1242,7 @@ func (x *GetChunksRequest) GetIndexes() []uint32 {
 	return nil
 }
 
+// GetChunksResponse is one chunk. There is one for each index, in the order asked for.
 type GetChunksResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Position in the recipe.
