@@ -63,8 +63,9 @@ soak: ## repeat the tests under the race detector, with new seeds each time, for
 	@end=$$(($$(date +%s) + $(SOAKTIME))); \
 	while [ $$(date +%s) -lt $$end ]; do $(GO) test -race -count=1 $(INPROCESS) || exit 1; done
 
-acceptance: ## run the tests that run the built binary, and demand network namespaces
+acceptance: ## run the tests that run the built binary, demand network namespaces, and list the cases that tests hold
 	SYNCBASE_REQUIRE_NETNS=1 $(GO) test -count=1 -timeout=30m ./test/...
+	$(GO) run ./test/acceptance
 
 tools: $(TOOLS)/staticcheck $(TOOLS)/buf ## build the tools that lint needs
 
