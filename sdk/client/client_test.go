@@ -13,6 +13,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -45,6 +46,18 @@ func TestFailure(t *testing.T) {
 	if want := "no Syncbase daemon answers at unix:///s: connection refused"; got.Error() != want {
 		t.Errorf("%q, want %q", got, want)
 	}
+	dialing := func(why string) error {
+		return status.Error(codes.Unavailable, `connection error: desc = "transport: Error while dialing: dial unix /s: connect: `+why+`"`)
+	}
+	if got, want := c.failure(dialing("no such file")), "no Syncbase daemon answers at unix:///s: dial unix /s: connect: no such file"; got.Error() != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	if got := c.failure(dialing("permission denied")); !errors.Is(got, ErrNoAccess) || errors.Is(got, ErrUnavailable) {
+		t.Errorf("a socket of somebody else: %v", got)
+	}
+	if got := c.failure(status.Error(codes.Canceled, "stream terminated by RST_STREAM")); got.Error() != "the call was canceled" {
+		t.Errorf("a canceled call: %q", got)
+	}
 	if got := c.failure(status.Error(codes.Internal, "oh")); errors.Unwrap(got) != nil {
 		t.Errorf("an internal error unwraps to %v", errors.Unwrap(got))
 	}
@@ -68,7 +81,7 @@ func TestValues(t *testing.T) {
 }
 
 func TestAddresses(t *testing.T) {
-	for _, address := range []string{"", "nonsense", "unix://relative", "unix:", "host:", "host/path:1", "http://host:1", "host:1"} {
+	for _, address := range []string{"", "nonsense", "unix://relative", "unix:", "host:", "host/path:1", "http://host:1", "host:1", "unix:///" + strings.Repeat("a", 103)} {
 		c, err := Dial(t.Context(), address, Options{})
 		if !errors.Is(err, ErrInvalid) {
 			t.Errorf("%q: %v, want it refused", address, err)

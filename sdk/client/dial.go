@@ -38,6 +38,9 @@ type Options struct {
 // maxMessageBytes admits the largest messages of a daemon.
 const maxMessageBytes = 48 << 20
 
+// maxSocketPath is how long the path of a Unix socket can be on every system.
+const maxSocketPath = 103
+
 // Client is a connection to a daemon. It reconnects by itself. Close it in the end.
 type Client struct {
 	address string
@@ -60,6 +63,8 @@ func Dial(ctx context.Context, address string, opts Options) (*Client, error) {
 		grpc.WithInitialWindowSize(1 << 20),
 		grpc.WithInitialConnWindowSize(4 << 20),
 		grpc.WithDisableServiceConfig(),
+		grpc.WithUnaryInterceptor(checkUnary),
+		grpc.WithStreamInterceptor(checkStream),
 		grpc.WithConnectParams(grpc.ConnectParams{
 			Backoff:           backoff.Config{BaseDelay: firstPause, Multiplier: 2, Jitter: 0.2, MaxDelay: lastPause},
 			MinConnectTimeout: 5 * time.Second,
@@ -93,6 +98,10 @@ func (o Options) transport(address string) (target string, creds credentials.Tra
 	if path, isUnix := strings.CutPrefix(address, "unix://"); isUnix {
 		if !filepath.IsAbs(path) {
 			return "", nil, invalid("address %q: want unix:// and an absolute path", address)
+		}
+		if len(path) > maxSocketPath {
+			return "", nil, invalid("address %q: the path of a socket has at most %d bytes, this one has %d; use a data directory with a shorter path",
+				address, maxSocketPath, len(path))
 		}
 		return "unix://" + path, insecure.NewCredentials(), nil
 	}

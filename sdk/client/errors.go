@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
@@ -69,6 +70,10 @@ func (c *Client) failure(err error) error {
 	if err == nil {
 		return nil
 	}
+	var made *Error
+	if errors.As(err, &made) {
+		return err
+	}
 	st, ok := status.FromError(err)
 	if !ok {
 		return err
@@ -82,8 +87,19 @@ func (c *Client) failure(err error) error {
 			}
 		}
 	}
-	if e.Reason == "" && st.Code() == codes.Unavailable {
-		e.Message = fmt.Sprintf("no Syncbase daemon answers at %s: %s", c.address, st.Message())
+	if e.Reason != "" {
+		return e
+	}
+	// What follows did not come from the daemon.
+	switch why := plainly(st.Message()); {
+	case st.Code() == codes.Unavailable && strings.HasSuffix(why, "permission denied"):
+		e.Message, e.kind = fmt.Sprintf("no permission to speak to the daemon at %s; call as the user who runs it", c.address), ErrNoAccess
+	case st.Code() == codes.Unavailable:
+		e.Message = fmt.Sprintf("no Syncbase daemon answers at %s: %s", c.address, why)
+	case st.Code() == codes.Canceled:
+		e.Message = "the call was canceled"
+	case st.Code() == codes.DeadlineExceeded:
+		e.Message = "the time for the call was up before the daemon answered"
 	}
 	return e
 }
