@@ -11,47 +11,59 @@ import (
 	"github.com/syncbase/syncbase/host/internal/blobs"
 	"github.com/syncbase/syncbase/host/internal/chunk"
 	"github.com/syncbase/syncbase/host/internal/fetch"
-	"github.com/syncbase/syncbase/host/internal/id"
-	"github.com/syncbase/syncbase/host/internal/rows"
 )
 
 // blobService is blobs, for clients.
 type blobService struct{ h *Host }
 
-func (b blobService) Put(ctx context.Context, r io.Reader) (string, uint64, error) {
+func (b blobService) Put(ctx context.Context, db uint32, r io.Reader) (string, uint64, error) {
 	ref, size, err := b.h.blobs.PutBlob(ctx, r)
 	if err != nil {
+		return "", 0, err
+	}
+	if err := b.h.blobs.Keep(ref, db); err != nil {
 		return "", 0, err
 	}
 	b.h.fetcher.Stored(ref)
 	return ref.String(), size, nil
 }
 
-func parseRef(text string) (chunk.Ref, error) {
+// find reads a reference to a blob that the database has. Any other does not exist for it, wherever it may be.
+func (b blobService) find(db uint32, text string) (chunk.Ref, error) {
 	ref, err := chunk.ParseRef(text)
 	if err != nil {
 		return ref, fmt.Errorf("%w: %w", api.ErrInvalid, err)
 	}
-	return ref, nil
+	has, err := b.has(db, ref)
+	if err == nil && !has {
+		err = fmt.Errorf("%w: %s was neither put through this database nor does a row of it refer to it", blobs.ErrNotFound, ref)
+	}
+	return ref, err
 }
 
-// want asks for a blob wherever it may be. What nothing here refers to and nobody is known to hold does not exist.
-func (b blobService) want(ref chunk.Ref, priority int) error {
-	if _, err := b.Stat(context.Background(), 0, ref.String()); err != nil {
-		return err
+func (b blobService) has(db uint32, ref chunk.Ref) (bool, error) {
+	found := errors.New("found")
+	err := b.h.blobs.ReferencedBy(ref, func(num, _ uint32, _ string) error {
+		if num == db {
+			return found
+		}
+		return nil
+	})
+	if errors.Is(err, found) {
+		return true, nil
 	}
-	return b.h.fetcher.Want(ref, priority)
+	return false, err
 }
 
 // locatePatience is how long a reader waits for somebody who has the blob.
 const locatePatience = 30 * time.Second
 
-func (b blobService) Fetch(ctx context.Context, text string, priority int32, progress func(api.FetchProgress) error) error {
-	ref, err := parseRef(text)
+func (b blobService) Fetch(ctx context.Context, db uint32, text string, priority int32, progress func(api.FetchProgress) error) error {
+	ref, err := b.find(db, text)
 	if err != nil {
 		return err
 	}
-	if err := b.want(ref, fetch.PriorityAsked+int(priority)); err != nil {
+	if err := b.h.fetcher.Want(ref, fetch.PriorityAsked+int(priority)); err != nil {
 		return err
 	}
 	return b.h.fetcher.Follow(ctx, ref, func(p fetch.Progress) error {
@@ -73,8 +85,8 @@ func fetchState(s fetch.State) api.FetchState {
 	return api.FetchPending
 }
 
-func (b blobService) Read(ctx context.Context, text string, offset, length uint64, started func(uint64) error, w io.Writer) error {
-	ref, err := parseRef(text)
+func (b blobService) Read(ctx context.Context, db uint32, text string, offset, length uint64, started func(uint64) error, w io.Writer) error {
+	ref, err := b.find(db, text)
 	if err != nil {
 		return err
 	}
@@ -104,7 +116,7 @@ func (b blobService) size(ctx context.Context, ref chunk.Ref) (uint64, error) {
 	if !errors.Is(err, blobs.ErrNotFound) {
 		return 0, err
 	}
-	if err := b.want(ref, fetch.PriorityRead); err != nil {
+	if err := b.h.fetcher.Want(ref, fetch.PriorityRead); err != nil {
 		return 0, err
 	}
 	var size uint64
@@ -127,8 +139,8 @@ func (b blobService) size(ctx context.Context, ref chunk.Ref) (uint64, error) {
 	return size, err
 }
 
-func (b blobService) Stat(_ context.Context, _ uint32, text string) (api.Blob, error) {
-	ref, err := parseRef(text)
+func (b blobService) Stat(_ context.Context, db uint32, text string) (api.Blob, error) {
+	ref, err := b.find(db, text)
 	if err != nil {
 		return api.Blob{}, err
 	}
@@ -139,15 +151,7 @@ func (b blobService) Stat(_ context.Context, _ uint32, text string) (api.Blob, e
 	if !errors.Is(err, blobs.ErrNotFound) {
 		return api.Blob{}, err
 	}
-	blob, err := b.remote(ref)
-	if err != nil {
-		return api.Blob{}, err
-	}
-	referenced, err := b.h.eachReference(ref, func(*rows.DB, id.Collection, string) (bool, error) { return true, nil })
-	if err == nil && !referenced && len(blob.Locations) == 0 {
-		err = fmt.Errorf("%w: %s", blobs.ErrNotFound, ref)
-	}
-	return blob, err
+	return b.remote(ref)
 }
 
 func (b blobService) describe(stat blobs.Stat) (api.Blob, error) {
@@ -169,8 +173,11 @@ func (b blobService) remote(ref chunk.Ref) (api.Blob, error) {
 	return blob, err
 }
 
-func (b blobService) List(_ context.Context, _ uint32, visit func(api.Blob) error) error {
+func (b blobService) List(_ context.Context, db uint32, visit func(api.Blob) error) error {
 	err := b.h.blobs.List(func(stat blobs.Stat) error {
+		if has, err := b.has(db, stat.Ref); err != nil || !has {
+			return err
+		}
 		blob, err := b.describe(stat)
 		if err != nil {
 			return err
@@ -183,6 +190,9 @@ func (b blobService) List(_ context.Context, _ uint32, visit func(api.Blob) erro
 	return b.h.blobs.EachMissing(func(ref chunk.Ref) error {
 		if _, err := b.h.blobs.Stat(ref); err == nil {
 			return nil
+		}
+		if has, err := b.has(db, ref); err != nil || !has {
+			return err
 		}
 		blob, err := b.remote(ref)
 		if err != nil {

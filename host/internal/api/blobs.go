@@ -51,7 +51,8 @@ func (s *Server) PutBlob(stream grpc.ClientStreamingServer[nodev1.PutBlobRequest
 	if err != nil {
 		return err
 	}
-	if _, err := s.openFor(stream.Context(), first.GetDatabase(), perm.Write); err != nil {
+	t, err := s.openFor(stream.Context(), first.GetDatabase(), perm.Write)
+	if err != nil {
 		return err
 	}
 	store, err := s.blobs()
@@ -62,7 +63,7 @@ func (s *Server) PutBlob(stream grpc.ClientStreamingServer[nodev1.PutBlobRequest
 	if len(in.rest) > maxPutData {
 		return in.tooLarge(len(in.rest))
 	}
-	ref, size, err := store.Put(stream.Context(), in)
+	ref, size, err := store.Put(stream.Context(), t.db.Num(), in)
 	if err != nil {
 		return err
 	}
@@ -97,12 +98,12 @@ func (*uploaded) tooLarge(n int) error {
 
 // GetBlob takes Read on the database.
 func (s *Server) GetBlob(req *nodev1.GetBlobRequest, stream grpc.ServerStreamingServer[nodev1.GetBlobResponse]) error {
-	_, store, err := s.openBlob(stream.Context(), req.GetDatabase(), req.GetRef())
+	t, store, err := s.openBlob(stream.Context(), req.GetDatabase(), req.GetRef())
 	if err != nil {
 		return err
 	}
 	started := func(size uint64) error { return stream.Send(&nodev1.GetBlobResponse{Size: size}) }
-	return store.Read(stream.Context(), req.GetRef(), req.GetOffset(), req.GetLength(), started, downloaded{stream})
+	return store.Read(stream.Context(), t.db.Num(), req.GetRef(), req.GetOffset(), req.GetLength(), started, downloaded{stream})
 }
 
 // downloaded writes bytes to a client.
@@ -131,7 +132,7 @@ var fetchStates = map[FetchState]nodev1.FetchState{
 
 // FetchBlob takes Read on the database.
 func (s *Server) FetchBlob(req *nodev1.FetchBlobRequest, stream grpc.ServerStreamingServer[nodev1.FetchBlobResponse]) error {
-	_, store, err := s.openBlob(stream.Context(), req.GetDatabase(), req.GetRef())
+	t, store, err := s.openBlob(stream.Context(), req.GetDatabase(), req.GetRef())
 	if err != nil {
 		return err
 	}
@@ -144,7 +145,7 @@ func (s *Server) FetchBlob(req *nodev1.FetchBlobRequest, stream grpc.ServerStrea
 			State: fetchStates[p.State], Received: p.Received, Total: p.Total, Source: p.Source,
 		})
 	}
-	if err := store.Fetch(ctx, req.GetRef(), req.GetPriority(), report); err != nil {
+	if err := store.Fetch(ctx, t.db.Num(), req.GetRef(), req.GetPriority(), report); err != nil {
 		if cause := context.Cause(ctx); cause != nil {
 			err = cause
 		}

@@ -85,7 +85,7 @@ type fakeBlobs struct{ *fakes }
 
 const fakeRef = "blob1-fake"
 
-func (f fakeBlobs) Put(_ context.Context, r io.Reader) (string, uint64, error) {
+func (f fakeBlobs) Put(_ context.Context, _ uint32, r io.Reader) (string, uint64, error) {
 	data, err := io.ReadAll(r)
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -102,7 +102,7 @@ func (f fakeBlobs) bytes(ref string) ([]byte, error) {
 	return f.blob, nil
 }
 
-func (f fakeBlobs) Read(_ context.Context, ref string, offset, length uint64, started func(uint64) error, w io.Writer) error {
+func (f fakeBlobs) Read(_ context.Context, _ uint32, ref string, offset, length uint64, started func(uint64) error, w io.Writer) error {
 	data, err := f.bytes(ref)
 	if err != nil {
 		return err
@@ -117,7 +117,7 @@ func (f fakeBlobs) Read(_ context.Context, ref string, offset, length uint64, st
 	return err
 }
 
-func (f fakeBlobs) Fetch(ctx context.Context, ref string, _ int32, progress func(FetchProgress) error) error {
+func (f fakeBlobs) Fetch(ctx context.Context, _ uint32, ref string, _ int32, progress func(FetchProgress) error) error {
 	data, err := f.bytes(ref)
 	if err != nil {
 		return err

@@ -154,7 +154,8 @@ type Plugin struct {
 	Message  string
 }
 
-// Blobs is the store of large things together with the way to get them from peers.
+// Blobs is the store of large things together with the way to get them from peers. A database, named by its number, has
+// the blobs that were put through it and those that its rows refer to; every other does not exist for it.
 type Blobs interface {
 	BlobWriter
 	BlobReader
@@ -163,18 +164,18 @@ type Blobs interface {
 // BlobWriter takes blobs in.
 type BlobWriter interface {
 	// Put reads to the end and returns when the blob is durable.
-	Put(ctx context.Context, r io.Reader) (ref string, size uint64, err error)
+	Put(ctx context.Context, db uint32, r io.Reader) (ref string, size uint64, err error)
 	// Fetch brings a blob here. It calls progress now and then, from one goroutine at a time; an error of progress ends it.
-	Fetch(ctx context.Context, ref string, priority int32, progress func(FetchProgress) error) error
+	Fetch(ctx context.Context, db uint32, ref string, priority int32, progress func(FetchProgress) error) error
 }
 
 // BlobReader gives blobs out.
 type BlobReader interface {
 	// Read writes length bytes from the offset on, to the end when length is 0, fetching what is not here. It calls
 	// started once, with the size of the whole blob, before it writes.
-	Read(ctx context.Context, ref string, offset, length uint64, started func(size uint64) error, w io.Writer) error
+	Read(ctx context.Context, db uint32, ref string, offset, length uint64, started func(size uint64) error, w io.Writer) error
 	Stat(ctx context.Context, db uint32, ref string) (Blob, error)
-	// List visits the blobs that are here or are referred to by a row of the database.
+	// List visits the blobs of the database.
 	List(ctx context.Context, db uint32, visit func(Blob) error) error
 }
 

@@ -17,7 +17,7 @@ const (
 	spaceBlob = 0x42
 	// | 0x43 | ref 32 | page u32 | -> page of the encoded recipe
 	spaceRecipe = 0x43
-	// | 0x44 | ref 32 | database u32 | collection u32 | row key | -> empty
+	// | 0x44 | ref 32 | database u32 | collection u32 | row key | -> empty; collection 0 with no key: put through the database
 	spaceReference = 0x44
 	// | 0x45 | ref 32 | device 8 | -> seen u64, flags u8
 	spaceSignpost = 0x45

@@ -38,7 +38,15 @@ func (s *Store) IndexRow(b *kv.Batch, db, collection uint32, key string, old, ne
 // CheckValue refuses a JSON value to be written here in which a reference is malformed; see CheckRefs.
 func (s *Store) CheckValue(value []byte) error { return CheckRefs(value) }
 
-// ReferencedBy visits the rows that refer to the blob.
+// Keep refers to the blob from the database itself, as one that was put through it: collection 0, which no row has, and
+// an empty key.
+func (s *Store) Keep(ref chunk.Ref, db uint32) error {
+	b := s.kv.NewBatch()
+	b.Set(referenceKey(ref, db, 0, ""), nil)
+	return b.Commit(kv.Sync)
+}
+
+// ReferencedBy visits the rows that refer to the blob, and the databases that Keep it as (database, 0, "").
 func (s *Store) ReferencedBy(ref chunk.Ref, visit func(db, collection uint32, key string) error) error {
 	const prefix = 1 + chunk.HashSize
 	return s.scan(hashKey(spaceReference, ref), func(key, _ []byte) error {
