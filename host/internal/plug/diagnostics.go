@@ -86,10 +86,10 @@ func (ds diagnostics) warnings() []string {
 	return warnings
 }
 
-// bounded shortens what a plugin says.
+// bounded makes a text that can be sent of what a plugin says.
 func bounded(s string, limit int) string {
 	if len(s) <= limit {
-		return s
+		return strings.ToValidUTF8(s, "?")
 	}
 	return fmt.Sprintf("%s... (%d bytes)", strings.ToValidUTF8(s[:limit], ""), len(s))
 }

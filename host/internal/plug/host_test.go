@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	hclog "github.com/hashicorp/go-hclog"
 )
@@ -244,6 +245,7 @@ func TestBadStartsAreExplained(t *testing.T) {
 		{"endless garbage", script("yes xxxx"), []string{"no handshake", "xxxx"}},
 		{"endless garbage without newlines", script("yes xxxx | tr -d '\n'"), []string{"no handshake", "xxxx"}},
 		{"binary garbage", script("head -c 100000 /dev/zero"), []string{"no handshake", `\x00`}},
+		{"a few bytes", script(`printf 'disk \377\376 is gone\n' >&2`), []string{"no handshake", "disk ? is gone"}},
 		{"exits at once", store("x", "exit3", storeConfig{}), []string{"no handshake", "exit status 3", "no capacitor"}},
 		{"is no program", script("exec /nonexistent"), []string{"no handshake", "exit status 127", "not found"}},
 		{"closes its output", script("exec >&-; sleep 100"), []string{"no handshake"}},
@@ -251,6 +253,7 @@ func TestBadStartsAreExplained(t *testing.T) {
 		{"other core protocol", script(`echo "7|1|unix|$PLUGIN_UNIX_SOCKET_DIR/s|grpc"; sleep 100`), []string{"incompatible core"}},
 		{"net/rpc", script(`echo "1|1|unix|$PLUGIN_UNIX_SOCKET_DIR/s|netrpc"; sleep 100`), []string{"unsupported plugin protocol"}},
 		{"address elsewhere", script("echo '1|1|tcp|127.0.0.1:1|grpc'; sleep 100"), []string{"want a Unix socket in", "127.0.0.1:1"}},
+		{"address of odd bytes", script(`printf '1|1|unix|\377|grpc\n'; sleep 100`), []string{"want a Unix socket in"}},
 		{"no such socket", script(`echo "1|1|unix|$PLUGIN_UNIX_SOCKET_DIR/s|grpc"; sleep 100`), []string{"no such file"}},
 		{"no handshake", script("echo waiting for a licence; echo no server >&2; printf 'no more to say'; sleep 100"), []string{
 			"the handshake did not come within 10s; its last output:\n", "waiting for a licence", "no server", "no more to say"}},
@@ -277,6 +280,9 @@ func TestBadStartsAreExplained(t *testing.T) {
 				if !strings.Contains(st.Message, want) {
 					t.Errorf("message %q lacks %q", st.Message, want)
 				}
+			}
+			if !utf8.ValidString(st.Message) {
+				t.Errorf("message %q cannot be sent as a text", st.Message)
 			}
 			if strings.Contains(st.Message, "This usually means") {
 				t.Errorf("go-plugin's guesses are in the message: %q", st.Message)

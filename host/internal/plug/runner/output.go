@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"io"
 	"slices"
+	"strings"
 	"sync"
 )
 
@@ -27,7 +28,7 @@ func NewOutput(sink func(line []byte)) *Output {
 	return &Output{sink: sink}
 }
 
-// Tail returns the last lines, oldest first.
+// Tail returns the last lines, oldest first, as texts: bytes that are none are replaced.
 func (o *Output) Tail() []string {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -54,7 +55,7 @@ func (o *Output) remember(line []byte) {
 	if len(o.tail) == tailLines {
 		o.tail = append(o.tail[:0], o.tail[1:]...)
 	}
-	o.tail = append(o.tail, string(line))
+	o.tail = append(o.tail, strings.ToValidUTF8(string(line), "?"))
 }
 
 // Copy takes lines from r until it ends.
