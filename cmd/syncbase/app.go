@@ -90,6 +90,9 @@ func command(use, short, example string, args cobra.PositionalArgs, do action) *
 	return &cobra.Command{
 		Use: use, Short: short, Example: indent(example), Args: args,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := checkArguments(use, args); err != nil {
+				return err
+			}
 			if err := do(cmd.Context(), args); err != nil {
 				return failure{err}
 			}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"regexp"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -138,6 +139,9 @@ func (a *app) permsCommand(use, short, example string, args int, find func(*clie
 		if err != nil {
 			return err
 		}
+		if err := checkListVersion(version); err != nil {
+			return err
+		}
 		return a.connect(ctx, func(c *client.Client) error {
 			if list != nil {
 				return a.setPermissions(ctx, find(c, args), list, version)
@@ -158,12 +162,23 @@ func parsePermissions(text string) (client.Permissions, error) {
 	d := json.NewDecoder(strings.NewReader(text))
 	d.DisallowUnknownFields()
 	if err := d.Decode(&list); err != nil {
-		return nil, usagef(`access list: %w; it looks like {"Read":{"in":["home.local/owner"]}}`, err)
+		return nil, usagef(`access list: %s; it looks like {"Read":{"in":["home.local/owner"]}}`, plainJSON(err))
 	}
 	if list == nil {
 		return nil, usagef("access list: it is null; it has to name somebody with Admin")
 	}
 	return list, nil
+}
+
+// listVersion is how the version of an access list looks: a count for the daemon and for databases, that of a row for
+// collections.
+var listVersion = regexp.MustCompile(`^([0-9]+|[0-9a-f]{16}\.[0-9]+-[0-9]+)?$`)
+
+func checkListVersion(text string) error {
+	if !listVersion.MatchString(text) {
+		return usagef("--version %q: that is no version; perms prints it with -o json", text)
+	}
+	return nil
 }
 
 func (a *app) setPermissions(ctx context.Context, of guarded, list client.Permissions, version string) error {

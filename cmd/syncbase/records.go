@@ -87,7 +87,7 @@ func (j *jsonRecords) parse(text []byte) (record, error) {
 		Type   string          `json:"type"`
 	}
 	if err := json.Unmarshal(text, &o); err != nil {
-		return record{}, err
+		return record{}, plainJSON(err)
 	}
 	switch {
 	case o.Key == nil:
@@ -104,7 +104,7 @@ func (j *jsonRecords) parse(text []byte) (record, error) {
 func (j *jsonRecords) whole(text []byte) (record, error) {
 	var fields map[string]json.RawMessage
 	if err := json.Unmarshal(text, &fields); err != nil {
-		return record{}, err
+		return record{}, plainJSON(err)
 	}
 	field, found := fields[j.key]
 	if !found {

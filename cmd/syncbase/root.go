@@ -34,6 +34,7 @@ syncbase watch notes --initial`),
 			return nil
 		},
 	}
+	root.SetFlagErrorFunc(plainFlagError)
 	flags := root.PersistentFlags()
 	flags.StringVarP(&a.output, "output", "o", "text", "text for people, json for scripts")
 	flags.StringVar(&a.address, "address", "", "daemon to speak to: unix:///path/to.sock or host:port (env SYNCBASE_ADDRESS;\ndefault the socket of the data directory)")

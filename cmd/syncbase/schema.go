@@ -84,7 +84,7 @@ func (a *app) readSchema(file string) (client.Schema, error) {
 	d := json.NewDecoder(bytes.NewReader(data))
 	d.DisallowUnknownFields()
 	if err := d.Decode(&object); err != nil {
-		return client.Schema{}, fmt.Errorf(`schema %s: %w; it looks like {"version":1,"rules":[]}`, file, err)
+		return client.Schema{}, fmt.Errorf(`schema %s: %w; it looks like {"version":1,"rules":[]}`, file, plainJSON(err))
 	}
 	if object.Rules == nil {
 		object.Rules = json.RawMessage("[]")

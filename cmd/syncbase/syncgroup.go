@@ -42,12 +42,19 @@ func (a *app) syncgroupCreateCommand() *cobra.Command {
 syncbase syncgroup create notes family --collection todo
 syncbase syncgroup create notes work --collection todo:work/ --member-type server
 syncbase syncgroup create notes family --spec family.json`, cobra.ExactArgs(2), func(ctx context.Context, args []string) error {
+		if err := checkMemberType(memberType); err != nil {
+			return err
+		}
 		opts := client.SyncgroupOptions{MemberType: memberType}
 		if err := readSpec(file, &opts); err != nil {
 			return err
 		}
 		for _, text := range collections {
-			opts.Scopes = append(opts.Scopes, parseScope(text))
+			scope := parseScope(text)
+			if err := checkName("--collection", scope.Collection); err != nil {
+				return usage{err}
+			}
+			opts.Scopes = append(opts.Scopes, scope)
 		}
 		if len(opts.Scopes) == 0 {
 			return usagef("say with --collection what the syncgroup shares")
@@ -72,8 +79,12 @@ The file of --spec is JSON: {"description": D, "permissions": {"Admin": {"in": [
 
 func memberTypeFlag(cmd *cobra.Command, memberType *string) {
 	cmd.Flags().StringVar(memberType, "member-type", "normal", "normal, server (fetches and keeps blobs by itself) or leaf")
-	_ = cmd.RegisterFlagCompletionFunc("member-type", cobra.FixedCompletions([]string{"normal", "server", "leaf"}, cobra.ShellCompDirectiveNoFileComp))
+	_ = cmd.RegisterFlagCompletionFunc("member-type", cobra.FixedCompletions(memberTypes, cobra.ShellCompDirectiveNoFileComp))
 }
+
+var memberTypes = []string{"normal", "server", "leaf"}
+
+func checkMemberType(text string) error { return oneOf("member-type", text, memberTypes...) }
 
 func readSpec(file string, opts *client.SyncgroupOptions) error {
 	if file == "" {
@@ -87,7 +98,7 @@ func readSpec(file string, opts *client.SyncgroupOptions) error {
 	d := json.NewDecoder(bytes.NewReader(data))
 	d.DisallowUnknownFields()
 	if err := d.Decode(&spec); err != nil {
-		return fmt.Errorf("%s: %w", file, err)
+		return fmt.Errorf("%s: %w", file, plainJSON(err))
 	}
 	opts.Description, opts.Permissions = spec.Description, spec.Permissions
 	for _, c := range spec.Collections {
@@ -116,6 +127,9 @@ func (a *app) syncgroupJoinCommand() *cobra.Command {
 syncbase syncgroup join notes family
 syncbase syncgroup join notes family --peer 192.168.1.7:4001 --member-type server`, cobra.ExactArgs(2),
 		func(ctx context.Context, args []string) error {
+			if err := checkMemberType(opts.MemberType); err != nil {
+				return err
+			}
 			return a.connect(ctx, func(c *client.Client) error {
 				name, by, err := c.Database(args[0]).Syncgroup(args[1]).Join(ctx, opts)
 				if err != nil {

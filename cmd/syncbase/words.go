@@ -1,0 +1,135 @@
+package main
+
+import (
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/spf13/cobra"
+)
+
+// checks are for arguments that are wrong whatever a daemon holds, by what the usage line of a command calls them.
+var checks = map[string]func(what, text string) error{
+	"DB": checkName, "COLLECTION": checkName, "SG": checkName, "KEY": checkText, "REF": checkRef,
+}
+
+// checkArguments checks the arguments of a command by the words of its usage line.
+func checkArguments(use string, args []string) error {
+	for i, word := range strings.Fields(use)[1:] {
+		if check := checks[word]; check != nil && i < len(args) {
+			if err := check(word, args[i]); err != nil {
+				return usage{err}
+			}
+		}
+	}
+	return nil
+}
+
+// checkName checks a name, with or without its owner.
+func checkName(what, text string) error {
+	if _, local, found := strings.Cut(strings.TrimPrefix(text, "spiffe://"), ":"); text != "" && found && local == "" {
+		return fmt.Errorf("%s %q: there is no name after the colon", what, text)
+	}
+	return checkText(what, text)
+}
+
+func checkText(what, text string) error {
+	switch {
+	case text == "":
+		return fmt.Errorf("%s is empty", what)
+	case !utf8.ValidString(text):
+		return fmt.Errorf("%s %q is not UTF-8", what, text)
+	case strings.ContainsFunc(text, unicode.IsControl):
+		return fmt.Errorf("%s %q has a control character", what, text)
+	}
+	return nil
+}
+
+func checkRef(_, text string) error {
+	digits, found := strings.CutPrefix(text, "blob1-")
+	if hash, err := hex.DecodeString(digits); !found || err != nil || len(hash) != 32 || strings.ToLower(digits) != digits {
+		return fmt.Errorf("reference %.80q: want blob1- and 64 lower-case hexadecimal digits, as 'syncbase blob put' prints them", text)
+	}
+	return nil
+}
+
+// oneOf checks the value of a flag that has few.
+func oneOf(flag, text string, allowed ...string) error {
+	if slices.Contains(allowed, text) {
+		return nil
+	}
+	last := len(allowed) - 1
+	return usagef("--%s %q: want %s or %s", flag, text, strings.Join(allowed[:last], ", "), allowed[last])
+}
+
+// plainFlagError says what a flag takes in words of people.
+func plainFlagError(_ *cobra.Command, err error) error {
+	cause := errors.Unwrap(err)
+	if cause == nil {
+		return err
+	}
+	var number *strconv.NumError
+	want := ""
+	switch {
+	case errors.As(cause, &number) && number.Func == "ParseBool":
+		want = "want true or false"
+	case errors.As(cause, &number) && number.Func == "ParseUint":
+		want = "want a whole number, 0 or more"
+	case errors.As(cause, &number):
+		want = "want a whole number"
+	case strings.HasPrefix(cause.Error(), "time: "):
+		want = "want a time such as " + (1500 * time.Millisecond).String() + ", 30s or 5m"
+	default:
+		return err
+	}
+	if number != nil && errors.Is(number.Err, strconv.ErrRange) {
+		want += ", and not one that large"
+	}
+	return errors.New(strings.TrimSuffix(err.Error(), cause.Error()) + want)
+}
+
+// plainJSON says in words of people what is wrong with JSON text.
+func plainJSON(err error) error {
+	var kind *json.UnmarshalTypeError
+	if errors.As(err, &kind) {
+		what, _, _ := strings.Cut(kind.Value, " ")
+		text := fmt.Sprintf("%s where %s is wanted", words[what], wanted(kind.Type))
+		if kind.Field != "" {
+			text = fmt.Sprintf("%q: %s", kind.Field, text)
+		}
+		return errors.New(text)
+	}
+	if text, found := strings.CutPrefix(err.Error(), "json: "); found {
+		return errors.New(text)
+	}
+	return err
+}
+
+// words are what encoding/json calls the kinds of values.
+var words = map[string]string{"string": "a text", "number": "a number", "bool": "true or false", "object": "an object", "array": "a list"}
+
+// wanted is the kind of JSON value that a type takes.
+func wanted(t reflect.Type) string {
+	switch t.Kind() {
+	case reflect.String:
+		return "a text"
+	case reflect.Bool:
+		return "true or false"
+	case reflect.Struct, reflect.Map:
+		return "an object"
+	case reflect.Slice:
+		if t.Elem().Kind() == reflect.Uint8 {
+			return "a text"
+		}
+		return "a list"
+	}
+	return "a number"
+}

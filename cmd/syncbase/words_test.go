@@ -1,0 +1,65 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"strings"
+	"testing"
+)
+
+// TestWrongValues wants what is wrong whatever the daemon holds refused as wrong usage, in words of people.
+func TestWrongValues(t *testing.T) {
+	ref := "blob1-" + strings.Repeat("0a", 32)
+	for _, c := range []struct {
+		want string
+		args []string
+	}{
+		{"DB is empty", []string{"db", "create", ""}},
+		{`DB "home.local/owner:": there is no name`, []string{"db", "create", "home.local/owner:"}},
+		{`COLLECTION "a\xff" is not UTF-8`, []string{"scan", "a", "a\xff"}},
+		{"KEY is empty", []string{"get", "a", "b", ""}},
+		{`KEY "a\nb" has a control character`, []string{"put", "a", "b", "a\nb", "1"}},
+		{"SG is empty", []string{"syncgroup", "wait", "a", ""}},
+		{`--member-type "zap": want normal, server or leaf`, []string{"syncgroup", "join", "a", "b", "--member-type", "zap"}},
+		{`--member-type "zap": want normal, server or leaf`, []string{"syncgroup", "create", "a", "b", "-c", "c", "--member-type", "zap"}},
+		{"--collection is empty", []string{"syncgroup", "create", "a", "b", "-c", ""}},
+		{`reference "zap": want blob1-`, []string{"blob", "stat", "a", "zap"}},
+		{"want blob1- and 64 lower-case", []string{"blob", "get", "a", strings.ToUpper(ref)}},
+		{`--version "zap": that is no version`, []string{"db", "perms", "a", "--set", "{}", "--version", "zap"}},
+		{`"--max" flag: want a whole number, 0 or more`, []string{"scan", "a", "b", "--max", "-1"}},
+		{`"--priority" flag: want a whole number, and not one that large`, []string{"blob", "fetch", "a", ref, "--priority", "9999999999"}},
+		{`"--timeout" flag: want a time such as`, []string{"syncgroup", "wait", "a", "b", "--timeout", "soon"}},
+		{"at most 103 bytes", []string{"status", "--address", "unix:///" + strings.Repeat("a", 103)}},
+	} {
+		var out, errs bytes.Buffer
+		a := &app{in: strings.NewReader(""), out: &out, err: &errs, getenv: func(string) string { return "unix:///nowhere" }}
+		if code := a.run(context.Background(), c.args); code != exitUsage || !strings.Contains(errs.String(), c.want) {
+			t.Errorf("%q: exit code %d, %s", c.args, code, errs.String())
+		}
+		if strings.Contains(errs.String(), "strconv") {
+			t.Errorf("%q: %s", c.args, errs.String())
+		}
+	}
+	for _, good := range []struct{ what, text string }{{"DB", ":a:b"}, {"DB", "home.local/owner:a"}, {"DB", "é"}, {"REF", ref}, {"KEY", ":"}} {
+		if err := checks[good.what](good.what, good.text); err != nil {
+			t.Errorf("%s %q: %v", good.what, good.text, err)
+		}
+	}
+}
+
+func TestPlainJSON(t *testing.T) {
+	for text, want := range map[string]string{
+		`"x"`:            "a text where an object is wanted",
+		`[]`:             "a list where an object is wanted",
+		`{"key":1}`:      `"key": a number where a text is wanted`,
+		`{"absent":"x"}`: `"absent": a text where true or false is wanted`,
+		`{"base64":{}}`:  `"base64": an object where a text is wanted`,
+		`{"key":`:        "unexpected end of JSON input",
+	} {
+		var o operation
+		if err := json.Unmarshal([]byte(text), &o); err == nil || plainJSON(err).Error() != want {
+			t.Errorf("%s: %v, want %s", text, plainJSON(err), want)
+		}
+	}
+}
