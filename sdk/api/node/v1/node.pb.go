@@ -85,12 +85,16 @@ func (Durability) EnumDescriptor() ([]byte, []int) {
 	return file_node_v1_node_proto_rawDescGZIP(), []int{0}
 }
 
+// ChangeKind says what became of the row.
 type ChangeKind int32
 
 const (
+	// Never sent.
 	ChangeKind_CHANGE_KIND_UNSPECIFIED ChangeKind = 0
-	ChangeKind_CHANGE_KIND_PUT         ChangeKind = 1
-	ChangeKind_CHANGE_KIND_DELETE      ChangeKind = 2
+	// The row was written, or was there already in the initial state.
+	ChangeKind_CHANGE_KIND_PUT ChangeKind = 1
+	// The row was deleted.
+	ChangeKind_CHANGE_KIND_DELETE ChangeKind = 2
 )
 
 // Enum value maps for ChangeKind.
@@ -134,14 +138,20 @@ func (ChangeKind) EnumDescriptor() ([]byte, []int) {
 	return file_node_v1_node_proto_rawDescGZIP(), []int{1}
 }
 
+// FetchState is how far a fetch has come.
 type FetchState int32
 
 const (
+	// Never sent.
 	FetchState_FETCH_STATE_UNSPECIFIED FetchState = 0
-	FetchState_FETCH_STATE_PENDING     FetchState = 1
-	FetchState_FETCH_STATE_LOCATING    FetchState = 2
-	FetchState_FETCH_STATE_FETCHING    FetchState = 3
-	FetchState_FETCH_STATE_DONE        FetchState = 4
+	// Nobody has been asked yet.
+	FetchState_FETCH_STATE_PENDING FetchState = 1
+	// Peers are asked for the list of its chunks.
+	FetchState_FETCH_STATE_LOCATING FetchState = 2
+	// The list is here, chunks are coming.
+	FetchState_FETCH_STATE_FETCHING FetchState = 3
+	// The blob is here, whole.
+	FetchState_FETCH_STATE_DONE FetchState = 4
 )
 
 // Enum value maps for FetchState.
@@ -189,13 +199,18 @@ func (FetchState) EnumDescriptor() ([]byte, []int) {
 	return file_node_v1_node_proto_rawDescGZIP(), []int{2}
 }
 
+// BlobState is how much of a blob is here.
 type BlobState int32
 
 const (
+	// Never sent.
 	BlobState_BLOB_STATE_UNSPECIFIED BlobState = 0
-	BlobState_BLOB_STATE_LOCAL       BlobState = 1
-	BlobState_BLOB_STATE_PARTIAL     BlobState = 2
-	BlobState_BLOB_STATE_REMOTE      BlobState = 3
+	// All of it.
+	BlobState_BLOB_STATE_LOCAL BlobState = 1
+	// The list of its chunks, and some of them or none.
+	BlobState_BLOB_STATE_PARTIAL BlobState = 2
+	// Nothing; it comes when it is read or fetched.
+	BlobState_BLOB_STATE_REMOTE BlobState = 3
 )
 
 // Enum value maps for BlobState.
@@ -241,6 +256,7 @@ func (BlobState) EnumDescriptor() ([]byte, []int) {
 	return file_node_v1_node_proto_rawDescGZIP(), []int{3}
 }
 
+// StatusRequest takes Admin on the service.
 type StatusRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -277,18 +293,25 @@ func (*StatusRequest) Descriptor() ([]byte, []int) {
 	return file_node_v1_node_proto_rawDescGZIP(), []int{0}
 }
 
+// StatusResponse is the daemon at one moment; its parts are looked at one after the other.
 type StatusResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// As configured, for people; peers show it.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	// "device.epoch".
-	Device  string `protobuf:"bytes,2,opt,name=device,proto3" json:"device,omitempty"`
+	Device string `protobuf:"bytes,2,opt,name=device,proto3" json:"device,omitempty"`
+	// Of the software, for people.
 	Version string `protobuf:"bytes,3,opt,name=version,proto3" json:"version,omitempty"`
+	// Path on the daemon's machine.
 	DataDir string `protobuf:"bytes,4,opt,name=data_dir,json=dataDir,proto3" json:"data_dir,omitempty"`
 	// "host:port" where peers connect; empty when the daemon does not listen.
-	PeerAddress string            `protobuf:"bytes,5,opt,name=peer_address,json=peerAddress,proto3" json:"peer_address,omitempty"`
-	Plugins     []*Plugin         `protobuf:"bytes,6,rep,name=plugins,proto3" json:"plugins,omitempty"`
-	Peers       []*Peer           `protobuf:"bytes,7,rep,name=peers,proto3" json:"peers,omitempty"`
-	Syncgroups  []*SyncgroupState `protobuf:"bytes,8,rep,name=syncgroups,proto3" json:"syncgroups,omitempty"`
+	PeerAddress string `protobuf:"bytes,5,opt,name=peer_address,json=peerAddress,proto3" json:"peer_address,omitempty"`
+	// As ListPlugins gives them.
+	Plugins []*Plugin `protobuf:"bytes,6,rep,name=plugins,proto3" json:"plugins,omitempty"`
+	// As ListPeers gives them.
+	Peers []*Peer `protobuf:"bytes,7,rep,name=peers,proto3" json:"peers,omitempty"`
+	// Those that this device is a member of, of all databases.
+	Syncgroups []*SyncgroupState `protobuf:"bytes,8,rep,name=syncgroups,proto3" json:"syncgroups,omitempty"`
 	// Principal of the daemon, without scheme.
 	Principal     string `protobuf:"bytes,9,opt,name=principal,proto3" json:"principal,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -388,15 +411,21 @@ func (x *StatusResponse) GetPrincipal() string {
 	return ""
 }
 
+// Plugin is one plugin instance of the configuration.
 type Plugin struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	Kind  string                 `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"`
+	// Of the instance in the configuration.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// blobstore, discovery or resolver.
+	Kind string `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"`
 	// starting, ready, failed or stopped.
-	State    string `protobuf:"bytes,3,opt,name=state,proto3" json:"state,omitempty"`
-	Pid      int64  `protobuf:"varint,4,opt,name=pid,proto3" json:"pid,omitempty"`
+	State string `protobuf:"bytes,3,opt,name=state,proto3" json:"state,omitempty"`
+	// Of the process on the daemon's machine; 0 without one.
+	Pid int64 `protobuf:"varint,4,opt,name=pid,proto3" json:"pid,omitempty"`
+	// Processes that replaced one which had failed.
 	Restarts uint64 `protobuf:"varint,5,opt,name=restarts,proto3" json:"restarts,omitempty"`
-	Version  string `protobuf:"bytes,6,opt,name=version,proto3" json:"version,omitempty"`
+	// Of the implementation, in its own words; empty until it has described itself.
+	Version string `protobuf:"bytes,6,opt,name=version,proto3" json:"version,omitempty"`
 	// Why the state is not ready.
 	Message       string `protobuf:"bytes,7,opt,name=message,proto3" json:"message,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -482,21 +511,29 @@ func (x *Plugin) GetMessage() string {
 	return ""
 }
 
+// Peer is another daemon, or an address at which one is expected.
 type Peer struct {
-	state   protoimpl.MessageState `protogen:"open.v1"`
-	Name    string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	Address string                 `protobuf:"bytes,2,opt,name=address,proto3" json:"address,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What it calls itself, for people; empty until it has been met.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// "host:port" of the connection, or the address that is tried first; empty for a peer that only calls here.
+	Address string `protobuf:"bytes,2,opt,name=address,proto3" json:"address,omitempty"`
 	// How it became known: static, discovery, syncgroup or inbound.
-	Via         string                 `protobuf:"bytes,3,opt,name=via,proto3" json:"via,omitempty"`
-	Connected   bool                   `protobuf:"varint,4,opt,name=connected,proto3" json:"connected,omitempty"`
+	Via string `protobuf:"bytes,3,opt,name=via,proto3" json:"via,omitempty"`
+	// There is a connection in at least one direction.
+	Connected bool `protobuf:"varint,4,opt,name=connected,proto3" json:"connected,omitempty"`
+	// When it was last heard of; absent if never since the daemon started.
 	LastContact *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=last_contact,json=lastContact,proto3" json:"last_contact,omitempty"`
 	// Records that the peer is known to hold and this device lacks.
 	LagRecords uint64 `protobuf:"varint,6,opt,name=lag_records,json=lagRecords,proto3" json:"lag_records,omitempty"`
-	Principal  string `protobuf:"bytes,7,opt,name=principal,proto3" json:"principal,omitempty"`
-	Device     string `protobuf:"bytes,8,opt,name=device,proto3" json:"device,omitempty"`
+	// Proven by its certificate, without scheme; empty until somebody has answered at the address.
+	Principal string `protobuf:"bytes,7,opt,name=principal,proto3" json:"principal,omitempty"`
+	// 16 hexadecimal digits; empty until it has said hello.
+	Device string `protobuf:"bytes,8,opt,name=device,proto3" json:"device,omitempty"`
 	// Bytes on the wire since the daemon started, including TLS.
 	BytesReceived uint64 `protobuf:"varint,9,opt,name=bytes_received,json=bytesReceived,proto3" json:"bytes_received,omitempty"`
-	BytesSent     uint64 `protobuf:"varint,10,opt,name=bytes_sent,json=bytesSent,proto3" json:"bytes_sent,omitempty"`
+	// Counted in the same way as bytes_received.
+	BytesSent uint64 `protobuf:"varint,10,opt,name=bytes_sent,json=bytesSent,proto3" json:"bytes_sent,omitempty"`
 	// The last failure, empty while connected.
 	Error         string `protobuf:"bytes,11,opt,name=error,proto3" json:"error,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -610,13 +647,19 @@ func (x *Peer) GetError() string {
 	return ""
 }
 
+// SyncgroupState is how a syncgroup stands on this device.
 type SyncgroupState struct {
-	state    protoimpl.MessageState `protogen:"open.v1"`
-	Database string                 `protobuf:"bytes,1,opt,name=database,proto3" json:"database,omitempty"`
-	Name     string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
-	Members  uint64                 `protobuf:"varint,3,opt,name=members,proto3" json:"members,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// "owner:name", in full.
+	Database string `protobuf:"bytes,1,opt,name=database,proto3" json:"database,omitempty"`
+	// "owner:name", in full.
+	Name string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	// As far as this device has heard.
+	Members uint64 `protobuf:"varint,3,opt,name=members,proto3" json:"members,omitempty"`
 	// Members that this device has an open stream from.
-	Connected     uint64 `protobuf:"varint,4,opt,name=connected,proto3" json:"connected,omitempty"`
+	Connected uint64 `protobuf:"varint,4,opt,name=connected,proto3" json:"connected,omitempty"`
+	// Largest lag behind one connected member, in records of the database; an upper bound, since it counts records
+	// outside the syncgroup too.
 	LagRecords    uint64 `protobuf:"varint,5,opt,name=lag_records,json=lagRecords,proto3" json:"lag_records,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -687,9 +730,12 @@ func (x *SyncgroupState) GetLagRecords() uint64 {
 	return 0
 }
 
+// CreateDatabaseRequest takes Write on the service and a name of the caller's own, or Admin on the service.
 type CreateDatabaseRequest struct {
-	state    protoimpl.MessageState `protogen:"open.v1"`
-	Database string                 `protobuf:"bytes,1,opt,name=database,proto3" json:"database,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// "owner:name", or a name of the caller's own; at most 1,024 bytes without the owner. ALREADY_EXISTS when it is
+	// taken.
+	Database string `protobuf:"bytes,1,opt,name=database,proto3" json:"database,omitempty"`
 	// JSON access list; empty gives the owner everything.
 	Permissions   []byte `protobuf:"bytes,2,opt,name=permissions,proto3" json:"permissions,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -740,9 +786,11 @@ func (x *CreateDatabaseRequest) GetPermissions() []byte {
 	return nil
 }
 
+// DatabaseSettings are what is chosen for a database on this device; they are not synced. An answer has all of them.
 type DatabaseSettings struct {
-	state      protoimpl.MessageState `protogen:"open.v1"`
-	Durability Durability             `protobuf:"varint,1,opt,name=durability,proto3,enum=syncbase.node.v1.Durability" json:"durability,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// In a request, UNSPECIFIED leaves it as it is; an answer has SYNC or ASYNC.
+	Durability Durability `protobuf:"varint,1,opt,name=durability,proto3,enum=syncbase.node.v1.Durability" json:"durability,omitempty"`
 	// Bound of the bytes of keys and values, history included; 0 means no limit.
 	QuotaBytes *uint64 `protobuf:"varint,2,opt,name=quota_bytes,json=quotaBytes,proto3,oneof" json:"quota_bytes,omitempty"`
 	// While true, the database neither sends nor receives; what is written meanwhile waits.
@@ -802,9 +850,11 @@ func (x *DatabaseSettings) GetSyncPaused() bool {
 	return false
 }
 
+// GetDatabaseRequest takes any tag on the database.
 type GetDatabaseRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Database      string                 `protobuf:"bytes,1,opt,name=database,proto3" json:"database,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// "owner:name", or a name of the caller's own.
+	Database      string `protobuf:"bytes,1,opt,name=database,proto3" json:"database,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -846,10 +896,12 @@ func (x *GetDatabaseRequest) GetDatabase() string {
 	return ""
 }
 
+// GetDatabaseResponse describes a database on this device.
 type GetDatabaseResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// "owner:name".
-	Database string            `protobuf:"bytes,1,opt,name=database,proto3" json:"database,omitempty"`
+	Database string `protobuf:"bytes,1,opt,name=database,proto3" json:"database,omitempty"`
+	// As they are in force.
 	Settings *DatabaseSettings `protobuf:"bytes,2,opt,name=settings,proto3" json:"settings,omitempty"`
 	// Bytes of keys and values, history included: what the quota bounds.
 	UsedBytes     uint64 `protobuf:"varint,3,opt,name=used_bytes,json=usedBytes,proto3" json:"used_bytes,omitempty"`
@@ -908,10 +960,13 @@ func (x *GetDatabaseResponse) GetUsedBytes() uint64 {
 	return 0
 }
 
+// UpdateDatabaseRequest takes Admin on the database, and for the quota Admin on the service.
 type UpdateDatabaseRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Database      string                 `protobuf:"bytes,1,opt,name=database,proto3" json:"database,omitempty"`
-	Settings      *DatabaseSettings      `protobuf:"bytes,2,opt,name=settings,proto3" json:"settings,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// "owner:name", or a name of the caller's own.
+	Database string `protobuf:"bytes,1,opt,name=database,proto3" json:"database,omitempty"`
+	// What to change; without any the call only answers.
+	Settings      *DatabaseSettings `protobuf:"bytes,2,opt,name=settings,proto3" json:"settings,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -960,9 +1015,11 @@ func (x *UpdateDatabaseRequest) GetSettings() *DatabaseSettings {
 	return nil
 }
 
+// UpdateDatabaseResponse says that the change is durable.
 type UpdateDatabaseResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Settings      *DatabaseSettings      `protobuf:"bytes,1,opt,name=settings,proto3" json:"settings,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// All of them, after the change.
+	Settings      *DatabaseSettings `protobuf:"bytes,1,opt,name=settings,proto3" json:"settings,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1060,9 +1117,11 @@ func (x *Schema) GetPolicy() []byte {
 	return nil
 }
 
+// GetSchemaRequest takes Read on the database.
 type GetSchemaRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Database      string                 `protobuf:"bytes,1,opt,name=database,proto3" json:"database,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// "owner:name", or a name of the caller's own.
+	Database      string `protobuf:"bytes,1,opt,name=database,proto3" json:"database,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1104,9 +1163,11 @@ func (x *GetSchemaRequest) GetDatabase() string {
 	return ""
 }
 
+// GetSchemaResponse is what SetSchema stored last.
 type GetSchemaResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Schema        *Schema                `protobuf:"bytes,1,opt,name=schema,proto3" json:"schema,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Always present.
+	Schema        *Schema `protobuf:"bytes,1,opt,name=schema,proto3" json:"schema,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1148,10 +1209,13 @@ func (x *GetSchemaResponse) GetSchema() *Schema {
 	return nil
 }
 
+// SetSchemaRequest takes Admin on the database.
 type SetSchemaRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Database      string                 `protobuf:"bytes,1,opt,name=database,proto3" json:"database,omitempty"`
-	Schema        *Schema                `protobuf:"bytes,2,opt,name=schema,proto3" json:"schema,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// "owner:name", or a name of the caller's own.
+	Database string `protobuf:"bytes,1,opt,name=database,proto3" json:"database,omitempty"`
+	// Replaces the present one whole. ABORTED unless its version is higher; versions begin with 1.
+	Schema        *Schema `protobuf:"bytes,2,opt,name=schema,proto3" json:"schema,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1200,6 +1264,7 @@ func (x *SetSchemaRequest) GetSchema() *Schema {
 	return nil
 }
 
+// SetSchemaResponse says that the schema is durable.
 type SetSchemaResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -1236,6 +1301,7 @@ func (*SetSchemaResponse) Descriptor() ([]byte, []int) {
 	return file_node_v1_node_proto_rawDescGZIP(), []int{15}
 }
 
+// CreateDatabaseResponse says that the database exists.
 type CreateDatabaseResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// "owner:name".
@@ -1281,6 +1347,8 @@ func (x *CreateDatabaseResponse) GetDatabase() string {
 	return ""
 }
 
+// ListDatabasesRequest shows the databases on which the caller has a tag, and all of them to who has Read on the
+// service.
 type ListDatabasesRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -1317,9 +1385,11 @@ func (*ListDatabasesRequest) Descriptor() ([]byte, []int) {
 	return file_node_v1_node_proto_rawDescGZIP(), []int{17}
 }
 
+// ListDatabasesResponse is one database.
 type ListDatabasesResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Database      string                 `protobuf:"bytes,1,opt,name=database,proto3" json:"database,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// "owner:name", in full.
+	Database      string `protobuf:"bytes,1,opt,name=database,proto3" json:"database,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1361,9 +1431,12 @@ func (x *ListDatabasesResponse) GetDatabase() string {
 	return ""
 }
 
+// DestroyDatabaseRequest takes Admin on the database or on the service. What is not there counts as destroyed, for who
+// may know of every database.
 type DestroyDatabaseRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Database      string                 `protobuf:"bytes,1,opt,name=database,proto3" json:"database,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// "owner:name", or a name of the caller's own.
+	Database      string `protobuf:"bytes,1,opt,name=database,proto3" json:"database,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1405,6 +1478,7 @@ func (x *DestroyDatabaseRequest) GetDatabase() string {
 	return ""
 }
 
+// DestroyDatabaseResponse says that the database is gone from this device; other members keep theirs.
 type DestroyDatabaseResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -1441,6 +1515,7 @@ func (*DestroyDatabaseResponse) Descriptor() ([]byte, []int) {
 	return file_node_v1_node_proto_rawDescGZIP(), []int{20}
 }
 
+// GetPermissionsRequest takes Admin on what the list guards.
 type GetPermissionsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Empty, with an empty collection, for the list of the service.
@@ -1495,6 +1570,7 @@ func (x *GetPermissionsRequest) GetCollection() string {
 	return ""
 }
 
+// GetPermissionsResponse is a list with what is needed to replace it safely.
 type GetPermissionsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// JSON access list.
@@ -1549,11 +1625,15 @@ func (x *GetPermissionsResponse) GetVersion() string {
 	return ""
 }
 
+// SetPermissionsRequest takes Admin on what the list guards.
 type SetPermissionsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// As in GetPermissionsRequest.
-	Database    string `protobuf:"bytes,1,opt,name=database,proto3" json:"database,omitempty"`
-	Collection  string `protobuf:"bytes,2,opt,name=collection,proto3" json:"collection,omitempty"`
+	Database string `protobuf:"bytes,1,opt,name=database,proto3" json:"database,omitempty"`
+	// As in GetPermissionsRequest.
+	Collection string `protobuf:"bytes,2,opt,name=collection,proto3" json:"collection,omitempty"`
+	// JSON access list of at most 1 MiB, {"TAG":{"in":[],"not_in":[]}}, with the tags Admin, Read and Write, for a
+	// database Resolve too. Somebody must keep Admin.
 	Permissions []byte `protobuf:"bytes,3,opt,name=permissions,proto3" json:"permissions,omitempty"`
 	// When not empty, the call fails with ABORTED unless the list still has this version.
 	Version       string `protobuf:"bytes,4,opt,name=version,proto3" json:"version,omitempty"`
@@ -1619,9 +1699,11 @@ func (x *SetPermissionsRequest) GetVersion() string {
 	return ""
 }
 
+// SetPermissionsResponse says that the list is in force.
 type SetPermissionsResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Version       string                 `protobuf:"bytes,1,opt,name=version,proto3" json:"version,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Names the new state of the list.
+	Version       string `protobuf:"bytes,1,opt,name=version,proto3" json:"version,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1663,11 +1745,16 @@ func (x *SetPermissionsResponse) GetVersion() string {
 	return ""
 }
 
+// CreateCollectionRequest takes Write on the database and a name of the caller's own.
 type CreateCollectionRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Database      string                 `protobuf:"bytes,1,opt,name=database,proto3" json:"database,omitempty"`
-	Collection    string                 `protobuf:"bytes,2,opt,name=collection,proto3" json:"collection,omitempty"`
-	Permissions   []byte                 `protobuf:"bytes,3,opt,name=permissions,proto3" json:"permissions,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// "owner:name", or a name of the caller's own.
+	Database string `protobuf:"bytes,1,opt,name=database,proto3" json:"database,omitempty"`
+	// "owner:name", or a name of the caller's own; at most 1,024 bytes without the owner. ALREADY_EXISTS when it is
+	// taken.
+	Collection string `protobuf:"bytes,2,opt,name=collection,proto3" json:"collection,omitempty"`
+	// JSON access list with the tags Admin, Read and Write; empty gives the owner all of them.
+	Permissions   []byte `protobuf:"bytes,3,opt,name=permissions,proto3" json:"permissions,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1723,9 +1810,11 @@ func (x *CreateCollectionRequest) GetPermissions() []byte {
 	return nil
 }
 
+// CreateCollectionResponse says that the collection exists.
 type CreateCollectionResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Collection    string                 `protobuf:"bytes,1,opt,name=collection,proto3" json:"collection,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// "owner:name", in full.
+	Collection    string `protobuf:"bytes,1,opt,name=collection,proto3" json:"collection,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1767,9 +1856,11 @@ func (x *CreateCollectionResponse) GetCollection() string {
 	return ""
 }
 
+// ListCollectionsRequest takes Read on the database; names are shown whatever the lists of the collections say.
 type ListCollectionsRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Database      string                 `protobuf:"bytes,1,opt,name=database,proto3" json:"database,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// "owner:name", or a name of the caller's own.
+	Database      string `protobuf:"bytes,1,opt,name=database,proto3" json:"database,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1811,9 +1902,11 @@ func (x *ListCollectionsRequest) GetDatabase() string {
 	return ""
 }
 
+// ListCollectionsResponse is one collection.
 type ListCollectionsResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Collection    string                 `protobuf:"bytes,1,opt,name=collection,proto3" json:"collection,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// "owner:name", in full.
+	Collection    string `protobuf:"bytes,1,opt,name=collection,proto3" json:"collection,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1855,10 +1948,14 @@ func (x *ListCollectionsResponse) GetCollection() string {
 	return ""
 }
 
+// DestroyCollectionRequest takes Admin on the collection or on the database. What is not there counts as destroyed, for
+// who may know that.
 type DestroyCollectionRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Database      string                 `protobuf:"bytes,1,opt,name=database,proto3" json:"database,omitempty"`
-	Collection    string                 `protobuf:"bytes,2,opt,name=collection,proto3" json:"collection,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// "owner:name", or a name of the caller's own.
+	Database string `protobuf:"bytes,1,opt,name=database,proto3" json:"database,omitempty"`
+	// "owner:name", or a name of the caller's own.
+	Collection    string `protobuf:"bytes,2,opt,name=collection,proto3" json:"collection,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1907,6 +2004,7 @@ func (x *DestroyCollectionRequest) GetCollection() string {
 	return ""
 }
 
+// DestroyCollectionResponse says that collection and rows are deleted; peers learn of it as of any change.
 type DestroyCollectionResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -1946,12 +2044,15 @@ func (*DestroyCollectionResponse) Descriptor() ([]byte, []int) {
 // Row is a row as it stands.
 type Row struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	Key   string                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
-	Value []byte                 `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"`
+	// 1 to 4,096 bytes of UTF-8 without control characters.
+	Key string `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
+	// As it was put, byte for byte; at most 4 MiB. Empty for deletes and in scans of keys only.
+	Value []byte `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"`
 	// Type name stored with the value; "json" values carry none.
 	Type string `protobuf:"bytes,3,opt,name=type,proto3" json:"type,omitempty"`
 	// "device.epoch-generation".
-	Version string                 `protobuf:"bytes,4,opt,name=version,proto3" json:"version,omitempty"`
+	Version string `protobuf:"bytes,4,opt,name=version,proto3" json:"version,omitempty"`
+	// When its writer wrote it, by the writer's clock. Like version, absent for what an open batch has written.
 	Updated *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=updated,proto3" json:"updated,omitempty"`
 	// The value is bytes and not JSON.
 	Raw           bool `protobuf:"varint,6,opt,name=raw,proto3" json:"raw,omitempty"`
@@ -2031,11 +2132,15 @@ func (x *Row) GetRaw() bool {
 	return false
 }
 
+// GetRequest takes Read on the collection.
 type GetRequest struct {
-	state      protoimpl.MessageState `protogen:"open.v1"`
-	Database   string                 `protobuf:"bytes,1,opt,name=database,proto3" json:"database,omitempty"`
-	Collection string                 `protobuf:"bytes,2,opt,name=collection,proto3" json:"collection,omitempty"`
-	Key        string                 `protobuf:"bytes,3,opt,name=key,proto3" json:"key,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// "owner:name", or a name of the caller's own.
+	Database string `protobuf:"bytes,1,opt,name=database,proto3" json:"database,omitempty"`
+	// "owner:name", or a name of the caller's own.
+	Collection string `protobuf:"bytes,2,opt,name=collection,proto3" json:"collection,omitempty"`
+	// NOT_FOUND when there is no such row, or when it was deleted.
+	Key string `protobuf:"bytes,3,opt,name=key,proto3" json:"key,omitempty"`
 	// Read in this open batch; the row counts as read by it. Empty: read the present state.
 	Batch         string `protobuf:"bytes,4,opt,name=batch,proto3" json:"batch,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -2100,9 +2205,11 @@ func (x *GetRequest) GetBatch() string {
 	return ""
 }
 
+// GetResponse is the row that was asked for.
 type GetResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Row           *Row                   `protobuf:"bytes,1,opt,name=row,proto3" json:"row,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Always present.
+	Row           *Row `protobuf:"bytes,1,opt,name=row,proto3" json:"row,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2144,10 +2251,13 @@ func (x *GetResponse) GetRow() *Row {
 	return nil
 }
 
+// ScanRequest takes Read on the collection. Without prefix, start and limit it is all of it.
 type ScanRequest struct {
-	state      protoimpl.MessageState `protogen:"open.v1"`
-	Database   string                 `protobuf:"bytes,1,opt,name=database,proto3" json:"database,omitempty"`
-	Collection string                 `protobuf:"bytes,2,opt,name=collection,proto3" json:"collection,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// "owner:name", or a name of the caller's own.
+	Database string `protobuf:"bytes,1,opt,name=database,proto3" json:"database,omitempty"`
+	// "owner:name", or a name of the caller's own.
+	Collection string `protobuf:"bytes,2,opt,name=collection,proto3" json:"collection,omitempty"`
 	// Only keys that begin with this; excludes start and limit.
 	Prefix string `protobuf:"bytes,3,opt,name=prefix,proto3" json:"prefix,omitempty"`
 	// First key, inclusive.
@@ -2155,8 +2265,9 @@ type ScanRequest struct {
 	// Last key, exclusive; empty for no end.
 	Limit string `protobuf:"bytes,5,opt,name=limit,proto3" json:"limit,omitempty"`
 	// Largest number of rows; 0 for all.
-	Max      uint64 `protobuf:"varint,6,opt,name=max,proto3" json:"max,omitempty"`
-	KeysOnly bool   `protobuf:"varint,7,opt,name=keys_only,json=keysOnly,proto3" json:"keys_only,omitempty"`
+	Max uint64 `protobuf:"varint,6,opt,name=max,proto3" json:"max,omitempty"`
+	// Leave the values out, but not versions and types.
+	KeysOnly bool `protobuf:"varint,7,opt,name=keys_only,json=keysOnly,proto3" json:"keys_only,omitempty"`
 	// In descending order; max then counts from the end.
 	Reverse bool `protobuf:"varint,8,opt,name=reverse,proto3" json:"reverse,omitempty"`
 	// Read in this open batch; the range counts as read by it.
@@ -2258,6 +2369,7 @@ func (x *ScanRequest) GetBatch() string {
 	return ""
 }
 
+// ScanResponse is a part of the rows; the stream ends after the last, and is empty when there are none.
 type ScanResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// At least one row, about 64 KiB together.
@@ -2303,10 +2415,14 @@ func (x *ScanResponse) GetRows() []*Row {
 	return nil
 }
 
+// DeleteRangeRequest takes Write on the collection. A call that fails half-way has deleted rows from the start of the
+// range.
 type DeleteRangeRequest struct {
-	state      protoimpl.MessageState `protogen:"open.v1"`
-	Database   string                 `protobuf:"bytes,1,opt,name=database,proto3" json:"database,omitempty"`
-	Collection string                 `protobuf:"bytes,2,opt,name=collection,proto3" json:"collection,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// "owner:name", or a name of the caller's own.
+	Database string `protobuf:"bytes,1,opt,name=database,proto3" json:"database,omitempty"`
+	// "owner:name", or a name of the caller's own.
+	Collection string `protobuf:"bytes,2,opt,name=collection,proto3" json:"collection,omitempty"`
 	// Only keys that begin with this; excludes start and limit.
 	Prefix string `protobuf:"bytes,3,opt,name=prefix,proto3" json:"prefix,omitempty"`
 	// First key, inclusive.
@@ -2382,9 +2498,11 @@ func (x *DeleteRangeRequest) GetLimit() string {
 	return ""
 }
 
+// DeleteRangeResponse says that the range was gone through once; what was written meanwhile may stay.
 type DeleteRangeResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Deleted       uint64                 `protobuf:"varint,1,opt,name=deleted,proto3" json:"deleted,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Rows that were there and are gone.
+	Deleted       uint64 `protobuf:"varint,1,opt,name=deleted,proto3" json:"deleted,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2426,10 +2544,14 @@ func (x *DeleteRangeResponse) GetDeleted() uint64 {
 	return 0
 }
 
+// BeginBatchRequest takes any tag on the database. A caller may have 100 batches open, all callers 1,000; beyond that
+// it is RESOURCE_EXHAUSTED.
 type BeginBatchRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Database      string                 `protobuf:"bytes,1,opt,name=database,proto3" json:"database,omitempty"`
-	ReadOnly      bool                   `protobuf:"varint,2,opt,name=read_only,json=readOnly,proto3" json:"read_only,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// "owner:name", or a name of the caller's own.
+	Database string `protobuf:"bytes,1,opt,name=database,proto3" json:"database,omitempty"`
+	// WriteBatch and CommitBatch then fail with FAILED_PRECONDITION; AbortBatch ends it.
+	ReadOnly      bool `protobuf:"varint,2,opt,name=read_only,json=readOnly,proto3" json:"read_only,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2478,6 +2600,7 @@ func (x *BeginBatchRequest) GetReadOnly() bool {
 	return false
 }
 
+// BeginBatchResponse says that the batch is open; it is given up after a minute without use.
 type BeginBatchResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Unguessable name of the batch. It belongs to the caller alone, and is unknown after a restart of the daemon.
@@ -2532,9 +2655,12 @@ func (x *BeginBatchResponse) GetExpires() *timestamppb.Timestamp {
 	return nil
 }
 
+// WriteBatchRequest takes Write on every collection that it names. A batch holds at most 100,000 writes of 32 MiB
+// together; all open batches hold at most 256 MiB, what they have read included.
 type WriteBatchRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	Batch string                 `protobuf:"bytes,1,opt,name=batch,proto3" json:"batch,omitempty"`
+	// NOT_FOUND when it has ended or is not the caller's.
+	Batch string `protobuf:"bytes,1,opt,name=batch,proto3" json:"batch,omitempty"`
 	// Puts and deletes, no checks.
 	Ops           []*Op `protobuf:"bytes,2,rep,name=ops,proto3" json:"ops,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -2585,6 +2711,7 @@ func (x *WriteBatchRequest) GetOps() []*Op {
 	return nil
 }
 
+// WriteBatchResponse says that later reads in the batch see the writes.
 type WriteBatchResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -2621,9 +2748,11 @@ func (*WriteBatchResponse) Descriptor() ([]byte, []int) {
 	return file_node_v1_node_proto_rawDescGZIP(), []int{41}
 }
 
+// CommitBatchRequest takes, at that moment, Write on every collection that the batch has written.
 type CommitBatchRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Batch         string                 `protobuf:"bytes,1,opt,name=batch,proto3" json:"batch,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// NOT_FOUND when it has ended or is not the caller's.
+	Batch         string `protobuf:"bytes,1,opt,name=batch,proto3" json:"batch,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2665,6 +2794,7 @@ func (x *CommitBatchRequest) GetBatch() string {
 	return ""
 }
 
+// CommitBatchResponse says that the writes are as durable as the settings of the database say.
 type CommitBatchResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -2701,9 +2831,11 @@ func (*CommitBatchResponse) Descriptor() ([]byte, []int) {
 	return file_node_v1_node_proto_rawDescGZIP(), []int{43}
 }
 
+// AbortBatchRequest takes nothing but that the batch is the caller's.
 type AbortBatchRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Batch         string                 `protobuf:"bytes,1,opt,name=batch,proto3" json:"batch,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// NOT_FOUND when it has ended or is not the caller's.
+	Batch         string `protobuf:"bytes,1,opt,name=batch,proto3" json:"batch,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2745,6 +2877,7 @@ func (x *AbortBatchRequest) GetBatch() string {
 	return ""
 }
 
+// AbortBatchResponse says that the batch has ended and left nothing behind.
 type AbortBatchResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -2863,14 +2996,17 @@ type isOp_Op interface {
 }
 
 type Op_Put struct {
+	// Takes Write on the collection.
 	Put *Put `protobuf:"bytes,1,opt,name=put,proto3,oneof"`
 }
 
 type Op_Delete struct {
+	// Takes Write on the collection.
 	Delete *Delete `protobuf:"bytes,2,opt,name=delete,proto3,oneof"`
 }
 
 type Op_Check struct {
+	// Takes Read on the collection. Checks see the state before the batch.
 	Check *Check `protobuf:"bytes,3,opt,name=check,proto3,oneof"`
 }
 
@@ -2880,14 +3016,19 @@ func (*Op_Delete) isOp_Op() {}
 
 func (*Op_Check) isOp_Op() {}
 
+// Put makes a row, or replaces all of it.
 type Put struct {
-	state      protoimpl.MessageState `protogen:"open.v1"`
-	Collection string                 `protobuf:"bytes,1,opt,name=collection,proto3" json:"collection,omitempty"`
-	Key        string                 `protobuf:"bytes,2,opt,name=key,proto3" json:"key,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// "owner:name", or a name of the caller's own. It must exist.
+	Collection string `protobuf:"bytes,1,opt,name=collection,proto3" json:"collection,omitempty"`
+	// 1 to 4,096 bytes of UTF-8 without control characters.
+	Key string `protobuf:"bytes,2,opt,name=key,proto3" json:"key,omitempty"`
 	// At most 4 MiB. Must be valid JSON unless raw is set.
-	Value         []byte `protobuf:"bytes,3,opt,name=value,proto3" json:"value,omitempty"`
-	Type          string `protobuf:"bytes,4,opt,name=type,proto3" json:"type,omitempty"`
-	Raw           bool   `protobuf:"varint,5,opt,name=raw,proto3" json:"raw,omitempty"`
+	Value []byte `protobuf:"bytes,3,opt,name=value,proto3" json:"value,omitempty"`
+	// Type name for applications and rules about conflicts; at most 256 bytes, may be empty.
+	Type string `protobuf:"bytes,4,opt,name=type,proto3" json:"type,omitempty"`
+	// Keep any bytes. Otherwise the value is JSON in UTF-8, and {"$blob":"REF"} anywhere in it refers to a blob.
+	Raw           bool `protobuf:"varint,5,opt,name=raw,proto3" json:"raw,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2957,10 +3098,13 @@ func (x *Put) GetRaw() bool {
 	return false
 }
 
+// Delete removes a row; what is absent is no failure.
 type Delete struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Collection    string                 `protobuf:"bytes,1,opt,name=collection,proto3" json:"collection,omitempty"`
-	Key           string                 `protobuf:"bytes,2,opt,name=key,proto3" json:"key,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// "owner:name", or a name of the caller's own. It must exist.
+	Collection string `protobuf:"bytes,1,opt,name=collection,proto3" json:"collection,omitempty"`
+	// 1 to 4,096 bytes of UTF-8 without control characters.
+	Key           string `protobuf:"bytes,2,opt,name=key,proto3" json:"key,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3011,9 +3155,11 @@ func (x *Delete) GetKey() string {
 
 // Check makes the batch fail with ABORTED unless the row is as expected.
 type Check struct {
-	state      protoimpl.MessageState `protogen:"open.v1"`
-	Collection string                 `protobuf:"bytes,1,opt,name=collection,proto3" json:"collection,omitempty"`
-	Key        string                 `protobuf:"bytes,2,opt,name=key,proto3" json:"key,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// "owner:name", or a name of the caller's own. It must exist.
+	Collection string `protobuf:"bytes,1,opt,name=collection,proto3" json:"collection,omitempty"`
+	// 1 to 4,096 bytes of UTF-8 without control characters.
+	Key string `protobuf:"bytes,2,opt,name=key,proto3" json:"key,omitempty"`
 	// Types that are valid to be assigned to Expected:
 	//
 	//	*Check_Version
@@ -3127,9 +3273,11 @@ func (*Check_Absent) isCheck_Expected() {}
 
 func (*Check_Value) isCheck_Expected() {}
 
+// CommitRequest takes what its operations take, each for itself.
 type CommitRequest struct {
-	state    protoimpl.MessageState `protogen:"open.v1"`
-	Database string                 `protobuf:"bytes,1,opt,name=database,proto3" json:"database,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// "owner:name", or a name of the caller's own.
+	Database string `protobuf:"bytes,1,opt,name=database,proto3" json:"database,omitempty"`
 	// 1 to 100,000 operations, 32 MiB together. Several writes of one key leave the last.
 	Ops           []*Op `protobuf:"bytes,2,rep,name=ops,proto3" json:"ops,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -3180,6 +3328,7 @@ func (x *CommitRequest) GetOps() []*Op {
 	return nil
 }
 
+// CommitResponse says that all operations were applied.
 type CommitResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// One for each operation, in order; empty for checks and for deletes of absent rows.
@@ -3225,9 +3374,11 @@ func (x *CommitResponse) GetVersions() []string {
 	return nil
 }
 
+// WatchRequest takes Read on the collection; of a whole database one sees the collections that one may read.
 type WatchRequest struct {
-	state    protoimpl.MessageState `protogen:"open.v1"`
-	Database string                 `protobuf:"bytes,1,opt,name=database,proto3" json:"database,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// "owner:name", or a name of the caller's own.
+	Database string `protobuf:"bytes,1,opt,name=database,proto3" json:"database,omitempty"`
 	// Only this collection; empty for all.
 	Collection string `protobuf:"bytes,2,opt,name=collection,proto3" json:"collection,omitempty"`
 	// Only keys that begin with this.
@@ -3305,6 +3456,7 @@ func (x *WatchRequest) GetInitial() bool {
 	return false
 }
 
+// WatchResponse is a batch, a part of one, or a marker alone.
 type WatchResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The changes of one batch, or a part of them when `continued` is set. The first message of a stream has none: it says
@@ -3369,11 +3521,15 @@ func (x *WatchResponse) GetResume() string {
 	return ""
 }
 
+// Change is what a batch did to one row.
 type Change struct {
-	state      protoimpl.MessageState `protogen:"open.v1"`
-	Collection string                 `protobuf:"bytes,1,opt,name=collection,proto3" json:"collection,omitempty"`
-	Kind       ChangeKind             `protobuf:"varint,2,opt,name=kind,proto3,enum=syncbase.node.v1.ChangeKind" json:"kind,omitempty"`
-	Row        *Row                   `protobuf:"bytes,3,opt,name=row,proto3" json:"row,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// "owner:name", in full.
+	Collection string `protobuf:"bytes,1,opt,name=collection,proto3" json:"collection,omitempty"`
+	// Always PUT in the initial state.
+	Kind ChangeKind `protobuf:"varint,2,opt,name=kind,proto3,enum=syncbase.node.v1.ChangeKind" json:"kind,omitempty"`
+	// The row after the change; of a delete its key, version and time.
+	Row *Row `protobuf:"bytes,3,opt,name=row,proto3" json:"row,omitempty"`
 	// The change came from another device.
 	FromSync bool `protobuf:"varint,4,opt,name=from_sync,json=fromSync,proto3" json:"from_sync,omitempty"`
 	// Names the batch: the version of its first record.
@@ -3447,11 +3603,15 @@ func (x *Change) GetBatch() string {
 	return ""
 }
 
+// HistoryRequest takes Read on the collection. A deleted row has a history; of a row never heard of it is NOT_FOUND.
 type HistoryRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Database      string                 `protobuf:"bytes,1,opt,name=database,proto3" json:"database,omitempty"`
-	Collection    string                 `protobuf:"bytes,2,opt,name=collection,proto3" json:"collection,omitempty"`
-	Key           string                 `protobuf:"bytes,3,opt,name=key,proto3" json:"key,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// "owner:name", or a name of the caller's own.
+	Database string `protobuf:"bytes,1,opt,name=database,proto3" json:"database,omitempty"`
+	// "owner:name", or a name of the caller's own.
+	Collection string `protobuf:"bytes,2,opt,name=collection,proto3" json:"collection,omitempty"`
+	// 1 to 4,096 bytes of UTF-8 without control characters.
+	Key           string `protobuf:"bytes,3,opt,name=key,proto3" json:"key,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3507,6 +3667,7 @@ func (x *HistoryRequest) GetKey() string {
 	return ""
 }
 
+// HistoryResponse is the graph as far as it is retained on this device.
 type HistoryResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Current version.
@@ -3561,17 +3722,25 @@ func (x *HistoryResponse) GetVersions() []*HistoryVersion {
 	return nil
 }
 
+// HistoryVersion is one state that the row had on some device.
 type HistoryVersion struct {
-	state   protoimpl.MessageState `protogen:"open.v1"`
-	Version string                 `protobuf:"bytes,1,opt,name=version,proto3" json:"version,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// "device.epoch-generation".
+	Version string `protobuf:"bytes,1,opt,name=version,proto3" json:"version,omitempty"`
 	// Versions it was made from, including those that lost a conflict against it.
-	Parents       []string               `protobuf:"bytes,2,rep,name=parents,proto3" json:"parents,omitempty"`
-	Device        string                 `protobuf:"bytes,3,opt,name=device,proto3" json:"device,omitempty"`
-	Time          *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=time,proto3" json:"time,omitempty"`
-	Deleted       bool                   `protobuf:"varint,5,opt,name=deleted,proto3" json:"deleted,omitempty"`
-	Batch         string                 `protobuf:"bytes,6,opt,name=batch,proto3" json:"batch,omitempty"`
-	Value         []byte                 `protobuf:"bytes,7,opt,name=value,proto3" json:"value,omitempty"`
-	Raw           bool                   `protobuf:"varint,8,opt,name=raw,proto3" json:"raw,omitempty"`
+	Parents []string `protobuf:"bytes,2,rep,name=parents,proto3" json:"parents,omitempty"`
+	// Where it was written: 16 hexadecimal digits.
+	Device string `protobuf:"bytes,3,opt,name=device,proto3" json:"device,omitempty"`
+	// When it was written, by the clock of that device.
+	Time *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=time,proto3" json:"time,omitempty"`
+	// This version deleted the row; it has no value.
+	Deleted bool `protobuf:"varint,5,opt,name=deleted,proto3" json:"deleted,omitempty"`
+	// Names the batch it was written in: the version of that batch's first record.
+	Batch string `protobuf:"bytes,6,opt,name=batch,proto3" json:"batch,omitempty"`
+	// Left out of older versions when the answer would grow too large.
+	Value []byte `protobuf:"bytes,7,opt,name=value,proto3" json:"value,omitempty"`
+	// The value is bytes and not JSON.
+	Raw           bool `protobuf:"varint,8,opt,name=raw,proto3" json:"raw,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3662,9 +3831,11 @@ func (x *HistoryVersion) GetRaw() bool {
 	return false
 }
 
+// SyncgroupCollection is a collection, or a part of one, that a syncgroup shares.
 type SyncgroupCollection struct {
-	state      protoimpl.MessageState `protogen:"open.v1"`
-	Collection string                 `protobuf:"bytes,1,opt,name=collection,proto3" json:"collection,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// "owner:name", or a name of the caller's own. It must exist.
+	Collection string `protobuf:"bytes,1,opt,name=collection,proto3" json:"collection,omitempty"`
 	// Only row keys that begin with this.
 	Prefix        string `protobuf:"bytes,2,opt,name=prefix,proto3" json:"prefix,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -3715,13 +3886,18 @@ func (x *SyncgroupCollection) GetPrefix() string {
 	return ""
 }
 
+// CreateSyncgroupRequest takes Write on the database, Read on each collection, and a name of the caller's own.
 type CreateSyncgroupRequest struct {
-	state       protoimpl.MessageState `protogen:"open.v1"`
-	Database    string                 `protobuf:"bytes,1,opt,name=database,proto3" json:"database,omitempty"`
-	Syncgroup   string                 `protobuf:"bytes,2,opt,name=syncgroup,proto3" json:"syncgroup,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// "owner:name", or a name of the caller's own. It has the same full name on every member.
+	Database string `protobuf:"bytes,1,opt,name=database,proto3" json:"database,omitempty"`
+	// "owner:name", or a name of the caller's own. ALREADY_EXISTS when it is taken.
+	Syncgroup string `protobuf:"bytes,2,opt,name=syncgroup,proto3" json:"syncgroup,omitempty"`
+	// What is shared: 1 to 1,000, each once.
 	Collections []*SyncgroupCollection `protobuf:"bytes,3,rep,name=collections,proto3" json:"collections,omitempty"`
 	// normal, server or leaf.
-	MemberType  string `protobuf:"bytes,4,opt,name=member_type,json=memberType,proto3" json:"member_type,omitempty"`
+	MemberType string `protobuf:"bytes,4,opt,name=member_type,json=memberType,proto3" json:"member_type,omitempty"`
+	// For people; at most 4,096 bytes.
 	Description string `protobuf:"bytes,5,opt,name=description,proto3" json:"description,omitempty"`
 	// JSON access list with the tags Admin and Read; empty gives the owner both.
 	Permissions   []byte `protobuf:"bytes,6,opt,name=permissions,proto3" json:"permissions,omitempty"`
@@ -3801,9 +3977,11 @@ func (x *CreateSyncgroupRequest) GetPermissions() []byte {
 	return nil
 }
 
+// CreateSyncgroupResponse says that others can join.
 type CreateSyncgroupResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Syncgroup     string                 `protobuf:"bytes,1,opt,name=syncgroup,proto3" json:"syncgroup,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// "owner:name", in full.
+	Syncgroup     string `protobuf:"bytes,1,opt,name=syncgroup,proto3" json:"syncgroup,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3845,12 +4023,17 @@ func (x *CreateSyncgroupResponse) GetSyncgroup() string {
 	return ""
 }
 
+// JoinSyncgroupRequest takes Write on the database. One that is not here is made once a peer has admitted this device,
+// if the caller may create it.
 type JoinSyncgroupRequest struct {
-	state     protoimpl.MessageState `protogen:"open.v1"`
-	Database  string                 `protobuf:"bytes,1,opt,name=database,proto3" json:"database,omitempty"`
-	Syncgroup string                 `protobuf:"bytes,2,opt,name=syncgroup,proto3" json:"syncgroup,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// "owner:name", or a name of the caller's own. It has the same full name on every member.
+	Database string `protobuf:"bytes,1,opt,name=database,proto3" json:"database,omitempty"`
+	// "owner:name", or a name of the caller's own.
+	Syncgroup string `protobuf:"bytes,2,opt,name=syncgroup,proto3" json:"syncgroup,omitempty"`
 	// "host:port" or the name of a known peer; empty to ask every reachable peer.
-	Peer          string `protobuf:"bytes,3,opt,name=peer,proto3" json:"peer,omitempty"`
+	Peer string `protobuf:"bytes,3,opt,name=peer,proto3" json:"peer,omitempty"`
+	// normal, server or leaf; empty for normal.
 	MemberType    string `protobuf:"bytes,4,opt,name=member_type,json=memberType,proto3" json:"member_type,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -3914,9 +4097,11 @@ func (x *JoinSyncgroupRequest) GetMemberType() string {
 	return ""
 }
 
+// JoinSyncgroupResponse says that this device is a member; its rows come later, see WaitSyncgroup.
 type JoinSyncgroupResponse struct {
-	state     protoimpl.MessageState `protogen:"open.v1"`
-	Syncgroup string                 `protobuf:"bytes,1,opt,name=syncgroup,proto3" json:"syncgroup,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// "owner:name", in full.
+	Syncgroup string `protobuf:"bytes,1,opt,name=syncgroup,proto3" json:"syncgroup,omitempty"`
 	// Name of the peer that admitted this device.
 	AdmittedBy    string `protobuf:"bytes,2,opt,name=admitted_by,json=admittedBy,proto3" json:"admitted_by,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -3967,9 +4152,11 @@ func (x *JoinSyncgroupResponse) GetAdmittedBy() string {
 	return ""
 }
 
+// ListSyncgroupsRequest takes Read on the database.
 type ListSyncgroupsRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Database      string                 `protobuf:"bytes,1,opt,name=database,proto3" json:"database,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// "owner:name", or a name of the caller's own.
+	Database      string `protobuf:"bytes,1,opt,name=database,proto3" json:"database,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -4011,9 +4198,11 @@ func (x *ListSyncgroupsRequest) GetDatabase() string {
 	return ""
 }
 
+// ListSyncgroupsResponse is one syncgroup.
 type ListSyncgroupsResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Syncgroup     string                 `protobuf:"bytes,1,opt,name=syncgroup,proto3" json:"syncgroup,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// "owner:name", in full.
+	Syncgroup     string `protobuf:"bytes,1,opt,name=syncgroup,proto3" json:"syncgroup,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -4055,10 +4244,13 @@ func (x *ListSyncgroupsResponse) GetSyncgroup() string {
 	return ""
 }
 
+// ListMembersRequest takes Read on the syncgroup.
 type ListMembersRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Database      string                 `protobuf:"bytes,1,opt,name=database,proto3" json:"database,omitempty"`
-	Syncgroup     string                 `protobuf:"bytes,2,opt,name=syncgroup,proto3" json:"syncgroup,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// "owner:name", or a name of the caller's own.
+	Database string `protobuf:"bytes,1,opt,name=database,proto3" json:"database,omitempty"`
+	// "owner:name", or a name of the caller's own. NOT_FOUND when this device is no member.
+	Syncgroup     string `protobuf:"bytes,2,opt,name=syncgroup,proto3" json:"syncgroup,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -4107,13 +4299,17 @@ func (x *ListMembersRequest) GetSyncgroup() string {
 	return ""
 }
 
+// ListMembersResponse is one member, as this device knows it.
 type ListMembersResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Principal of the member, without scheme.
-	Member        string                 `protobuf:"bytes,1,opt,name=member,proto3" json:"member,omitempty"`
-	Type          string                 `protobuf:"bytes,2,opt,name=type,proto3" json:"type,omitempty"`
-	Joined        *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=joined,proto3" json:"joined,omitempty"`
-	Priority      uint32                 `protobuf:"varint,4,opt,name=priority,proto3" json:"priority,omitempty"`
+	Member string `protobuf:"bytes,1,opt,name=member,proto3" json:"member,omitempty"`
+	// normal, server or leaf.
+	Type string `protobuf:"bytes,2,opt,name=type,proto3" json:"type,omitempty"`
+	// To the second, by the clock of the device that admitted it.
+	Joined *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=joined,proto3" json:"joined,omitempty"`
+	// Meant to order servers for what only one of them does; nothing sets it in this version, and it is 0.
+	Priority      uint32 `protobuf:"varint,4,opt,name=priority,proto3" json:"priority,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -4176,10 +4372,13 @@ func (x *ListMembersResponse) GetPriority() uint32 {
 	return 0
 }
 
+// GetSyncgroupSpecRequest takes Read on the syncgroup.
 type GetSyncgroupSpecRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Database      string                 `protobuf:"bytes,1,opt,name=database,proto3" json:"database,omitempty"`
-	Syncgroup     string                 `protobuf:"bytes,2,opt,name=syncgroup,proto3" json:"syncgroup,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// "owner:name", or a name of the caller's own.
+	Database string `protobuf:"bytes,1,opt,name=database,proto3" json:"database,omitempty"`
+	// "owner:name", or a name of the caller's own. NOT_FOUND when this device is no member.
+	Syncgroup     string `protobuf:"bytes,2,opt,name=syncgroup,proto3" json:"syncgroup,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -4228,10 +4427,12 @@ func (x *GetSyncgroupSpecRequest) GetSyncgroup() string {
 	return ""
 }
 
+// GetSyncgroupSpecResponse is the specification as this device knows it.
 type GetSyncgroupSpecResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The specification as JSON.
-	Spec          []byte `protobuf:"bytes,1,opt,name=spec,proto3" json:"spec,omitempty"`
+	Spec []byte `protobuf:"bytes,1,opt,name=spec,proto3" json:"spec,omitempty"`
+	// "device.epoch-generation" of the row that holds it; empty until the metadata has arrived.
 	Version       string `protobuf:"bytes,2,opt,name=version,proto3" json:"version,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -4281,10 +4482,14 @@ func (x *GetSyncgroupSpecResponse) GetVersion() string {
 	return ""
 }
 
+// WaitSyncgroupRequest takes Read on the syncgroup. It waits until a member can be reached when there are others; the
+// caller sets the deadline.
 type WaitSyncgroupRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Database      string                 `protobuf:"bytes,1,opt,name=database,proto3" json:"database,omitempty"`
-	Syncgroup     string                 `protobuf:"bytes,2,opt,name=syncgroup,proto3" json:"syncgroup,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// "owner:name", or a name of the caller's own.
+	Database string `protobuf:"bytes,1,opt,name=database,proto3" json:"database,omitempty"`
+	// "owner:name", or a name of the caller's own. NOT_FOUND when this device is no member.
+	Syncgroup     string `protobuf:"bytes,2,opt,name=syncgroup,proto3" json:"syncgroup,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -4333,6 +4538,7 @@ func (x *WaitSyncgroupRequest) GetSyncgroup() string {
 	return ""
 }
 
+// WaitSyncgroupResponse says that what the peers held is here.
 type WaitSyncgroupResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Peers that this device is now level with.
@@ -4378,6 +4584,7 @@ func (x *WaitSyncgroupResponse) GetPeers() uint64 {
 	return 0
 }
 
+// ListPeersRequest takes Admin on the service.
 type ListPeersRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -4414,9 +4621,11 @@ func (*ListPeersRequest) Descriptor() ([]byte, []int) {
 	return file_node_v1_node_proto_rawDescGZIP(), []int{71}
 }
 
+// ListPeersResponse is one peer.
 type ListPeersResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Peer          *Peer                  `protobuf:"bytes,1,opt,name=peer,proto3" json:"peer,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Always present.
+	Peer          *Peer `protobuf:"bytes,1,opt,name=peer,proto3" json:"peer,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -4458,6 +4667,7 @@ func (x *ListPeersResponse) GetPeer() *Peer {
 	return nil
 }
 
+// PutBlobRequest is a part of the blob; the end of the stream is the end of the blob. It takes Write on the database.
 type PutBlobRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// On the first message.
@@ -4512,10 +4722,13 @@ func (x *PutBlobRequest) GetData() []byte {
 	return nil
 }
 
+// PutBlobResponse says that the blob is durable. It travels with rows that hold {"$blob":"REF"}.
 type PutBlobResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Ref           string                 `protobuf:"bytes,1,opt,name=ref,proto3" json:"ref,omitempty"`
-	Size          uint64                 `protobuf:"varint,2,opt,name=size,proto3" json:"size,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Text of at most 256 bytes, by which the blob is known on every device.
+	Ref string `protobuf:"bytes,1,opt,name=ref,proto3" json:"ref,omitempty"`
+	// In bytes.
+	Size          uint64 `protobuf:"varint,2,opt,name=size,proto3" json:"size,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -4564,11 +4777,16 @@ func (x *PutBlobResponse) GetSize() uint64 {
 	return 0
 }
 
+// GetBlobRequest takes Read on the database. NOT_FOUND when nothing here refers to the blob and nobody is known to hold
+// it; UNAVAILABLE when within 30 s no peer tells its size.
 type GetBlobRequest struct {
-	state    protoimpl.MessageState `protogen:"open.v1"`
-	Database string                 `protobuf:"bytes,1,opt,name=database,proto3" json:"database,omitempty"`
-	Ref      string                 `protobuf:"bytes,2,opt,name=ref,proto3" json:"ref,omitempty"`
-	Offset   uint64                 `protobuf:"varint,3,opt,name=offset,proto3" json:"offset,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// "owner:name", or a name of the caller's own.
+	Database string `protobuf:"bytes,1,opt,name=database,proto3" json:"database,omitempty"`
+	// At most 256 bytes, as PutBlob returned it.
+	Ref string `protobuf:"bytes,2,opt,name=ref,proto3" json:"ref,omitempty"`
+	// In bytes; INVALID_ARGUMENT beyond the end of the blob.
+	Offset uint64 `protobuf:"varint,3,opt,name=offset,proto3" json:"offset,omitempty"`
 	// 0 means to the end.
 	Length        uint64 `protobuf:"varint,4,opt,name=length,proto3" json:"length,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -4633,6 +4851,7 @@ func (x *GetBlobRequest) GetLength() uint64 {
 	return 0
 }
 
+// GetBlobResponse is the size, in the first message, and then the bytes in order.
 type GetBlobResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Size of the whole blob, on the first message.
@@ -4687,10 +4906,13 @@ func (x *GetBlobResponse) GetData() []byte {
 	return nil
 }
 
+// FetchBlobRequest takes Read on the database. The fetch goes on when the caller goes away.
 type FetchBlobRequest struct {
-	state    protoimpl.MessageState `protogen:"open.v1"`
-	Database string                 `protobuf:"bytes,1,opt,name=database,proto3" json:"database,omitempty"`
-	Ref      string                 `protobuf:"bytes,2,opt,name=ref,proto3" json:"ref,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// "owner:name", or a name of the caller's own.
+	Database string `protobuf:"bytes,1,opt,name=database,proto3" json:"database,omitempty"`
+	// At most 256 bytes, as PutBlob returned it.
+	Ref string `protobuf:"bytes,2,opt,name=ref,proto3" json:"ref,omitempty"`
 	// Higher goes first; 0 is usual.
 	Priority      int32 `protobuf:"varint,3,opt,name=priority,proto3" json:"priority,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -4748,12 +4970,15 @@ func (x *FetchBlobRequest) GetPriority() int32 {
 	return 0
 }
 
+// FetchBlobResponse is sent at once and after changes; those that come too fast are shown together.
 type FetchBlobResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	State FetchState             `protobuf:"varint,1,opt,name=state,proto3,enum=syncbase.node.v1.FetchState" json:"state,omitempty"`
+	// DONE in the last message, and in no other.
+	State FetchState `protobuf:"varint,1,opt,name=state,proto3,enum=syncbase.node.v1.FetchState" json:"state,omitempty"`
 	// Bytes of the blob that are here.
 	Received uint64 `protobuf:"varint,2,opt,name=received,proto3" json:"received,omitempty"`
-	Total    uint64 `protobuf:"varint,3,opt,name=total,proto3" json:"total,omitempty"`
+	// Bytes of the whole blob; 0 while unknown.
+	Total uint64 `protobuf:"varint,3,opt,name=total,proto3" json:"total,omitempty"`
 	// Name of the peer that the bytes come from.
 	Source        string `protobuf:"bytes,4,opt,name=source,proto3" json:"source,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -4818,10 +5043,14 @@ func (x *FetchBlobResponse) GetSource() string {
 	return ""
 }
 
+// StatBlobRequest takes Read on the database. NOT_FOUND when nothing here refers to the blob and nobody is known to
+// hold it.
 type StatBlobRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Database      string                 `protobuf:"bytes,1,opt,name=database,proto3" json:"database,omitempty"`
-	Ref           string                 `protobuf:"bytes,2,opt,name=ref,proto3" json:"ref,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// "owner:name", or a name of the caller's own.
+	Database string `protobuf:"bytes,1,opt,name=database,proto3" json:"database,omitempty"`
+	// At most 256 bytes, as PutBlob returned it.
+	Ref           string `protobuf:"bytes,2,opt,name=ref,proto3" json:"ref,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -4870,14 +5099,19 @@ func (x *StatBlobRequest) GetRef() string {
 	return ""
 }
 
+// Blob is what this device knows of a blob.
 type Blob struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	Ref   string                 `protobuf:"bytes,1,opt,name=ref,proto3" json:"ref,omitempty"`
+	// Its text form, as a row refers to it.
+	Ref string `protobuf:"bytes,1,opt,name=ref,proto3" json:"ref,omitempty"`
 	// 0 while unknown.
-	Size   uint64    `protobuf:"varint,2,opt,name=size,proto3" json:"size,omitempty"`
-	State  BlobState `protobuf:"varint,3,opt,name=state,proto3,enum=syncbase.node.v1.BlobState" json:"state,omitempty"`
-	Pinned bool      `protobuf:"varint,4,opt,name=pinned,proto3" json:"pinned,omitempty"`
-	Rank   uint32    `protobuf:"varint,5,opt,name=rank,proto3" json:"rank,omitempty"`
+	Size uint64 `protobuf:"varint,2,opt,name=size,proto3" json:"size,omitempty"`
+	// What is not LOCAL comes from peers when it is read.
+	State BlobState `protobuf:"varint,3,opt,name=state,proto3,enum=syncbase.node.v1.BlobState" json:"state,omitempty"`
+	// Meant for blobs that are kept whatever happens; nothing sets it in this version.
+	Pinned bool `protobuf:"varint,4,opt,name=pinned,proto3" json:"pinned,omitempty"`
+	// Meant to order blobs by what is given up first; nothing sets it in this version.
+	Rank uint32 `protobuf:"varint,5,opt,name=rank,proto3" json:"rank,omitempty"`
 	// Names of peers that are thought to hold it.
 	Locations     []string `protobuf:"bytes,6,rep,name=locations,proto3" json:"locations,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -4956,9 +5190,11 @@ func (x *Blob) GetLocations() []string {
 	return nil
 }
 
+// StatBlobResponse describes the blob that was asked for.
 type StatBlobResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Blob          *Blob                  `protobuf:"bytes,1,opt,name=blob,proto3" json:"blob,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Always present.
+	Blob          *Blob `protobuf:"bytes,1,opt,name=blob,proto3" json:"blob,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -5000,9 +5236,11 @@ func (x *StatBlobResponse) GetBlob() *Blob {
 	return nil
 }
 
+// ListBlobsRequest takes Read on the database.
 type ListBlobsRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Database      string                 `protobuf:"bytes,1,opt,name=database,proto3" json:"database,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// "owner:name", or a name of the caller's own. In this version blobs of other databases are listed, too.
+	Database      string `protobuf:"bytes,1,opt,name=database,proto3" json:"database,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -5044,9 +5282,11 @@ func (x *ListBlobsRequest) GetDatabase() string {
 	return ""
 }
 
+// ListBlobsResponse is one blob.
 type ListBlobsResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Blob          *Blob                  `protobuf:"bytes,1,opt,name=blob,proto3" json:"blob,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Always present.
+	Blob          *Blob `protobuf:"bytes,1,opt,name=blob,proto3" json:"blob,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -5088,6 +5328,7 @@ func (x *ListBlobsResponse) GetBlob() *Blob {
 	return nil
 }
 
+// ListPluginsRequest takes Admin on the service.
 type ListPluginsRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -5124,9 +5365,11 @@ func (*ListPluginsRequest) Descriptor() ([]byte, []int) {
 	return file_node_v1_node_proto_rawDescGZIP(), []int{84}
 }
 
+// ListPluginsResponse is one instance.
 type ListPluginsResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Plugin        *Plugin                `protobuf:"bytes,1,opt,name=plugin,proto3" json:"plugin,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Always present.
+	Plugin        *Plugin `protobuf:"bytes,1,opt,name=plugin,proto3" json:"plugin,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -5168,6 +5411,7 @@ func (x *ListPluginsResponse) GetPlugin() *Plugin {
 	return nil
 }
 
+// BackupRequest takes the owner in person; Admin is not enough.
 type BackupRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Absolute path of a directory that is absent or empty, on the daemon's machine.
@@ -5213,10 +5457,13 @@ func (x *BackupRequest) GetDirectory() string {
 	return ""
 }
 
+// BackupResponse says that the copy is complete and verified.
 type BackupResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Files         uint64                 `protobuf:"varint,1,opt,name=files,proto3" json:"files,omitempty"`
-	Bytes         uint64                 `protobuf:"varint,2,opt,name=bytes,proto3" json:"bytes,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Written to the directory and named in its manifest.
+	Files uint64 `protobuf:"varint,1,opt,name=files,proto3" json:"files,omitempty"`
+	// Of these files together.
+	Bytes         uint64 `protobuf:"varint,2,opt,name=bytes,proto3" json:"bytes,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -5265,6 +5512,7 @@ func (x *BackupResponse) GetBytes() uint64 {
 	return 0
 }
 
+// DoctorRequest takes Admin on the service.
 type DoctorRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -5301,6 +5549,7 @@ func (*DoctorRequest) Descriptor() ([]byte, []int) {
 	return file_node_v1_node_proto_rawDescGZIP(), []int{88}
 }
 
+// DoctorResponse is a finding, or the summary that ends the stream. A stream without a summary was cut short.
 type DoctorResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Types that are valid to be assigned to Message:
@@ -5385,6 +5634,7 @@ func (*DoctorResponse_Finding_) isDoctorResponse_Message() {}
 
 func (*DoctorResponse_Summary_) isDoctorResponse_Message() {}
 
+// ShowIdentityRequest takes Admin on the service.
 type ShowIdentityRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -5421,14 +5671,17 @@ func (*ShowIdentityRequest) Descriptor() ([]byte, []int) {
 	return file_node_v1_node_proto_rawDescGZIP(), []int{90}
 }
 
+// ShowIdentityResponse is who the daemon is by its certificate.
 type ShowIdentityResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Principal of the daemon, without scheme.
 	Principal string `protobuf:"bytes,1,opt,name=principal,proto3" json:"principal,omitempty"`
 	// Principal of its owner.
-	Owner       string                 `protobuf:"bytes,2,opt,name=owner,proto3" json:"owner,omitempty"`
-	TrustDomain string                 `protobuf:"bytes,3,opt,name=trust_domain,json=trustDomain,proto3" json:"trust_domain,omitempty"`
-	NotAfter    *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=not_after,json=notAfter,proto3" json:"not_after,omitempty"`
+	Owner string `protobuf:"bytes,2,opt,name=owner,proto3" json:"owner,omitempty"`
+	// The part of the principal before the first slash.
+	TrustDomain string `protobuf:"bytes,3,opt,name=trust_domain,json=trustDomain,proto3" json:"trust_domain,omitempty"`
+	// When its certificate ends; peers refuse it from then on.
+	NotAfter *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=not_after,json=notAfter,proto3" json:"not_after,omitempty"`
 	// True when this device can issue identities.
 	Authority     bool `protobuf:"varint,5,opt,name=authority,proto3" json:"authority,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -5500,6 +5753,7 @@ func (x *ShowIdentityResponse) GetAuthority() bool {
 	return false
 }
 
+// Finding is one thing in the store that must not be. Nothing is mended.
 type DoctorResponse_Finding struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// "owner:name"; empty when it belongs to none.
@@ -5574,14 +5828,21 @@ func (x *DoctorResponse_Finding) GetText() string {
 
 // Summary counts what was looked at, and what was found.
 type DoctorResponse_Summary struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Databases     uint64                 `protobuf:"varint,1,opt,name=databases,proto3" json:"databases,omitempty"`
-	Collections   uint64                 `protobuf:"varint,2,opt,name=collections,proto3" json:"collections,omitempty"`
-	Rows          uint64                 `protobuf:"varint,3,opt,name=rows,proto3" json:"rows,omitempty"`
-	Tombstones    uint64                 `protobuf:"varint,4,opt,name=tombstones,proto3" json:"tombstones,omitempty"`
-	Records       uint64                 `protobuf:"varint,5,opt,name=records,proto3" json:"records,omitempty"`
-	Commits       uint64                 `protobuf:"varint,6,opt,name=commits,proto3" json:"commits,omitempty"`
-	Findings      uint64                 `protobuf:"varint,7,opt,name=findings,proto3" json:"findings,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Looked at, like the next five.
+	Databases uint64 `protobuf:"varint,1,opt,name=databases,proto3" json:"databases,omitempty"`
+	// Metadata of syncgroups included.
+	Collections uint64 `protobuf:"varint,2,opt,name=collections,proto3" json:"collections,omitempty"`
+	// Present rows, with metadata of syncgroups and access lists of collections.
+	Rows uint64 `protobuf:"varint,3,opt,name=rows,proto3" json:"rows,omitempty"`
+	// Marks of deleted rows.
+	Tombstones uint64 `protobuf:"varint,4,opt,name=tombstones,proto3" json:"tombstones,omitempty"`
+	// Of the log: versions of rows that are still retained.
+	Records uint64 `protobuf:"varint,5,opt,name=records,proto3" json:"records,omitempty"`
+	// Of all devices, in the sequence in which this one learned them.
+	Commits uint64 `protobuf:"varint,6,opt,name=commits,proto3" json:"commits,omitempty"`
+	// Those of this stream; 0 for a sound store.
+	Findings      uint64 `protobuf:"varint,7,opt,name=findings,proto3" json:"findings,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
