@@ -31,9 +31,11 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// Outcome is what a successful Put did.
 type Outcome int32
 
 const (
+	// Only beside a fault.
 	Outcome_OUTCOME_UNSPECIFIED Outcome = 0
 	// The object is now stored durably.
 	Outcome_OUTCOME_STORED Outcome = 1
@@ -85,7 +87,9 @@ func (Outcome) EnumDescriptor() ([]byte, []int) {
 // Fault is the failure of one item. Code is a google.rpc.Code; 0 means no failure.
 type Fault struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	Code  int32                  `protobuf:"varint,1,opt,name=code,proto3" json:"code,omitempty"`
+	// Says what the host does next: NOT_FOUND tries another source, UNAVAILABLE again later, RESOURCE_EXHAUSTED stops
+	// writing, DATA_LOSS fetches the bytes elsewhere.
+	Code int32 `protobuf:"varint,1,opt,name=code,proto3" json:"code,omitempty"`
 	// At most 1 KiB.
 	Message       string `protobuf:"bytes,2,opt,name=message,proto3" json:"message,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -136,6 +140,7 @@ func (x *Fault) GetMessage() string {
 	return ""
 }
 
+// PutRequest is one frame of an object. Frames out of place end the stream.
 type PutRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Numbers the objects of this stream from 1; every frame of an object carries its number.
@@ -217,6 +222,7 @@ func (x *PutRequest) GetData() []byte {
 	return nil
 }
 
+// PutHeader announces an object.
 type PutHeader struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// 1 to 128 opaque bytes.
@@ -280,10 +286,13 @@ func (x *PutHeader) GetSha256() []byte {
 	return nil
 }
 
+// PutResponse is the answer to one object.
 type PutResponse struct {
-	state   protoimpl.MessageState `protogen:"open.v1"`
-	Seq     uint64                 `protobuf:"varint,1,opt,name=seq,proto3" json:"seq,omitempty"`
-	Outcome Outcome                `protobuf:"varint,2,opt,name=outcome,proto3,enum=syncbase.blobstore.v1.Outcome" json:"outcome,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// That of the object; answers come in order.
+	Seq uint64 `protobuf:"varint,1,opt,name=seq,proto3" json:"seq,omitempty"`
+	// Both outcomes are success.
+	Outcome Outcome `protobuf:"varint,2,opt,name=outcome,proto3,enum=syncbase.blobstore.v1.Outcome" json:"outcome,omitempty"`
 	// Present when the object was not stored; the stream goes on with the next object.
 	Fault         *Fault `protobuf:"bytes,3,opt,name=fault,proto3" json:"fault,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -341,10 +350,13 @@ func (x *PutResponse) GetFault() *Fault {
 	return nil
 }
 
+// Range is a part of an object. One that reaches beyond its end is a fault with OUT_OF_RANGE.
 type Range struct {
-	state  protoimpl.MessageState `protogen:"open.v1"`
-	Key    []byte                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
-	Offset uint64                 `protobuf:"varint,2,opt,name=offset,proto3" json:"offset,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// 1 to 128 opaque bytes.
+	Key []byte `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
+	// In bytes; may be the size of the object, where nothing is left to read.
+	Offset uint64 `protobuf:"varint,2,opt,name=offset,proto3" json:"offset,omitempty"`
 	// 0 means to the end of the object.
 	Length        uint64 `protobuf:"varint,3,opt,name=length,proto3" json:"length,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -402,6 +414,7 @@ func (x *Range) GetLength() uint64 {
 	return 0
 }
 
+// GetRequest asks for parts of any number of objects.
 type GetRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// At most 1,024 ranges.
@@ -447,6 +460,7 @@ func (x *GetRequest) GetRanges() []*Range {
 	return nil
 }
 
+// GetResponse is one frame of a range.
 type GetResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Which of the ranges this frame belongs to, from 0.
@@ -458,7 +472,8 @@ type GetResponse struct {
 	// Set on the last frame of the range.
 	Last bool `protobuf:"varint,4,opt,name=last,proto3" json:"last,omitempty"`
 	// Present when the range could not be read; it ends the range.
-	Fault         *Fault `protobuf:"bytes,5,opt,name=fault,proto3" json:"fault,omitempty"`
+	Fault *Fault `protobuf:"bytes,5,opt,name=fault,proto3" json:"fault,omitempty"`
+	// At most max_frame_bytes; frames of a range are contiguous. Empty for an empty range, and beside a fault.
 	Data          []byte `protobuf:"bytes,15,opt,name=data,proto3" json:"data,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -536,6 +551,7 @@ func (x *GetResponse) GetData() []byte {
 	return nil
 }
 
+// StatRequest asks about objects by their keys.
 type StatRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// At most 1,000 keys.
@@ -581,9 +597,11 @@ func (x *StatRequest) GetKeys() [][]byte {
 	return nil
 }
 
+// StatResponse describes all of them.
 type StatResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Entries       []*Entry               `protobuf:"bytes,1,rep,name=entries,proto3" json:"entries,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// One for each key, in order.
+	Entries       []*Entry `protobuf:"bytes,1,rep,name=entries,proto3" json:"entries,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -625,14 +643,19 @@ func (x *StatResponse) GetEntries() []*Entry {
 	return nil
 }
 
+// Entry describes an object, or says that there is none.
 type Entry struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	Key   []byte                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
-	Size  uint64                 `protobuf:"varint,2,opt,name=size,proto3" json:"size,omitempty"`
+	// Opaque; in answer to Stat as it was asked for.
+	Key []byte `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
+	// In bytes; 0 when missing.
+	Size uint64 `protobuf:"varint,2,opt,name=size,proto3" json:"size,omitempty"`
 	// For people only: no decision is ever based on a store's clock.
-	Modified      *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=modified,proto3" json:"modified,omitempty"`
-	Missing       bool                   `protobuf:"varint,4,opt,name=missing,proto3" json:"missing,omitempty"`
-	Fault         *Fault                 `protobuf:"bytes,5,opt,name=fault,proto3" json:"fault,omitempty"`
+	Modified *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=modified,proto3" json:"modified,omitempty"`
+	// Only in answer to Stat: there is no such object. That is no fault.
+	Missing bool `protobuf:"varint,4,opt,name=missing,proto3" json:"missing,omitempty"`
+	// Only in answer to Stat: the object could not be looked at.
+	Fault         *Fault `protobuf:"bytes,5,opt,name=fault,proto3" json:"fault,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -702,9 +725,11 @@ func (x *Entry) GetFault() *Fault {
 	return nil
 }
 
+// ListRequest selects objects; without any field it is all of them.
 type ListRequest struct {
-	state  protoimpl.MessageState `protogen:"open.v1"`
-	Prefix []byte                 `protobuf:"bytes,1,opt,name=prefix,proto3" json:"prefix,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Only keys that begin with this; at most 128 bytes.
+	Prefix []byte `protobuf:"bytes,1,opt,name=prefix,proto3" json:"prefix,omitempty"`
 	// List only keys greater than this one.
 	StartAfter []byte `protobuf:"bytes,2,opt,name=start_after,json=startAfter,proto3" json:"start_after,omitempty"`
 	// Largest number of entries in all; 0 means no limit.
@@ -764,9 +789,11 @@ func (x *ListRequest) GetLimit() uint64 {
 	return 0
 }
 
+// ListResponse is one page. Objects that come or go meanwhile may be missed.
 type ListResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Entries       []*Entry               `protobuf:"bytes,1,rep,name=entries,proto3" json:"entries,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// 1 to 1,000, in ascending byte order of their keys across all pages.
+	Entries       []*Entry `protobuf:"bytes,1,rep,name=entries,proto3" json:"entries,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -808,6 +835,7 @@ func (x *ListResponse) GetEntries() []*Entry {
 	return nil
 }
 
+// DeleteRequest names what is to go.
 type DeleteRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// At most 1,000 keys.
@@ -853,9 +881,11 @@ func (x *DeleteRequest) GetKeys() [][]byte {
 	return nil
 }
 
+// DeleteResponse says of each object whether it is gone, durably.
 type DeleteResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Faults        []*Fault               `protobuf:"bytes,1,rep,name=faults,proto3" json:"faults,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// One for each key, in order; code 0 for what is gone.
+	Faults        []*Fault `protobuf:"bytes,1,rep,name=faults,proto3" json:"faults,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -897,6 +927,7 @@ func (x *DeleteResponse) GetFaults() []*Fault {
 	return nil
 }
 
+// UsageRequest asks about the whole store.
 type UsageRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -933,10 +964,13 @@ func (*UsageRequest) Descriptor() ([]byte, []int) {
 	return file_blobstore_v1_blobstore_proto_rawDescGZIP(), []int{14}
 }
 
+// UsageResponse may be a little out of date.
 type UsageResponse struct {
-	state   protoimpl.MessageState `protogen:"open.v1"`
-	Objects uint64                 `protobuf:"varint,1,opt,name=objects,proto3" json:"objects,omitempty"`
-	Bytes   uint64                 `protobuf:"varint,2,opt,name=bytes,proto3" json:"bytes,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How many are stored.
+	Objects uint64 `protobuf:"varint,1,opt,name=objects,proto3" json:"objects,omitempty"`
+	// Taken by them, as far as the store can tell.
+	Bytes uint64 `protobuf:"varint,2,opt,name=bytes,proto3" json:"bytes,omitempty"`
 	// Bytes that can still be stored; absent when the store cannot tell.
 	Available     *uint64 `protobuf:"varint,3,opt,name=available,proto3,oneof" json:"available,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -994,9 +1028,11 @@ func (x *UsageResponse) GetAvailable() uint64 {
 	return 0
 }
 
+// LocateRequest asks where objects lie; UNIMPLEMENTED without the feature.
 type LocateRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Keys          [][]byte               `protobuf:"bytes,1,rep,name=keys,proto3" json:"keys,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// At most 1,000.
+	Keys          [][]byte `protobuf:"bytes,1,rep,name=keys,proto3" json:"keys,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1038,9 +1074,11 @@ func (x *LocateRequest) GetKeys() [][]byte {
 	return nil
 }
 
+// LocateResponse tells where the bytes stay until the object is deleted.
 type LocateResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Locations     []*Location            `protobuf:"bytes,1,rep,name=locations,proto3" json:"locations,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// One for each key, in order.
+	Locations     []*Location `protobuf:"bytes,1,rep,name=locations,proto3" json:"locations,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1084,11 +1122,15 @@ func (x *LocateResponse) GetLocations() []*Location {
 
 // Location is where an object's bytes lie in the file system that host and plugin share.
 type Location struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Path          string                 `protobuf:"bytes,1,opt,name=path,proto3" json:"path,omitempty"`
-	Offset        uint64                 `protobuf:"varint,2,opt,name=offset,proto3" json:"offset,omitempty"`
-	Length        uint64                 `protobuf:"varint,3,opt,name=length,proto3" json:"length,omitempty"`
-	Fault         *Fault                 `protobuf:"bytes,4,opt,name=fault,proto3" json:"fault,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Of a file that the host can open.
+	Path string `protobuf:"bytes,1,opt,name=path,proto3" json:"path,omitempty"`
+	// Position of the object's first byte in the file.
+	Offset uint64 `protobuf:"varint,2,opt,name=offset,proto3" json:"offset,omitempty"`
+	// Size of the object in bytes.
+	Length uint64 `protobuf:"varint,3,opt,name=length,proto3" json:"length,omitempty"`
+	// Present when the object is not there or has no place; nothing else is then set.
+	Fault         *Fault `protobuf:"bytes,4,opt,name=fault,proto3" json:"fault,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
