@@ -27,13 +27,18 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// Event says what a message of a watch reports.
 type Event int32
 
 const (
+	// Dropped by the host, like every value that it does not know.
 	Event_EVENT_UNSPECIFIED Event = 0
-	Event_EVENT_SEEN        Event = 1
-	Event_EVENT_LOST        Event = 2
-	Event_EVENT_SYNCED      Event = 3
+	// The advert is new, has changed or still holds.
+	Event_EVENT_SEEN Event = 1
+	// The advert was withdrawn or has expired.
+	Event_EVENT_LOST Event = 2
+	// Everything known when the watch began has been reported. Once on each stream.
+	Event_EVENT_SYNCED Event = 3
 )
 
 // Enum value maps for Event.
@@ -79,6 +84,7 @@ func (Event) EnumDescriptor() ([]byte, []int) {
 	return file_discovery_v1_discovery_proto_rawDescGZIP(), []int{0}
 }
 
+// Advert is what a node tells about itself. What exceeds its bounds is passed on in neither direction.
 type Advert struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Opaque name of the announcing node, 1 to 64 bytes; the same for as long as the node keeps its data.
@@ -152,9 +158,11 @@ func (x *Advert) GetRecord() []byte {
 	return nil
 }
 
+// AnnounceRequest replaces the advert that the stream publishes.
 type AnnounceRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Advert        *Advert                `protobuf:"bytes,1,opt,name=advert,proto3" json:"advert,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Always present. One that breaks a bound ends the stream with INVALID_ARGUMENT.
+	Advert        *Advert `protobuf:"bytes,1,opt,name=advert,proto3" json:"advert,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -196,6 +204,7 @@ func (x *AnnounceRequest) GetAdvert() *Advert {
 	return nil
 }
 
+// AnnounceResponse is sent whenever the plugin knows better where the advert can be seen; there may be none.
 type AnnounceResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Where the advert is now published, for people: interface names, a server's name.
@@ -241,6 +250,7 @@ func (x *AnnounceResponse) GetPublishedOn() []string {
 	return nil
 }
 
+// WatchRequest asks for everything. Several watches may run at once.
 type WatchRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -277,9 +287,11 @@ func (*WatchRequest) Descriptor() ([]byte, []int) {
 	return file_discovery_v1_discovery_proto_rawDescGZIP(), []int{3}
 }
 
+// WatchResponse is one sighting, or the mark that those known already are complete.
 type WatchResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	Event Event                  `protobuf:"varint,1,opt,name=event,proto3,enum=syncbase.discovery.v1.Event" json:"event,omitempty"`
+	// Says which of the other fields are set.
+	Event Event `protobuf:"varint,1,opt,name=event,proto3,enum=syncbase.discovery.v1.Event" json:"event,omitempty"`
 	// Absent with SYNCED; with LOST only node_id is set.
 	Advert *Advert `protobuf:"bytes,2,opt,name=advert,proto3" json:"advert,omitempty"`
 	// How long the sighting holds unless it is repeated; the host expires it by itself.
