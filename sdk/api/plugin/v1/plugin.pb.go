@@ -27,12 +27,16 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// Severity is how much a remark matters.
 type Severity int32
 
 const (
+	// Counts as ERROR, like every value that the host does not know.
 	Severity_SEVERITY_UNSPECIFIED Severity = 0
-	Severity_SEVERITY_ERROR       Severity = 1
-	Severity_SEVERITY_WARNING     Severity = 2
+	// The configuration is refused.
+	Severity_SEVERITY_ERROR Severity = 1
+	// The configuration is taken; people are shown the remark.
+	Severity_SEVERITY_WARNING Severity = 2
 )
 
 // Enum value maps for Severity.
@@ -76,12 +80,17 @@ func (Severity) EnumDescriptor() ([]byte, []int) {
 	return file_plugin_v1_plugin_proto_rawDescGZIP(), []int{0}
 }
 
+// State is how well the plugin can work; worse states have larger numbers.
 type State int32
 
 const (
+	// Counts as NOT_SERVING, like every value that the host does not know.
 	State_STATE_UNSPECIFIED State = 0
-	State_STATE_SERVING     State = 1
-	State_STATE_DEGRADED    State = 2
+	// Everything works.
+	State_STATE_SERVING State = 1
+	// It works, but not as it should; message says why.
+	State_STATE_DEGRADED State = 2
+	// It does not work.
 	State_STATE_NOT_SERVING State = 3
 )
 
@@ -128,6 +137,7 @@ func (State) EnumDescriptor() ([]byte, []int) {
 	return file_plugin_v1_plugin_proto_rawDescGZIP(), []int{1}
 }
 
+// DescribeRequest tells the plugin who asks.
 type DescribeRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Version of the host, for logs only.
@@ -182,6 +192,7 @@ func (x *DescribeRequest) GetHostFeatures() []string {
 	return nil
 }
 
+// DescribeResponse is the same for as long as the process lives.
 type DescribeResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Name of the implementation, such as "blobstore-fs": 1 to 64 characters of [a-z0-9-].
@@ -330,8 +341,9 @@ func (x *Kind) GetFeatures() []string {
 
 // Diagnostic is a remark about a configuration.
 type Diagnostic struct {
-	state    protoimpl.MessageState `protogen:"open.v1"`
-	Severity Severity               `protobuf:"varint,1,opt,name=severity,proto3,enum=syncbase.plugin.v1.Severity" json:"severity,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Errors refuse, warnings do not.
+	Severity Severity `protobuf:"varint,1,opt,name=severity,proto3,enum=syncbase.plugin.v1.Severity" json:"severity,omitempty"`
 	// JSON Pointer (RFC 6901) into the configuration.
 	Path string `protobuf:"bytes,2,opt,name=path,proto3" json:"path,omitempty"`
 	// One line: what is wrong.
@@ -400,6 +412,7 @@ func (x *Diagnostic) GetDetail() string {
 	return ""
 }
 
+// ValidateRequest carries what Configure would.
 type ValidateRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Configuration as a JSON object, at most 1 MiB.
@@ -445,9 +458,11 @@ func (x *ValidateRequest) GetConfig() []byte {
 	return nil
 }
 
+// ValidateResponse is the verdict on a configuration.
 type ValidateResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Diagnostics   []*Diagnostic          `protobuf:"bytes,1,rep,name=diagnostics,proto3" json:"diagnostics,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// None when there is nothing to say; the host reads 100 at most, texts of at most 1 KiB.
+	Diagnostics   []*Diagnostic `protobuf:"bytes,1,rep,name=diagnostics,proto3" json:"diagnostics,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -489,6 +504,7 @@ func (x *ValidateResponse) GetDiagnostics() []*Diagnostic {
 	return nil
 }
 
+// ConfigureRequest is the whole setup of the one instance that the process serves, not a difference.
 type ConfigureRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Name of the instance in the host's configuration.
@@ -570,6 +586,7 @@ func (x *ConfigureRequest) GetMaxFrameBytes() uint32 {
 	return 0
 }
 
+// ConfigureResponse says whether the configuration is in force: it is unless one of the fields says otherwise.
 type ConfigureResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Any diagnostic of severity error means that the configuration was refused and nothing changed.
@@ -624,6 +641,7 @@ func (x *ConfigureResponse) GetRestartRequired() bool {
 	return false
 }
 
+// HealthRequest asks for the present state.
 type HealthRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -660,9 +678,11 @@ func (*HealthRequest) Descriptor() ([]byte, []int) {
 	return file_plugin_v1_plugin_proto_rawDescGZIP(), []int{8}
 }
 
+// HealthResponse is the state of all kinds of the plugin together.
 type HealthResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	State State                  `protobuf:"varint,1,opt,name=state,proto3,enum=syncbase.plugin.v1.State" json:"state,omitempty"`
+	// The worst of what its kinds say.
+	State State `protobuf:"varint,1,opt,name=state,proto3,enum=syncbase.plugin.v1.State" json:"state,omitempty"`
 	// Why the state is not SERVING; at most 1 KiB.
 	Message       string `protobuf:"bytes,2,opt,name=message,proto3" json:"message,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -713,6 +733,7 @@ func (x *HealthResponse) GetMessage() string {
 	return ""
 }
 
+// DrainRequest asks the plugin to come to an end. Calls that last until somebody ends them are ended at once.
 type DrainRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// How long calls in flight may still take.
@@ -758,6 +779,7 @@ func (x *DrainRequest) GetGrace() *durationpb.Duration {
 	return nil
 }
 
+// DrainResponse says that nothing is held any more.
 type DrainResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
