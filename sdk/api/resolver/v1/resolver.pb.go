@@ -39,7 +39,8 @@ type Version struct {
 	// The row was deleted by this version; value is empty.
 	Deleted bool `protobuf:"varint,4,opt,name=deleted,proto3" json:"deleted,omitempty"`
 	// Type name that was stored with the value; may be empty.
-	Type          string `protobuf:"bytes,5,opt,name=type,proto3" json:"type,omitempty"`
+	Type string `protobuf:"bytes,5,opt,name=type,proto3" json:"type,omitempty"`
+	// At most 4 MiB.
 	Value         []byte `protobuf:"bytes,15,opt,name=value,proto3" json:"value,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -117,12 +118,16 @@ func (x *Version) GetValue() []byte {
 	return nil
 }
 
+// ResolveRequest is one conflict. One that breaks a bound is answered with error.
 type ResolveRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	Seq   uint64                 `protobuf:"varint,1,opt,name=seq,proto3" json:"seq,omitempty"`
+	// Numbers the requests of a batch from 1. After a restart of the plugin those without an answer come again, with
+	// their numbers.
+	Seq uint64 `protobuf:"varint,1,opt,name=seq,proto3" json:"seq,omitempty"`
 	// "owner:name" of the collection.
 	Collection string `protobuf:"bytes,2,opt,name=collection,proto3" json:"collection,omitempty"`
-	Key        string `protobuf:"bytes,3,opt,name=key,proto3" json:"key,omitempty"`
+	// Of the row; at most 1 KiB.
+	Key string `protobuf:"bytes,3,opt,name=key,proto3" json:"key,omitempty"`
 	// Nearest common ancestor, absent when there is none or it has been reclaimed.
 	Base *Version `protobuf:"bytes,4,opt,name=base,proto3" json:"base,omitempty"`
 	// Two or more concurrent versions in ascending order of their ids.
@@ -196,9 +201,11 @@ func (x *ResolveRequest) GetSiblings() []*Version {
 	return nil
 }
 
+// ResolveResponse is the answer to one request. One that makes no sense leaves the conflict open.
 type ResolveResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	Seq   uint64                 `protobuf:"varint,1,opt,name=seq,proto3" json:"seq,omitempty"`
+	// That of the request; each is answered once.
+	Seq uint64 `protobuf:"varint,1,opt,name=seq,proto3" json:"seq,omitempty"`
 	// Types that are valid to be assigned to Decision:
 	//
 	//	*ResolveResponse_Pick
@@ -339,10 +346,13 @@ func (*ResolveResponse_KeepConflict) isResolveResponse_Decision() {}
 
 func (*ResolveResponse_Error) isResolveResponse_Decision() {}
 
+// Merged is the value that takes the place of all siblings.
 type Merged struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Type          string                 `protobuf:"bytes,1,opt,name=type,proto3" json:"type,omitempty"`
-	Value         []byte                 `protobuf:"bytes,15,opt,name=value,proto3" json:"value,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Type name to store with the value; at most 256 bytes, may be empty.
+	Type string `protobuf:"bytes,1,opt,name=type,proto3" json:"type,omitempty"`
+	// At most 4 MiB.
+	Value         []byte `protobuf:"bytes,15,opt,name=value,proto3" json:"value,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
