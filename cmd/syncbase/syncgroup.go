@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -222,7 +223,9 @@ func (a *app) syncgroupWait(ctx context.Context, c *client.Client, sg *client.Sy
 	if err == nil {
 		return a.say(map[string]uint64{"peers": peers}, "level with %s", count(peers, "peer"))
 	}
-	if waiting.Err() == nil || ctx.Err() != nil {
+	// The daemon, which knows of the deadline, may be the first to say that the time is up.
+	late := waiting.Err() != nil || errors.Is(err, context.DeadlineExceeded)
+	if !late || ctx.Err() != nil {
 		return err
 	}
 	asking, stop := context.WithTimeout(ctx, reasonTime)
