@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -69,15 +70,10 @@ func (a *app) batch(ctx context.Context, db *client.Database, in io.Reader) erro
 	lines := bufio.NewScanner(in)
 	lines.Buffer(nil, maxLineBytes)
 	for n := 1; lines.Scan(); n++ {
-		if len(lines.Bytes()) == 0 {
+		if len(bytes.TrimSpace(lines.Bytes())) == 0 {
 			continue
 		}
-		var o operation
-		err := json.Unmarshal(lines.Bytes(), &o)
-		var op client.Op
-		if err == nil {
-			op, err = o.make(db.Collection(o.Collection))
-		}
+		op, err := parseOperation(db, lines.Bytes())
 		if err != nil {
 			return fmt.Errorf("line %d: %w", n, err)
 		}
@@ -93,6 +89,56 @@ func (a *app) batch(ctx context.Context, db *client.Database, in io.Reader) erro
 	return a.say(map[string][]string{"versions": versions}, "applied %s", count(len(ops), "operation"))
 }
 
+func parseOperation(db *client.Database, line []byte) (client.Op, error) {
+	var o operation
+	if err := strictJSON(line, &o); err != nil {
+		return client.Op{}, err
+	}
+	if err := o.validate(); err != nil {
+		return client.Op{}, err
+	}
+	return o.make(db.Collection(o.Collection))
+}
+
+// validate refuses what says too little or too much.
+func (o *operation) validate() error {
+	if o.Op != "put" && o.Op != "delete" && o.Op != "check" {
+		return fmt.Errorf(`"op" is %q, want put, delete or check`, o.Op)
+	}
+	if err := checkName(`"collection"`, o.Collection); err != nil {
+		return err
+	}
+	if err := checkText(`"key"`, o.Key); err != nil {
+		return err
+	}
+	values := given(o.Value != nil, o.Base64 != nil)
+	states := given(o.Version != "", o.Absent)
+	switch {
+	case values > 1:
+		return fmt.Errorf(`%s of %q: "value" and "base64" cannot go together`, o.Op, o.Key)
+	case o.Op != "check" && states > 0:
+		return fmt.Errorf(`%s of %q: "version" and "absent" are for checks`, o.Op, o.Key)
+	case o.Op == "put" && values == 0:
+		return fmt.Errorf(`put of %q: no "value", and no "base64"`, o.Key)
+	case o.Op == "delete" && (values > 0 || o.Type != ""):
+		return fmt.Errorf(`delete of %q: takes no value`, o.Key)
+	case o.Op == "check" && values+states != 1:
+		return fmt.Errorf(`check of %q: want one of "value", "base64", "version" and "absent"`, o.Key)
+	}
+	return nil
+}
+
+// given counts what is there.
+func given(parts ...bool) (n int) {
+	for _, there := range parts {
+		if there {
+			n++
+		}
+	}
+	return n
+}
+
+// make makes an operation that is valid.
 func (o *operation) make(c *client.Collection) (client.Op, error) {
 	v := client.Value{Bytes: o.Value, Type: o.Type}
 	if o.Base64 != nil {
@@ -103,16 +149,12 @@ func (o *operation) make(c *client.Collection) (client.Op, error) {
 		return c.PutOp(o.Key, v)
 	case "delete":
 		return c.DeleteOp(o.Key), nil
-	case "check":
-		switch {
-		case o.Absent:
-			return c.CheckAbsentOp(o.Key), nil
-		case o.Version != "":
-			return c.CheckVersionOp(o.Key, o.Version), nil
-		case v.Bytes != nil:
-			return c.CheckValueOp(o.Key, v)
-		}
-		return client.Op{}, fmt.Errorf(`check of %q: want "value", "base64", "version" or "absent"`, o.Key)
 	}
-	return client.Op{}, fmt.Errorf(`"op" is %q, want put, delete or check`, o.Op)
+	switch {
+	case o.Absent:
+		return c.CheckAbsentOp(o.Key), nil
+	case o.Version != "":
+		return c.CheckVersionOp(o.Key, o.Version), nil
+	}
+	return c.CheckValueOp(o.Key, v)
 }

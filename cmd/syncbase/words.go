@@ -1,10 +1,12 @@
 package main
 
 import (
+	"bytes"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"reflect"
 	"slices"
 	"strconv"
@@ -111,6 +113,25 @@ func plainJSON(err error) error {
 		return errors.New(text)
 	}
 	return err
+}
+
+// strictJSON reads one JSON value and refuses members that it has no place for.
+func strictJSON(text []byte, into any) error {
+	if !utf8.Valid(text) {
+		return errors.New("the text is not UTF-8")
+	}
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.DisallowUnknownFields()
+	err := d.Decode(into)
+	switch {
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return errors.New("unexpected end of JSON input")
+	case err != nil:
+		return plainJSON(err)
+	case len(bytes.TrimSpace(text[d.InputOffset():])) > 0:
+		return errors.New("there is more than one JSON value")
+	}
+	return nil
 }
 
 // words are what encoding/json calls the kinds of values.

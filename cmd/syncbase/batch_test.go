@@ -1,0 +1,51 @@
+package main
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/syncbase/syncbase/sdk/client"
+)
+
+func TestParseOperation(t *testing.T) {
+	db := (&client.Client{}).Database("notes")
+	for line, want := range map[string]string{
+		`{"op":"put","collection":"c","key":"k","value":null}`:                  "",
+		` {"op":"put","collection":"c","key":"k","base64":"","type":"t"} `:      "",
+		`{"op":"delete","collection":"c","key":"k"}`:                            "",
+		`{"op":"check","collection":"c","key":"k","base64":""}`:                 "",
+		`{"op":"check","collection":"c","key":"k","absent":true}`:               "",
+		`{"op":"put","collection":"c","key":"k","vlaue":1}`:                     `unknown field "vlaue"`,
+		`{"op":"put","collection":"c","key":"k","value":1,"base64":""}`:         `put of "k": "value" and "base64" cannot go together`,
+		`{"op":"put","collection":"c","key":"k"}`:                               `put of "k": no "value", and no "base64"`,
+		`{"op":"put","collection":"c","key":"k","value":1,"version":"v"}`:       `put of "k": "version" and "absent" are for checks`,
+		`{"op":"delete","collection":"c","key":"k","value":1}`:                  `delete of "k": takes no value`,
+		`{"op":"check","collection":"c","key":"k"}`:                             `check of "k": want one of "value", "base64", "version" and "absent"`,
+		`{"op":"check","collection":"c","key":"k","absent":true,"version":"v"}`: `check of "k": want one of "value", "base64", "version" and "absent"`,
+		`{"op":"put","key":"k","value":1}`:                                      `"collection" is empty`,
+		`{"op":"put","collection":"c","value":1}`:                               `"key" is empty`,
+		`{"op":"change","collection":"c","key":"k"}`:                            `"op" is "change", want put, delete or check`,
+		`{"op":"put","collection":"c","key":7,"value":1}`:                       `"key": a number where a text is wanted`,
+		`{"op":"put"`:        "unexpected end of JSON input",
+		`[]`:                 "a list where an object is wanted",
+		`{"key":"k"} {}`:     "there is more than one JSON value",
+		"{\"key\":\"\xff\"}": "the text is not UTF-8",
+	} {
+		got := ""
+		if _, err := parseOperation(db, []byte(line)); err != nil {
+			got = err.Error()
+		}
+		if got != want {
+			t.Errorf("%s: %q, want %q", line, got, want)
+		}
+	}
+}
+
+// TestBatchLine wants the number of the line that is wrong.
+func TestBatchLine(t *testing.T) {
+	db := (&client.Client{}).Database("notes")
+	in := "\n" + `{"op":"delete","collection":"c","key":"k"}` + "\n" + `{"op":"delete","kye":"k"}`
+	if err := (&app{}).batch(t.Context(), db, strings.NewReader(in)); err == nil || err.Error() != `line 3: unknown field "kye"` {
+		t.Errorf("%v", err)
+	}
+}
