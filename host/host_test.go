@@ -315,3 +315,25 @@ func TestMembersMeetWithoutTheOneThatAdmittedThem(t *testing.T) {
 	c.put("from c at its new address", 4)
 	b.await("from c at its new address", "4")
 }
+
+// Joining again without naming a type leaves a member what it is.
+func TestJoiningAgainKeepsTheMemberType(t *testing.T) {
+	a, b := pair(t)
+	sg := b.client.Database("db").Syncgroup("sg")
+	for _, as := range []string{"server", ""} {
+		if _, _, err := sg.Join(t.Context(), client.JoinOptions{Peer: a.host.PeerAddresses()[0], MemberType: as}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b.wait()
+	types := map[string]int{}
+	for m, err := range sg.Members(t.Context()) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		types[m.Type]++
+	}
+	if types["server"] != 1 || types["normal"] != 1 {
+		t.Errorf("member types %v, want one server and one normal", types)
+	}
+}

@@ -107,9 +107,10 @@ func (t *target) scopes(list []*nodev1.SyncgroupCollection) ([]id.Scope, error) 
 // JoinSyncgroup takes Write on the database. One that is not here yet is made, if the caller may, and unmade if the join
 // fails.
 func (s *Server) JoinSyncgroup(ctx context.Context, req *nodev1.JoinSyncgroupRequest) (*nodev1.JoinSyncgroupResponse, error) {
-	kind, err := memberType(req.GetMemberType())
-	if err != nil {
-		return nil, err
+	// None given leaves the type of a member as it is.
+	kind := req.GetMemberType()
+	if kind != "" && !slices.Contains(memberTypes, kind) {
+		return nil, fmt.Errorf("%w: member type %q, want one of %v", ErrInvalid, kind, memberTypes)
 	}
 	if len(req.GetPeer()) > maxPeerName {
 		return nil, fmt.Errorf("%w: a peer of %d bytes, the limit is %d", ErrInvalid, len(req.GetPeer()), maxPeerName)

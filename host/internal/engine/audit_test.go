@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -16,13 +17,13 @@ func TestAuditOpensAStuckPullAnew(t *testing.T) {
 		a, b := both(t)
 		b.engine.Audit = 10 * time.Second
 		a.put("notes", "k", `1`)
-		honest, opened := a.from(b, nil), 0
+		honest := a.from(b, nil)
+		var opened atomic.Int64
 		b.follow(a, func(ctx context.Context, open delta.Open) (Stream, error) {
 			if open.Probe {
 				return honest(ctx, open)
 			}
-			opened++
-			if opened > 1 {
+			if opened.Add(1) > 1 {
 				return honest(ctx, open)
 			}
 			var scopes []id.Scope
@@ -32,16 +33,17 @@ func TestAuditOpensAStuckPullAnew(t *testing.T) {
 			return &script{ctx: ctx, list: []delta.Message{{Accepted: scopes}}}, nil
 		})
 		time.Sleep(15 * time.Second)
-		if opened != 1 {
-			t.Errorf("opened %d times after one audit, want 1", opened)
+		if n := opened.Load(); n != 1 {
+			t.Errorf("opened %d times after one audit, want 1", n)
 		}
 		time.Sleep(10 * time.Second)
-		if got := b.get("notes", "k"); got != `1` || opened != 2 {
-			t.Errorf("after two audits b has %q and has opened %d times, want the value and 2", got, opened)
+		synctest.Wait()
+		if got, n := b.get("notes", "k"), opened.Load(); got != `1` || n != 2 {
+			t.Errorf("after two audits b has %q and has opened %d times, want the value and 2", got, n)
 		}
 		time.Sleep(time.Hour)
-		if opened != 2 {
-			t.Errorf("opened %d times by audits of a pull that is level, want 2", opened)
+		if n := opened.Load(); n != 2 {
+			t.Errorf("opened %d times by audits of a pull that is level, want 2", n)
 		}
 	})
 }

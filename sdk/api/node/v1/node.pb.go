@@ -5239,7 +5239,7 @@ func (x *StatBlobResponse) GetBlob() *Blob {
 // ListBlobsRequest takes Read on the database.
 type ListBlobsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// "owner:name", or a name of the caller's own. In this version blobs of other databases are listed, too.
+	// "owner:name", or a name of the caller's own.
 	Database      string `protobuf:"bytes,1,opt,name=database,proto3" json:"database,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -147,7 +147,7 @@ type NodeServiceClient interface {
 	FetchBlob(ctx context.Context, in *FetchBlobRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[FetchBlobResponse], error)
 	// StatBlob tells what is known of a blob without fetching it.
 	StatBlob(ctx context.Context, in *StatBlobRequest, opts ...grpc.CallOption) (*StatBlobResponse, error)
-	// ListBlobs streams the blobs that are here, whole or in part, or are referred to by a row of the database.
+	// ListBlobs streams the blobs that were put through the database or that its rows refer to.
 	ListBlobs(ctx context.Context, in *ListBlobsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ListBlobsResponse], error)
 	// ListPlugins streams the plugin instances.
 	ListPlugins(ctx context.Context, in *ListPluginsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ListPluginsResponse], error)
@@ -745,7 +745,7 @@ type NodeServiceServer interface {
 	FetchBlob(*FetchBlobRequest, grpc.ServerStreamingServer[FetchBlobResponse]) error
 	// StatBlob tells what is known of a blob without fetching it.
 	StatBlob(context.Context, *StatBlobRequest) (*StatBlobResponse, error)
-	// ListBlobs streams the blobs that are here, whole or in part, or are referred to by a row of the database.
+	// ListBlobs streams the blobs that were put through the database or that its rows refer to.
 	ListBlobs(*ListBlobsRequest, grpc.ServerStreamingServer[ListBlobsResponse]) error
 	// ListPlugins streams the plugin instances.
 	ListPlugins(*ListPluginsRequest, grpc.ServerStreamingServer[ListPluginsResponse]) error
