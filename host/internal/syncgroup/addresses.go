@@ -20,8 +20,9 @@ const (
 	maxAddressLen = 255
 )
 
-// Announce writes where this device is reached into its own register, and leaves the rest of the register as it is, what
-// this program does not know of included. It writes nothing when the register says so already, has not arrived yet, cannot
+// Announce writes where this device is reached, and as what it joined, into its own register, and leaves the rest of the
+// register as it is, what this program does not know of included. The type is written by whoever admits this device, too,
+// and that may lose against an announcement made at the same time; so this device sees to it. It writes nothing when the register says so already, has not arrived yet, cannot
 // be read or belongs to another device that goes by the same principal.
 func Announce(db *rows.DB, name id.Name, self id.Principal, addresses []string) error {
 	addresses = slices.DeleteFunc(slices.Clone(addresses), func(a string) bool { return checkAddress(a) != nil })
@@ -34,11 +35,18 @@ func Announce(db *rows.DB, name id.Name, self id.Principal, addresses []string) 
 	if err != nil {
 		return err
 	}
+	g, err := Find(db, name)
+	if err != nil {
+		return err
+	}
 	var m Member
-	if json.Unmarshal(row.Value, &m) != nil || m.Device != db.Writer().Device.String() || slices.Equal(m.Addresses, addresses) {
+	if json.Unmarshal(row.Value, &m) != nil || m.Device != db.Writer().Device.String() {
 		return nil
 	}
-	value, err := withAddresses(row.Value, addresses)
+	if m.Type == g.Type && slices.Equal(m.Addresses, addresses) {
+		return nil
+	}
+	value, err := announced(row.Value, g.Type, addresses)
 	if err != nil {
 		return fmt.Errorf("register of %s: %w", self, err)
 	}
@@ -53,13 +61,17 @@ func Announce(db *rows.DB, name id.Name, self id.Principal, addresses []string) 
 	return err
 }
 
-// withAddresses returns the register with other addresses.
-func withAddresses(register []byte, addresses []string) ([]byte, error) {
+// announced returns the register with another type and other addresses.
+func announced(register []byte, as MemberType, addresses []string) ([]byte, error) {
 	var fields map[string]json.RawMessage
 	if err := json.Unmarshal(register, &fields); err != nil {
 		return nil, err
 	}
 	delete(fields, "addresses")
+	var err error
+	if fields["type"], err = json.Marshal(as); err != nil {
+		return nil, err
+	}
 	if len(addresses) > 0 {
 		list, err := json.Marshal(addresses)
 		if err != nil {

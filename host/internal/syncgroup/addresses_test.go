@@ -71,12 +71,13 @@ func TestAnnounceWritesOnlyWhatChanged(t *testing.T) {
 	}
 }
 
+// The type goes back to what this device joined as; everything else is left as it is.
 func TestAnnounceKeepsTheOtherFields(t *testing.T) {
 	a := newDevice(t, "a").create()
 	device := a.db.Writer().Device.String()
 	a.setRegister(a, `{"type":"server","device":"`+device+`","joined":"2026-01-02T03:04:05Z","priority":7,"later":{"x":1}}`)
 	a.announce("10.0.0.1:4001")
-	want := `{"addresses":["10.0.0.1:4001"],"device":"` + device + `","joined":"2026-01-02T03:04:05Z","later":{"x":1},"priority":7,"type":"server"}`
+	want := `{"addresses":["10.0.0.1:4001"],"device":"` + device + `","joined":"2026-01-02T03:04:05Z","later":{"x":1},"priority":7,"type":"normal"}`
 	if got := string(a.register(a).Value); got != want {
 		t.Errorf("register\n%s, want\n%s", got, want)
 	}
