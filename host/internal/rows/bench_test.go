@@ -120,6 +120,20 @@ func BenchmarkScan(b *testing.B) {
 
 func BenchmarkBatchPut(b *testing.B) {
 	store, db := openBench(b)
+	batchPut(b, store, db)
+}
+
+// BenchmarkBatchPutShared is the same with the collection in a scope that peers may ask for.
+func BenchmarkBatchPutShared(b *testing.B) {
+	store, db := openBench(b)
+	if err := db.Track(whole); err != nil {
+		b.Fatal(err)
+	}
+	batchPut(b, store, db)
+}
+
+func batchPut(b *testing.B, store *kv.Store, db *DB) {
+	b.Helper()
 	for name, write := range map[string]func(i int){
 		"rows": func(i int) { putRows(b, db, i, i+1000) },
 		"bare": func(i int) { putBare(b, store, i, i+1000) },
