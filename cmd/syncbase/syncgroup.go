@@ -79,13 +79,18 @@ The file of --spec is JSON: {"description": D, "permissions": {"Admin": {"in": [
 }
 
 func memberTypeFlag(cmd *cobra.Command, memberType *string) {
-	cmd.Flags().StringVar(memberType, "member-type", "normal", "normal, server (fetches and keeps blobs by itself) or leaf")
+	cmd.Flags().StringVar(memberType, "member-type", "", "normal, server (fetches and keeps blobs by itself) or leaf (default normal; a member that joins again stays what it is)")
 	_ = cmd.RegisterFlagCompletionFunc("member-type", cobra.FixedCompletions(memberTypes, cobra.ShellCompDirectiveNoFileComp))
 }
 
 var memberTypes = []string{"normal", "server", "leaf"}
 
-func checkMemberType(text string) error { return oneOf("member-type", text, memberTypes...) }
+func checkMemberType(text string) error {
+	if text == "" {
+		return nil
+	}
+	return oneOf("member-type", text, memberTypes...)
+}
 
 func readSpec(file string, opts *client.SyncgroupOptions) error {
 	if file == "" {

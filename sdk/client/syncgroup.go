@@ -67,7 +67,7 @@ func (s *Syncgroup) Create(ctx context.Context, opts SyncgroupOptions) (string, 
 type JoinOptions struct {
 	// Peer is the "host:port" or the name of the peer to ask.
 	Peer string
-	// MemberType of this device: normal (the default), server or leaf.
+	// MemberType of this device: normal, server or leaf. Empty leaves a member what it is and makes others normal.
 	MemberType string
 }
 
