@@ -15,6 +15,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -117,7 +118,7 @@ func (h *Host) openStores() (err error) {
 		return err
 	}
 	if store := h.opts.Config.Blobs.Store; store != "" {
-		h.blobs = blobs.New(h.kv, objects{h.plugins.BlobStore(store)})
+		h.blobs = blobs.New(h.kv, objects{h, store, h.plugins.BlobStore(store)})
 	} else {
 		h.blobs = blobs.New(h.kv, noObjects{})
 	}
@@ -222,16 +223,16 @@ func (h *Host) awaitRequired(ctx context.Context) error {
 			continue
 		}
 		if err := h.plugins.WaitReady(ctx, name); err != nil {
-			return fmt.Errorf("required plugin %s did not become ready: %w%s", name, err, h.pluginMessage(name))
+			return fmt.Errorf("required plugin %s did not become ready: %w%s", name, err, h.pluginMessage(name, err))
 		}
 	}
 	return nil
 }
 
-// pluginMessage is what the status of a plugin says, to be added to an error.
-func (h *Host) pluginMessage(name string) string {
+// pluginMessage is what the status of a plugin says, to be added to an error that does not say it.
+func (h *Host) pluginMessage(name string, err error) string {
 	for _, s := range h.plugins.Status() {
-		if s.Name == name && s.Message != "" {
+		if s.Name == name && s.Message != "" && !strings.Contains(err.Error(), s.Message) {
 			return ": " + s.Message
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/syncbase/syncbase/host/internal/api"
 	"github.com/syncbase/syncbase/host/internal/blobs"
@@ -93,20 +94,48 @@ func (l pluginList) List(context.Context) ([]api.Plugin, error) {
 	return list, nil
 }
 
+// storePatience is how long a blob call waits for a store that is not ready: longer than a restart takes, and short enough
+// for somebody who looks on.
+const storePatience = 20 * time.Second
+
 // objects keeps packs in a blob-store plugin.
-type objects struct{ store *plug.BlobStore }
+type objects struct {
+	h     *Host
+	name  string
+	store *plug.BlobStore
+}
 
 func (o objects) Put(ctx context.Context, key, data []byte) error {
+	if err := o.ready(ctx); err != nil {
+		return err
+	}
 	return o.translate(o.store.Put(ctx, key, data))
 }
 
 func (o objects) Get(ctx context.Context, key []byte, offset, length uint64) ([]byte, error) {
+	if err := o.ready(ctx); err != nil {
+		return nil, err
+	}
 	data, err := o.store.Read(ctx, key, offset, length)
 	return data, o.translate(err)
 }
 
 func (o objects) Delete(ctx context.Context, keys ...[]byte) error {
+	if err := o.ready(ctx); err != nil {
+		return err
+	}
 	return o.translate(o.store.Delete(ctx, keys...))
+}
+
+// ready waits a while for the store; the error says what is wrong with it.
+func (o objects) ready(ctx context.Context) error {
+	waiting, cancel := context.WithTimeout(ctx, storePatience)
+	defer cancel()
+	err := o.h.plugins.WaitReady(waiting, o.name)
+	if err == nil || ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return fmt.Errorf("%w: the blob store is not ready: %w%s", api.ErrUnavailable, err, o.h.pluginMessage(o.name, err))
 }
 
 // translate adds what clients branch on to the errors of a plugin.
