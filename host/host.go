@@ -86,7 +86,7 @@ func New(opts Options) (*Host, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("create data directory: %w", err)
 	}
-	store, err := kv.Open(filepath.Join(dir, "store"), kv.Options{FS: opts.Seams.Disk})
+	store, err := kv.Open(filepath.Join(dir, storeDir), h.storeOptions())
 	if err != nil {
 		return nil, err
 	}

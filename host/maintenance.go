@@ -29,7 +29,7 @@ func RestoreStore(ctx context.Context, backup, dataDir string) (Restored, error)
 	if err := os.MkdirAll(dataDir, 0o700); err != nil {
 		return Restored{}, fmt.Errorf("create data directory: %w", err)
 	}
-	m, err := rows.Restore(ctx, backup, filepath.Join(dataDir, storeDir), kv.Options{}, randomNumber)
+	m, err := rows.Restore(ctx, backup, filepath.Join(dataDir, storeDir), kv.Options{Steps: formatSteps}, randomNumber)
 	if err != nil {
 		return Restored{}, fmt.Errorf("restore %s: %w", backup, err)
 	}
@@ -62,7 +62,7 @@ type Checkup = rows.Summary
 // CheckStore goes through the store of a data directory that no daemon has open, changing nothing, and calls report for
 // each thing that breaks an invariant.
 func CheckStore(ctx context.Context, dataDir string, report func(Finding)) (Checkup, error) {
-	return rows.CheckDir(ctx, filepath.Join(dataDir, storeDir), kv.Options{}, func(f rows.Finding) {
+	return rows.CheckDir(ctx, filepath.Join(dataDir, storeDir), kv.Options{Steps: formatSteps}, func(f rows.Finding) {
 		found := Finding{Rule: string(f.Rule), Text: f.Text, Key: f.Key}
 		if f.Database != (id.Name{}) {
 			found.Database = f.Database.String()

@@ -52,6 +52,15 @@ type disk struct {
 	mu      sync.Mutex
 	free    uint64
 	limited bool
+
+	// wrote is told of every write and sync, in tests that lose power there. It is set while nobody writes.
+	wrote func()
+}
+
+func (d *disk) tell() {
+	if d.wrote != nil {
+		d.wrote()
+	}
 }
 
 func (d *disk) take(n int) error {
@@ -114,7 +123,18 @@ func (f diskFile) Write(p []byte) (int, error) {
 	if err := f.disk.take(len(p)); err != nil {
 		return 0, err
 	}
+	defer f.disk.tell()
 	return f.File.Write(p)
+}
+
+func (f diskFile) Sync() error {
+	defer f.disk.tell()
+	return f.File.Sync()
+}
+
+func (f diskFile) SyncData() error {
+	defer f.disk.tell()
+	return f.File.SyncData()
 }
 
 func (f diskFile) WriteAt(p []byte, off int64) (int, error) {

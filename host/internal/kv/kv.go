@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -35,13 +34,6 @@ var (
 	ErrFailed = errors.New("store has failed and must be opened anew")
 )
 
-// FormatVersion is the version of the whole store's layout. A directory of an older version is brought forward by one
-// function for each step; a newer one is refused.
-const FormatVersion = 1
-
-// formatKey holds FormatVersion as decimal text. It lies below every space.
-var formatKey = []byte{0x00, 'f', 'o', 'r', 'm', 'a', 't'}
-
 // Durability says when a commit returns.
 type Durability bool
 
@@ -63,11 +55,21 @@ type Options struct {
 	MinFreeBytes uint64
 	// ReadOnly opens an existing directory without changing anything in it. Batches fail.
 	ReadOnly bool
+	// Steps bring directories of older versions forward: see Step.
+	Steps []Step
+	// Upgrading is told before a step begins, or goes on after it was cut short.
+	Upgrading func(from, to int, what string)
 	// FS replaces the file system, for tests: see NewMemFS.
 	FS *MemFS
+
+	// version is FormatVersion, but in tests of steps.
+	version int
 }
 
 func (o Options) withDefaults() Options {
+	if o.version == 0 {
+		o.version = FormatVersion
+	}
 	if o.CacheBytes == 0 {
 		o.CacheBytes = 64 << 20
 	}
@@ -86,6 +88,8 @@ type Store struct {
 	fs      vfs.FS
 	dir     string
 	minFree uint64
+	// readOnly: nothing is ever written.
+	readOnly bool
 	// failed is the first failure of the log, after which nothing is written.
 	failed atomic.Pointer[error]
 }
@@ -125,12 +129,15 @@ func Open(dir string, opts Options) (*Store, error) {
 	} else if err := makeDir(po.FS, dir); err != nil {
 		return nil, fmt.Errorf("create data directory: %w", err)
 	}
+	if err := checkFormatFile(po.FS, dir, opts.version); err != nil {
+		return nil, err
+	}
 	db, err := pebble.Open(dir, po)
 	if err != nil {
 		return nil, openError(dir, err)
 	}
-	s := &Store{db: db, fs: opts.fileSystem(), dir: dir, minFree: opts.MinFreeBytes}
-	if err := s.checkFormat(dir); err != nil {
+	s := &Store{db: db, fs: opts.fileSystem(), dir: dir, minFree: opts.MinFreeBytes, readOnly: opts.ReadOnly}
+	if err := s.bringForward(opts); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
 	return s, nil
@@ -172,26 +179,6 @@ func openError(dir string, err error) error {
 		return fmt.Errorf("%w: %s: %v", ErrNewerFormat, dir, err)
 	}
 	return fmt.Errorf("open %s: %w", filepath.Clean(dir), err)
-}
-
-func (s *Store) checkFormat(dir string) error {
-	text, err := s.Get(formatKey)
-	if errors.Is(err, ErrNotFound) {
-		b := s.NewBatch()
-		b.Set(formatKey, []byte(strconv.Itoa(FormatVersion)))
-		return b.Commit(Sync)
-	}
-	if err != nil {
-		return err
-	}
-	version, err := strconv.Atoi(string(text))
-	if err != nil {
-		return fmt.Errorf("open %s: format version %q is no number", dir, text)
-	}
-	if version > FormatVersion {
-		return fmt.Errorf("%w: %s has version %d, this program knows versions up to %d", ErrNewerFormat, dir, version, FormatVersion)
-	}
-	return nil
 }
 
 // Close flushes and releases the directory. Readers and iterators must be closed before.
