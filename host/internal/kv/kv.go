@@ -122,6 +122,7 @@ func Open(dir string, opts Options) (*Store, error) {
 		po.Levels[i].FilterType = pebble.TableFilter
 		po.Levels[i].BlockSize = 16 << 10
 	}
+	po.Experimental.SpanPolicyFunc = tableEnd
 	po.FS = opts.fileSystem()
 	po.ReadOnly = opts.ReadOnly
 	if opts.ReadOnly {
@@ -141,6 +142,16 @@ func Open(dir string, opts Options) (*Store, error) {
 		return nil, errors.Join(err, db.Close())
 	}
 	return s, nil
+}
+
+// tableEnd ends every table of the store where a space of keys ends, at the latest. Spaces grow at one end each, most of
+// them, so tables that keep within one follow each other and are never merged, while one with the end of a space and the
+// beginning of the next overlaps all that will be written in between, and is rewritten with it again and again.
+func tableEnd(start []byte) (pebble.SpanPolicy, []byte, error) {
+	if len(start) == 0 {
+		return pebble.SpanPolicy{}, []byte{0}, nil
+	}
+	return pebble.SpanPolicy{}, PrefixEnd(start[:1]), nil
 }
 
 // makeDir makes the directory and what lies above it, and makes that survive power loss: Pebble would do so too, but not

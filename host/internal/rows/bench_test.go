@@ -1,6 +1,8 @@
 package rows
 
 import (
+	"encoding/binary"
+	"encoding/hex"
 	"fmt"
 	"math/rand/v2"
 	"path/filepath"
@@ -15,9 +17,15 @@ import (
 // The benchmarks of this file come in pairs, the store and the bare key-value store doing the same with the same keys and
 // values, so that their ratio is what the structure costs.
 
-const benchRows = 100_000
+const benchRows, benchValueLen = 100_000, 110
 
-var benchValue = []byte(`{"name":"a place of some name","lat":"48.85341","lng":"2.3488","country":"FR","admin1":"11","admin2":"75"}`)
+// benchValue has a hundred bytes, a sixth of which differ from row to row, so that blocks compress as real ones do.
+func benchValue(i int) []byte {
+	const text = `{"name":"a place of name 0123456789abcdef","lat":"48.85341","lng":"2.3488","country":"FR","admin1":"11","a":0}`
+	value := []byte(text)
+	hex.Encode(value[24:], binary.BigEndian.AppendUint64(nil, uint64(i+1)*0x9e3779b97f4a7c15))
+	return value
+}
 
 func benchKey(i int) string { return fmt.Sprintf("row/%09d", i) }
 
@@ -52,7 +60,7 @@ func fill(b *testing.B, from, to int, write func(i, j int)) {
 func putRows(b *testing.B, db *DB, i, j int) {
 	ops := make([]Op, 0, j-i)
 	for ; i < j; i++ {
-		ops = append(ops, Op{Collection: notes, Key: benchKey(i), Value: benchValue})
+		ops = append(ops, Op{Collection: notes, Key: benchKey(i), Value: benchValue(i)})
 	}
 	if _, err := db.Commit(ops, nil); err != nil {
 		b.Fatal(err)
@@ -62,7 +70,7 @@ func putRows(b *testing.B, db *DB, i, j int) {
 func putBare(b *testing.B, store *kv.Store, i, j int) {
 	batch := store.NewBatch()
 	for ; i < j; i++ {
-		batch.Set([]byte("\xf0"+benchKey(i)), benchValue)
+		batch.Set([]byte("\xf0"+benchKey(i)), benchValue(i))
 	}
 	if err := batch.Commit(kv.Sync); err != nil {
 		b.Fatal(err)
@@ -108,7 +116,7 @@ func BenchmarkScan(b *testing.B) {
 			}
 			n := 0
 			for ok := it.First(); ok; ok = it.Next() {
-				n += len(it.Value()) / len(benchValue)
+				n += len(it.Value()) / benchValueLen
 			}
 			if err := it.Close(); err != nil || n != benchRows {
 				b.Fatal(n, err)
