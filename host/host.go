@@ -57,6 +57,7 @@ type Host struct {
 	plugins  *plug.Host
 	blobs    *blobs.Store
 	fetcher  *fetch.Fetcher
+	clock    *timekeeper
 	peers    *peer.Sessions
 	api      *api.Server
 
@@ -131,6 +132,9 @@ func (h *Host) openStores() (err error) {
 	if err != nil {
 		return err
 	}
+	if h.clock, err = openTimekeeper(h); err != nil {
+		return err
+	}
 	h.engine = engine.New(h.rows, engine.Events{Received: h.received, Failed: h.pullFailed})
 	h.engine.Audit = h.opts.Config.Sync.Interval
 	return nil
@@ -185,6 +189,7 @@ func (h *Host) serve(ctx context.Context, local net.Listener, proof credentials.
 	plugins := start(h.plugins.Run)
 	durable := start(h.rows.Run)
 	fetcher := start(h.fetcher.Run)
+	clock := start(h.clock.run)
 	sessions := start(h.peers.Run)
 	discovery := start(h.runDiscovery)
 	members := start(h.introduceMembers)
@@ -199,13 +204,13 @@ func (h *Host) serve(ctx context.Context, local net.Listener, proof credentials.
 		close(h.ready)
 		select {
 		case <-ctx.Done():
-		case <-firstFailure(plugins, durable, fetcher, sessions, discovery, members, listeners):
+		case <-firstFailure(plugins, durable, fetcher, clock, sessions, discovery, members, listeners):
 		}
 	}
 	h.log.Info("stopping")
 	h.api.Drain()
 	h.drain()
-	for _, l := range []*layer{listeners, members, discovery, sessions, fetcher, plugins, durable} {
+	for _, l := range []*layer{listeners, members, discovery, sessions, clock, fetcher, plugins, durable} {
 		err = errors.Join(err, l.stop())
 	}
 	return err

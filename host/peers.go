@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -32,6 +33,7 @@ func (h *Host) newPeers() (err error) {
 		Puller:    puller{h},
 		Admitter:  admitter{h},
 		Blobs:     blobServer{h},
+		Time:      h.clock,
 		OnLink:    h.follow,
 		Dial:      h.opts.Seams.Dial,
 		Log:       h.log.Named("peer"),
@@ -69,7 +71,10 @@ func (h *Host) follow(ctx context.Context, link *peer.Link) {
 	h.remember(p)
 	h.tellLink()
 	h.fetcher.PeerUp(p.Device)
+	var asking sync.WaitGroup
+	asking.Go(func() { h.clock.compare(ctx, link) })
 	h.engine.Follow(ctx, enginePeer(p), opener(link))
+	asking.Wait()
 	h.fetcher.PeerDown(p.Device)
 }
 
@@ -219,7 +224,7 @@ func (n node) Facts() api.Facts {
 	d := n.h.identity.Describe()
 	f := api.Facts{
 		Name: n.h.opts.Config.Node.Name, Version: n.h.opts.Version, DataDir: n.h.opts.Config.Node.DataDir,
-		Principal: d.Principal, NotAfter: d.Expires, Authority: d.Authority,
+		Principal: d.Principal, NotAfter: d.Expires, Authority: d.Authority, Clocks: n.h.clock.opinions(),
 	}
 	if addresses := n.h.PeerAddresses(); len(addresses) > 0 {
 		f.PeerAddress = addresses[0]

@@ -20,6 +20,10 @@ type Seams struct {
 	Disk *kv.MemFS
 	// Now is the wall clock that stamps commits. It moves no timer.
 	Now func() time.Time
+	// Uptime is how long the machine has been running. Without it and with Now it is the age of the process.
+	Uptime func() time.Duration
+	// AskTime asks a time server once by how much our clock is behind.
+	AskTime func(ctx context.Context, server string) (offset time.Duration, err error)
 	// NewDevice names a device that has no name yet.
 	NewDevice func() id.Device
 	// Clients accepts clients in place of the Unix socket. Whoever connects to it is the owner of the daemon.
@@ -30,8 +34,14 @@ type Seams struct {
 }
 
 func (s Seams) withDefaults() Seams {
+	if s.Uptime == nil {
+		s.Uptime = defaultUptime(s.Now != nil)
+	}
 	if s.Now == nil {
 		s.Now = time.Now
+	}
+	if s.AskTime == nil {
+		s.AskTime = askTimeServer(s.Now)
 	}
 	if s.NewDevice == nil {
 		s.NewDevice = newDevice

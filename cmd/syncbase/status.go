@@ -38,6 +38,18 @@ func (a *app) describe(s *client.Status) error {
 			return err
 		}
 	}
+	for _, k := range s.Clocks {
+		if k.SkewSeconds == 0 {
+			continue
+		}
+		text := fmt.Sprintf("%+.1f s corrected, as of a time server", k.SkewSeconds)
+		if k.Database != "" {
+			text += ", in " + k.Database
+		}
+		if err := t.row(nil, "clock", text); err != nil {
+			return err
+		}
+	}
 	if err := t.end(); err != nil {
 		return err
 	}

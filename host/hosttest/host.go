@@ -8,6 +8,7 @@ import (
 	"net"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -29,10 +30,13 @@ type Host struct {
 	ip       string
 	dir      string
 	identity string
-	skew     time.Duration
-	disk     *kv.MemFS
-	run      *run
-	watchers []*Watcher
+	// skew of the clock, in nanoseconds.
+	skew atomic.Int64
+	// timeServer is asked for the time; nil is none.
+	timeServer func() time.Time
+	disk       *kv.MemFS
+	run        *run
+	watchers   []*Watcher
 }
 
 // run is a daemon from one start to the next stop.
@@ -52,7 +56,7 @@ func newHost(c *Cluster, name string, number int, dir string) *Host {
 		identity: filepath.Join(dir, "identity"), disk: kv.NewMemFS(),
 	}
 	if c.opts.MaxSkew > 0 {
-		h.skew = time.Duration(c.random.Int64N(int64(2*c.opts.MaxSkew))) - c.opts.MaxSkew
+		h.SetClock(time.Duration(c.random.Int64N(int64(2*c.opts.MaxSkew))) - c.opts.MaxSkew)
 	}
 	return h
 }
@@ -71,6 +75,24 @@ func (h *Host) Name() string { return h.name }
 // Address is where the daemon accepts peers.
 func (h *Host) Address() string { return net.JoinHostPort(h.ip, "4001") }
 
+// SetClock makes the clock of the machine wrong by skew from now on.
+func (h *Host) SetClock(skew time.Duration) { h.skew.Store(int64(skew)) }
+
+// SetTimeServer is where the daemon asks for the time when it is started next, and is for one that does not run; nil asks nobody. While it answers with the
+// zero time it cannot be reached.
+func (h *Host) SetTimeServer(server func() time.Time) { h.timeServer = server }
+
+// clock is what the machine says what time it is.
+func (h *Host) clock() time.Time { return time.Now().Add(time.Duration(h.skew.Load())) }
+
+func (h *Host) askTime(context.Context, string) (time.Duration, error) {
+	now := h.timeServer()
+	if now.IsZero() {
+		return 0, errors.New("time server does not answer")
+	}
+	return now.Sub(h.clock()), nil
+}
+
 // Running reports whether the daemon runs.
 func (h *Host) Running() bool { return h.run != nil }
 
@@ -83,7 +105,8 @@ func (h *Host) Start() {
 		Config: h.config(), Version: "test", Log: h.log(),
 		Seams: host.Seams{
 			Disk: h.disk, Clients: clients, Listen: h.c.network.listen,
-			Now:       func() time.Time { return time.Now().Add(h.skew) },
+			Now:       h.clock,
+			AskTime:   h.askTime,
 			NewDevice: func() id.Device { return id.Device{0: 0xde, 7: byte(h.number + 1)} },
 			Dial: func(ctx context.Context, address string) (net.Conn, error) {
 				return h.c.network.dial(ctx, h.ip, address)
@@ -116,6 +139,9 @@ func (h *Host) config() host.Config {
 	config.Node.Name, config.Node.DataDir = h.name, h.dir
 	config.Node.Listen = []string{h.Address()}
 	config.Identity.Dir = h.identity
+	if h.timeServer != nil {
+		config.Clock.Servers, config.Clock.Interval = []string{"time.test"}, time.Hour
+	}
 	for _, other := range h.c.Hosts() {
 		if other != h && h.c.opts.Knows(h.name, other.name) {
 			config.Node.Peers = append(config.Node.Peers, other.Address())

@@ -25,6 +25,20 @@ type Status struct {
 	Plugins    []Plugin         `json:"plugins"`
 	Peers      []Peer           `json:"peers"`
 	Syncgroups []SyncgroupState `json:"syncgroups"`
+	// Clocks say how wrong the clock of the daemon's machine is: in its own opinion, then for each database in which a
+	// peer is believed instead.
+	Clocks []Clock `json:"clocks"`
+}
+
+// Clock is an opinion about the clock of a machine.
+type Clock struct {
+	// Database is empty for the daemon's own opinion.
+	Database string `json:"database,omitempty"`
+	// SkewSeconds are to be added to the machine's clock.
+	SkewSeconds float64 `json:"skew_seconds"`
+	// Server is when a time server last answered, Hops devices away; zero if none ever has.
+	Server time.Time `json:"server,omitzero"`
+	Hops   uint32    `json:"hops"`
 }
 
 // Plugin is a plugin instance.
@@ -87,7 +101,12 @@ func (c *Client) Status(ctx context.Context) (Status, error) {
 	s := Status{
 		Name: resp.GetName(), Device: resp.GetDevice(), Version: resp.GetVersion(), DataDir: resp.GetDataDir(),
 		PeerAddress: resp.GetPeerAddress(), Principal: resp.GetPrincipal(),
-		Plugins: []Plugin{}, Peers: []Peer{}, Syncgroups: []SyncgroupState{},
+		Plugins: []Plugin{}, Peers: []Peer{}, Syncgroups: []SyncgroupState{}, Clocks: []Clock{},
+	}
+	for _, k := range resp.GetClocks() {
+		s.Clocks = append(s.Clocks, Clock{
+			Database: k.GetDatabase(), SkewSeconds: k.GetSkew().AsDuration().Seconds(), Server: timeOf(k.GetServer()), Hops: k.GetHops(),
+		})
 	}
 	for _, p := range resp.GetPlugins() {
 		s.Plugins = append(s.Plugins, pluginOf(p))

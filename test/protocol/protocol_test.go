@@ -25,6 +25,7 @@ var update = flag.Bool("update", false, "rewrite the golden file, which makes ev
 var files = []protoreflect.FileDescriptor{
 	blobstorev1.File_blobstore_v1_blobstore_proto,
 	discoveryv1.File_discovery_v1_discovery_proto,
+	nodev1.File_node_v1_clock_proto,
 	nodev1.File_node_v1_node_proto,
 	peerv1.File_peer_v1_peer_proto,
 	pluginv1.File_plugin_v1_plugin_proto,

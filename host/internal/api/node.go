@@ -5,10 +5,12 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	nodev1 "github.com/syncbase/syncbase/sdk/api/node/v1"
 
+	"github.com/syncbase/syncbase/host/internal/id"
 	"github.com/syncbase/syncbase/host/internal/perm"
 )
 
@@ -21,6 +23,9 @@ func (s *Server) Status(ctx context.Context, _ *nodev1.StatusRequest) (*nodev1.S
 	resp := &nodev1.StatusResponse{
 		Name: facts.Name, Device: s.opts.Rows.Writer().String(), Version: facts.Version, DataDir: facts.DataDir,
 		PeerAddress: facts.PeerAddress, Principal: string(facts.Principal),
+	}
+	for _, c := range facts.Clocks {
+		resp.Clocks = append(resp.Clocks, clockProto(c))
 	}
 	err := s.eachPlugin(ctx, func(p *nodev1.Plugin) error {
 		resp.Plugins = append(resp.Plugins, p)
@@ -44,6 +49,17 @@ func (s *Server) Status(ctx context.Context, _ *nodev1.StatusRequest) (*nodev1.S
 		})
 	}
 	return resp, err
+}
+
+func clockProto(c Clock) *nodev1.Clock {
+	p := &nodev1.Clock{Skew: durationpb.New(c.Skew), Hops: uint32(c.Hops)}
+	if c.Database != (id.Name{}) {
+		p.Database = c.Database.String()
+	}
+	if !c.Server.IsZero() {
+		p.Server = timestamppb.New(c.Server)
+	}
+	return p
 }
 
 func (s *Server) eachPlugin(ctx context.Context, visit func(*nodev1.Plugin) error) error {

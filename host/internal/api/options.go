@@ -61,6 +61,19 @@ type Facts struct {
 	NotAfter time.Time
 	// Authority tells whether the daemon can issue identities.
 	Authority bool
+	// Clocks say how wrong the machine's clock is: in the daemon's own opinion, then for each database where that differs.
+	Clocks []Clock
+}
+
+// Clock is an opinion about the machine's clock.
+type Clock struct {
+	// Database is zero for the daemon's own opinion.
+	Database id.Name
+	// Skew is to be added to the machine's clock.
+	Skew time.Duration
+	// Server is when a time server last answered, zero if never; Hops how many devices away.
+	Server time.Time
+	Hops   uint16
 }
 
 // Syncgroups is membership. Names are valid and access has been checked, but for what is said otherwise.

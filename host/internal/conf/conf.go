@@ -29,6 +29,7 @@ type Config struct {
 	// Discovery names the discovery instances to listen to. Unless set it is "lan", where there is such an instance.
 	Discovery []string `yaml:"discovery"`
 	Sync      Sync     `yaml:"sync"`
+	Clock     Clock    `yaml:"clock"`
 	Log       Log      `yaml:"log"`
 }
 
@@ -97,6 +98,15 @@ type Blobs struct {
 // Sync paces the exchange with peers.
 type Sync struct {
 	// Interval is how often a peer is asked what it holds: the safety net below the pulls that are held open.
+	Interval time.Duration `yaml:"interval"`
+}
+
+// Clock says where to learn what time it is, beside the clock of the machine.
+type Clock struct {
+	// Servers are time servers (NTP) as host or host:port, asked one after the other until one answers. Empty: none is
+	// asked, and the machine's clock is believed unless a peer has asked one.
+	Servers []string `yaml:"servers"`
+	// Interval is how often they are asked.
 	Interval time.Duration `yaml:"interval"`
 }
 

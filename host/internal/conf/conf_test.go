@@ -55,6 +55,7 @@ func TestDefaults(t *testing.T) {
 		Blobs:     Blobs{Store: "disk"},
 		Discovery: []string{"lan"},
 		Sync:      Sync{Interval: 30 * time.Second},
+		Clock:     Clock{Servers: []string{}, Interval: time.Hour},
 		Log:       Log{Level: "info", Format: "text"},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

@@ -24,6 +24,7 @@ func defaults(name, dataDir string) Config {
 		Blobs:     Blobs{Store: "disk"},
 		Discovery: []string{"lan"},
 		Sync:      Sync{Interval: 30 * time.Second},
+		Clock:     Clock{Servers: []string{}, Interval: time.Hour},
 		Log:       Log{Level: "info", Format: "text"},
 	}
 }

@@ -20,6 +20,10 @@ const (
 
 	minSyncInterval = 100 * time.Millisecond
 	maxSyncInterval = 24 * time.Hour
+
+	maxTimeServers   = 8
+	minClockInterval = time.Minute
+	maxClockInterval = 7 * 24 * time.Hour
 )
 
 // validate reports every value that has the right type and still makes no sense.
@@ -32,6 +36,7 @@ func (c *Config) validate(r *report) {
 	if d := c.Sync.Interval; d < minSyncInterval || d > maxSyncInterval {
 		r.key([]string{"sync", "interval"}, "%s is not between %s and %s", d, minSyncInterval, maxSyncInterval)
 	}
+	c.Clock.validate(r)
 	oneOf(c.Log.Level, []string{"trace", "debug", "info", "warn", "error"}, []string{"log", "level"}, r)
 	oneOf(c.Log.Format, []string{"text", "json"}, []string{"log", "format"}, r)
 
@@ -42,6 +47,25 @@ func (c *Config) validate(r *report) {
 		c.Plugins[name].validate([]string{"plugins", name}, r)
 	}
 	c.validateRoles(r)
+}
+
+func (c Clock) validate(r *report) {
+	path := []string{"clock", "servers"}
+	if len(c.Servers) > maxTimeServers {
+		r.key(path, "%d servers are more than the %d that are asked", len(c.Servers), maxTimeServers)
+	}
+	for i, server := range c.Servers {
+		host, port, err := net.SplitHostPort(server)
+		if err != nil {
+			host, port = server, "123"
+		}
+		if n, bad := strconv.ParseUint(port, 10, 16); host == "" || strings.ContainsAny(host, " /\t") || bad != nil || n == 0 {
+			r.key(append(path[:2:2], strconv.Itoa(i)), "%q is not a time server: want host or host:port", server)
+		}
+	}
+	if d := c.Interval; d < minClockInterval || d > maxClockInterval {
+		r.key([]string{"clock", "interval"}, "%s is not between %s and %s", d, minClockInterval, maxClockInterval)
+	}
 }
 
 // validateRoles holds every role against the instances.

@@ -160,3 +160,9 @@ func (e *Engine) Lag(p id.Principal, db *rows.DB) uint64 {
 	}
 	return sum
 }
+
+// Shares reports whether the principal and this device are members of a syncgroup of the database.
+func (e *Engine) Shares(db *rows.DB, p id.Principal) (bool, error) {
+	names, _, err := shared(db, p)
+	return len(names) > 0, err
+}

@@ -44,6 +44,22 @@ type Admitter interface {
 	Admit(ctx context.Context, caller Caller, database, syncgroup id.Name, memberType string) (spec []byte, err error)
 }
 
+// Timekeeper says what time it is in a database that the caller shares, and what that rests on; ErrNotFound for any other
+// database.
+type Timekeeper interface {
+	Time(caller Caller, database id.Name) (Time, error)
+}
+
+// Time is one device's idea of it.
+type Time struct {
+	// Received and Replied are when the question came and when the answer went.
+	Received, Replied time.Time
+	// Server is when a time server last answered, zero if never; Hops how many devices its answer travelled through since,
+	// and Reboots how often they were restarted.
+	Server        time.Time
+	Hops, Reboots uint16
+}
+
 // BlobServer hands out blobs. The functions called with the data fail when the caller has gone.
 type BlobServer interface {
 	// Recipe sends the encoded recipe in any number of parts.
@@ -67,6 +83,7 @@ type Options struct {
 	Puller   Puller
 	Admitter Admitter
 	Blobs    BlobServer
+	Time     Timekeeper
 
 	// OnLink is called in a goroutine of its own when a link is up; ctx ends with the link, and Run waits for the call to
 	// return. The link stays up after it returned.

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"unicode/utf8"
 
-	"github.com/syncbase/syncbase/host/internal/hlc"
 	"github.com/syncbase/syncbase/host/internal/id"
 	"github.com/syncbase/syncbase/host/internal/perm"
 	"github.com/syncbase/syncbase/host/internal/wire"
@@ -176,7 +175,7 @@ func (t *txn) writeOps(ops []Op, colls []*collection, todo []int) []id.Version {
 	versions := make([]id.Version, len(ops))
 	made := make(map[rowRef]id.Version, len(todo))
 	self := t.db.writer
-	at := t.db.s.clock.Next(t.db.s.opts.Now())
+	at := t.db.clock.Next(t.db.now())
 	for _, i := range todo {
 		at = max(at, t.rows[rowRef{colls[i], ops[i].Key}].Time()+1)
 	}
@@ -344,6 +343,3 @@ func (db *DB) DestroyCollection(c id.Collection, guard Guard) error {
 		}
 	}
 }
-
-// observe lets a remote time move the local clock, within bounds.
-func (s *Store) observe(t hlc.Time) bool { return s.clock.Observe(s.opts.Now(), t) }

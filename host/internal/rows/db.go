@@ -8,8 +8,10 @@ import (
 	"strconv"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/syncbase/syncbase/host/internal/delta"
+	"github.com/syncbase/syncbase/host/internal/hlc"
 	"github.com/syncbase/syncbase/host/internal/id"
 	"github.com/syncbase/syncbase/host/internal/kv"
 	"github.com/syncbase/syncbase/host/internal/perm"
@@ -37,6 +39,11 @@ type DB struct {
 	colls map[id.Collection]*collection
 	byNum map[uint32]*collection
 	rec   databaseRecord
+
+	// clock orders the writes of this database: a peer with a wrong clock moves those of no database that it does not share.
+	clock hlc.Clock
+	// skew is what SetSkew said, in nanoseconds.
+	skew atomic.Int64
 
 	// meta counts changes of syncgroups' metadata, for Published.
 	meta atomic.Uint64
@@ -187,6 +194,12 @@ func (db *DB) Name() id.Name { return db.name }
 
 // Num is the number by which this device's other rooms may refer to the database; it is never reused.
 func (db *DB) Num() uint32 { return db.num }
+
+// SetSkew says by how much the wall clock is behind for the purposes of this database. It holds until the store is closed.
+func (db *DB) SetSkew(d time.Duration) { db.skew.Store(int64(d)) }
+
+// now is the time at which a commit is written.
+func (db *DB) now() time.Time { return db.s.opts.Now().Add(time.Duration(db.skew.Load())) }
 
 // Writer names this device as the author of its records in the database.
 func (db *DB) Writer() id.Writer { return db.writer }

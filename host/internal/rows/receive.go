@@ -124,7 +124,7 @@ func (r *receiver) take(step Step) error {
 	if len(r.commits) == 0 {
 		return nil
 	}
-	now := r.db.s.clock.Next(r.db.s.opts.Now())
+	now := r.db.clock.Next(r.db.now())
 	r.got.Conflicts = r.settle(now)
 	r.writeKnowledge()
 	return nil
@@ -179,7 +179,7 @@ func (r *receiver) takeCommit(c *wire.Commit) error {
 	if len(entries) == 0 {
 		return nil
 	}
-	if !r.db.s.observe(c.Time) {
+	if !r.db.clock.Observe(r.db.now(), c.Time) {
 		r.got.Ahead++
 	}
 	r.startCommit(true, c.Writer, c.First, c.Count, c.Time)

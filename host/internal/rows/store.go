@@ -17,7 +17,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/syncbase/syncbase/host/internal/hlc"
 	"github.com/syncbase/syncbase/host/internal/id"
 	"github.com/syncbase/syncbase/host/internal/kv"
 	"github.com/syncbase/syncbase/host/internal/perm"
@@ -62,9 +61,8 @@ type Options struct {
 
 // Store holds the databases of a device. Safe for concurrent use.
 type Store struct {
-	kv    *kv.Store
-	opts  Options
-	clock hlc.Clock
+	kv   *kv.Store
+	opts Options
 	// unsynced has the commits that Run is to make durable.
 	unsynced unsynced
 

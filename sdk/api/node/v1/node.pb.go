@@ -313,7 +313,9 @@ type StatusResponse struct {
 	// Those that this device is a member of, of all databases.
 	Syncgroups []*SyncgroupState `protobuf:"bytes,8,rep,name=syncgroups,proto3" json:"syncgroups,omitempty"`
 	// Principal of the daemon, without scheme.
-	Principal     string `protobuf:"bytes,9,opt,name=principal,proto3" json:"principal,omitempty"`
+	Principal string `protobuf:"bytes,9,opt,name=principal,proto3" json:"principal,omitempty"`
+	// The daemon's own first, then those of databases in which a peer is believed instead.
+	Clocks        []*Clock `protobuf:"bytes,12,rep,name=clocks,proto3" json:"clocks,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -409,6 +411,13 @@ func (x *StatusResponse) GetPrincipal() string {
 		return x.Principal
 	}
 	return ""
+}
+
+func (x *StatusResponse) GetClocks() []*Clock {
+	if x != nil {
+		return x.Clocks
+	}
+	return nil
 }
 
 // Plugin is one plugin instance of the configuration.
@@ -5930,8 +5939,8 @@ var File_node_v1_node_proto protoreflect.FileDescriptor
 
 const file_node_v1_node_proto_rawDesc = "" +
 	"\n" +
-	"\x12node/v1/node.proto\x12\x10syncbase.node.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x0f\n" +
-	"\rStatusRequest\"\xd6\x02\n" +
+	"\x12node/v1/node.proto\x12\x10syncbase.node.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x13node/v1/clock.proto\"\x0f\n" +
+	"\rStatusRequest\"\x87\x03\n" +
 	"\x0eStatusResponse\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
 	"\x06device\x18\x02 \x01(\tR\x06device\x12\x18\n" +
@@ -5943,7 +5952,8 @@ const file_node_v1_node_proto_rawDesc = "" +
 	"\n" +
 	"syncgroups\x18\b \x03(\v2 .syncbase.node.v1.SyncgroupStateR\n" +
 	"syncgroups\x12\x1c\n" +
-	"\tprincipal\x18\t \x01(\tR\tprincipal\"\xa8\x01\n" +
+	"\tprincipal\x18\t \x01(\tR\tprincipal\x12/\n" +
+	"\x06clocks\x18\f \x03(\v2\x17.syncbase.node.v1.ClockR\x06clocks\"\xa8\x01\n" +
 	"\x06Plugin\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x14\n" +
@@ -6489,127 +6499,129 @@ var file_node_v1_node_proto_goTypes = []any{
 	(*ShowIdentityResponse)(nil),      // 95: syncbase.node.v1.ShowIdentityResponse
 	(*DoctorResponse_Finding)(nil),    // 96: syncbase.node.v1.DoctorResponse.Finding
 	(*DoctorResponse_Summary)(nil),    // 97: syncbase.node.v1.DoctorResponse.Summary
-	(*timestamppb.Timestamp)(nil),     // 98: google.protobuf.Timestamp
+	(*Clock)(nil),                     // 98: syncbase.node.v1.Clock
+	(*timestamppb.Timestamp)(nil),     // 99: google.protobuf.Timestamp
 }
 var file_node_v1_node_proto_depIdxs = []int32{
 	6,  // 0: syncbase.node.v1.StatusResponse.plugins:type_name -> syncbase.node.v1.Plugin
 	7,  // 1: syncbase.node.v1.StatusResponse.peers:type_name -> syncbase.node.v1.Peer
 	8,  // 2: syncbase.node.v1.StatusResponse.syncgroups:type_name -> syncbase.node.v1.SyncgroupState
-	98, // 3: syncbase.node.v1.Peer.last_contact:type_name -> google.protobuf.Timestamp
-	0,  // 4: syncbase.node.v1.DatabaseSettings.durability:type_name -> syncbase.node.v1.Durability
-	10, // 5: syncbase.node.v1.GetDatabaseResponse.settings:type_name -> syncbase.node.v1.DatabaseSettings
-	10, // 6: syncbase.node.v1.UpdateDatabaseRequest.settings:type_name -> syncbase.node.v1.DatabaseSettings
-	10, // 7: syncbase.node.v1.UpdateDatabaseResponse.settings:type_name -> syncbase.node.v1.DatabaseSettings
-	15, // 8: syncbase.node.v1.GetSchemaResponse.schema:type_name -> syncbase.node.v1.Schema
-	15, // 9: syncbase.node.v1.SetSchemaRequest.schema:type_name -> syncbase.node.v1.Schema
-	98, // 10: syncbase.node.v1.Row.updated:type_name -> google.protobuf.Timestamp
-	35, // 11: syncbase.node.v1.GetResponse.row:type_name -> syncbase.node.v1.Row
-	35, // 12: syncbase.node.v1.ScanResponse.rows:type_name -> syncbase.node.v1.Row
-	98, // 13: syncbase.node.v1.BeginBatchResponse.expires:type_name -> google.protobuf.Timestamp
-	50, // 14: syncbase.node.v1.WriteBatchRequest.ops:type_name -> syncbase.node.v1.Op
-	51, // 15: syncbase.node.v1.Op.put:type_name -> syncbase.node.v1.Put
-	52, // 16: syncbase.node.v1.Op.delete:type_name -> syncbase.node.v1.Delete
-	53, // 17: syncbase.node.v1.Op.check:type_name -> syncbase.node.v1.Check
-	50, // 18: syncbase.node.v1.CommitRequest.ops:type_name -> syncbase.node.v1.Op
-	58, // 19: syncbase.node.v1.WatchResponse.changes:type_name -> syncbase.node.v1.Change
-	1,  // 20: syncbase.node.v1.Change.kind:type_name -> syncbase.node.v1.ChangeKind
-	35, // 21: syncbase.node.v1.Change.row:type_name -> syncbase.node.v1.Row
-	61, // 22: syncbase.node.v1.HistoryResponse.versions:type_name -> syncbase.node.v1.HistoryVersion
-	98, // 23: syncbase.node.v1.HistoryVersion.time:type_name -> google.protobuf.Timestamp
-	62, // 24: syncbase.node.v1.CreateSyncgroupRequest.collections:type_name -> syncbase.node.v1.SyncgroupCollection
-	98, // 25: syncbase.node.v1.ListMembersResponse.joined:type_name -> google.protobuf.Timestamp
-	7,  // 26: syncbase.node.v1.ListPeersResponse.peer:type_name -> syncbase.node.v1.Peer
-	2,  // 27: syncbase.node.v1.FetchBlobResponse.state:type_name -> syncbase.node.v1.FetchState
-	3,  // 28: syncbase.node.v1.Blob.state:type_name -> syncbase.node.v1.BlobState
-	84, // 29: syncbase.node.v1.StatBlobResponse.blob:type_name -> syncbase.node.v1.Blob
-	84, // 30: syncbase.node.v1.ListBlobsResponse.blob:type_name -> syncbase.node.v1.Blob
-	6,  // 31: syncbase.node.v1.ListPluginsResponse.plugin:type_name -> syncbase.node.v1.Plugin
-	96, // 32: syncbase.node.v1.DoctorResponse.finding:type_name -> syncbase.node.v1.DoctorResponse.Finding
-	97, // 33: syncbase.node.v1.DoctorResponse.summary:type_name -> syncbase.node.v1.DoctorResponse.Summary
-	98, // 34: syncbase.node.v1.ShowIdentityResponse.not_after:type_name -> google.protobuf.Timestamp
-	4,  // 35: syncbase.node.v1.NodeService.Status:input_type -> syncbase.node.v1.StatusRequest
-	9,  // 36: syncbase.node.v1.NodeService.CreateDatabase:input_type -> syncbase.node.v1.CreateDatabaseRequest
-	21, // 37: syncbase.node.v1.NodeService.ListDatabases:input_type -> syncbase.node.v1.ListDatabasesRequest
-	23, // 38: syncbase.node.v1.NodeService.DestroyDatabase:input_type -> syncbase.node.v1.DestroyDatabaseRequest
-	11, // 39: syncbase.node.v1.NodeService.GetDatabase:input_type -> syncbase.node.v1.GetDatabaseRequest
-	13, // 40: syncbase.node.v1.NodeService.UpdateDatabase:input_type -> syncbase.node.v1.UpdateDatabaseRequest
-	16, // 41: syncbase.node.v1.NodeService.GetSchema:input_type -> syncbase.node.v1.GetSchemaRequest
-	18, // 42: syncbase.node.v1.NodeService.SetSchema:input_type -> syncbase.node.v1.SetSchemaRequest
-	25, // 43: syncbase.node.v1.NodeService.GetPermissions:input_type -> syncbase.node.v1.GetPermissionsRequest
-	27, // 44: syncbase.node.v1.NodeService.SetPermissions:input_type -> syncbase.node.v1.SetPermissionsRequest
-	29, // 45: syncbase.node.v1.NodeService.CreateCollection:input_type -> syncbase.node.v1.CreateCollectionRequest
-	31, // 46: syncbase.node.v1.NodeService.ListCollections:input_type -> syncbase.node.v1.ListCollectionsRequest
-	33, // 47: syncbase.node.v1.NodeService.DestroyCollection:input_type -> syncbase.node.v1.DestroyCollectionRequest
-	36, // 48: syncbase.node.v1.NodeService.Get:input_type -> syncbase.node.v1.GetRequest
-	38, // 49: syncbase.node.v1.NodeService.Scan:input_type -> syncbase.node.v1.ScanRequest
-	40, // 50: syncbase.node.v1.NodeService.DeleteRange:input_type -> syncbase.node.v1.DeleteRangeRequest
-	42, // 51: syncbase.node.v1.NodeService.BeginBatch:input_type -> syncbase.node.v1.BeginBatchRequest
-	44, // 52: syncbase.node.v1.NodeService.WriteBatch:input_type -> syncbase.node.v1.WriteBatchRequest
-	46, // 53: syncbase.node.v1.NodeService.CommitBatch:input_type -> syncbase.node.v1.CommitBatchRequest
-	48, // 54: syncbase.node.v1.NodeService.AbortBatch:input_type -> syncbase.node.v1.AbortBatchRequest
-	54, // 55: syncbase.node.v1.NodeService.Commit:input_type -> syncbase.node.v1.CommitRequest
-	56, // 56: syncbase.node.v1.NodeService.Watch:input_type -> syncbase.node.v1.WatchRequest
-	59, // 57: syncbase.node.v1.NodeService.History:input_type -> syncbase.node.v1.HistoryRequest
-	63, // 58: syncbase.node.v1.NodeService.CreateSyncgroup:input_type -> syncbase.node.v1.CreateSyncgroupRequest
-	65, // 59: syncbase.node.v1.NodeService.JoinSyncgroup:input_type -> syncbase.node.v1.JoinSyncgroupRequest
-	67, // 60: syncbase.node.v1.NodeService.ListSyncgroups:input_type -> syncbase.node.v1.ListSyncgroupsRequest
-	69, // 61: syncbase.node.v1.NodeService.ListMembers:input_type -> syncbase.node.v1.ListMembersRequest
-	71, // 62: syncbase.node.v1.NodeService.GetSyncgroupSpec:input_type -> syncbase.node.v1.GetSyncgroupSpecRequest
-	73, // 63: syncbase.node.v1.NodeService.WaitSyncgroup:input_type -> syncbase.node.v1.WaitSyncgroupRequest
-	75, // 64: syncbase.node.v1.NodeService.ListPeers:input_type -> syncbase.node.v1.ListPeersRequest
-	77, // 65: syncbase.node.v1.NodeService.PutBlob:input_type -> syncbase.node.v1.PutBlobRequest
-	79, // 66: syncbase.node.v1.NodeService.GetBlob:input_type -> syncbase.node.v1.GetBlobRequest
-	81, // 67: syncbase.node.v1.NodeService.FetchBlob:input_type -> syncbase.node.v1.FetchBlobRequest
-	83, // 68: syncbase.node.v1.NodeService.StatBlob:input_type -> syncbase.node.v1.StatBlobRequest
-	86, // 69: syncbase.node.v1.NodeService.ListBlobs:input_type -> syncbase.node.v1.ListBlobsRequest
-	88, // 70: syncbase.node.v1.NodeService.ListPlugins:input_type -> syncbase.node.v1.ListPluginsRequest
-	90, // 71: syncbase.node.v1.NodeService.Backup:input_type -> syncbase.node.v1.BackupRequest
-	92, // 72: syncbase.node.v1.NodeService.Doctor:input_type -> syncbase.node.v1.DoctorRequest
-	94, // 73: syncbase.node.v1.NodeService.ShowIdentity:input_type -> syncbase.node.v1.ShowIdentityRequest
-	5,  // 74: syncbase.node.v1.NodeService.Status:output_type -> syncbase.node.v1.StatusResponse
-	20, // 75: syncbase.node.v1.NodeService.CreateDatabase:output_type -> syncbase.node.v1.CreateDatabaseResponse
-	22, // 76: syncbase.node.v1.NodeService.ListDatabases:output_type -> syncbase.node.v1.ListDatabasesResponse
-	24, // 77: syncbase.node.v1.NodeService.DestroyDatabase:output_type -> syncbase.node.v1.DestroyDatabaseResponse
-	12, // 78: syncbase.node.v1.NodeService.GetDatabase:output_type -> syncbase.node.v1.GetDatabaseResponse
-	14, // 79: syncbase.node.v1.NodeService.UpdateDatabase:output_type -> syncbase.node.v1.UpdateDatabaseResponse
-	17, // 80: syncbase.node.v1.NodeService.GetSchema:output_type -> syncbase.node.v1.GetSchemaResponse
-	19, // 81: syncbase.node.v1.NodeService.SetSchema:output_type -> syncbase.node.v1.SetSchemaResponse
-	26, // 82: syncbase.node.v1.NodeService.GetPermissions:output_type -> syncbase.node.v1.GetPermissionsResponse
-	28, // 83: syncbase.node.v1.NodeService.SetPermissions:output_type -> syncbase.node.v1.SetPermissionsResponse
-	30, // 84: syncbase.node.v1.NodeService.CreateCollection:output_type -> syncbase.node.v1.CreateCollectionResponse
-	32, // 85: syncbase.node.v1.NodeService.ListCollections:output_type -> syncbase.node.v1.ListCollectionsResponse
-	34, // 86: syncbase.node.v1.NodeService.DestroyCollection:output_type -> syncbase.node.v1.DestroyCollectionResponse
-	37, // 87: syncbase.node.v1.NodeService.Get:output_type -> syncbase.node.v1.GetResponse
-	39, // 88: syncbase.node.v1.NodeService.Scan:output_type -> syncbase.node.v1.ScanResponse
-	41, // 89: syncbase.node.v1.NodeService.DeleteRange:output_type -> syncbase.node.v1.DeleteRangeResponse
-	43, // 90: syncbase.node.v1.NodeService.BeginBatch:output_type -> syncbase.node.v1.BeginBatchResponse
-	45, // 91: syncbase.node.v1.NodeService.WriteBatch:output_type -> syncbase.node.v1.WriteBatchResponse
-	47, // 92: syncbase.node.v1.NodeService.CommitBatch:output_type -> syncbase.node.v1.CommitBatchResponse
-	49, // 93: syncbase.node.v1.NodeService.AbortBatch:output_type -> syncbase.node.v1.AbortBatchResponse
-	55, // 94: syncbase.node.v1.NodeService.Commit:output_type -> syncbase.node.v1.CommitResponse
-	57, // 95: syncbase.node.v1.NodeService.Watch:output_type -> syncbase.node.v1.WatchResponse
-	60, // 96: syncbase.node.v1.NodeService.History:output_type -> syncbase.node.v1.HistoryResponse
-	64, // 97: syncbase.node.v1.NodeService.CreateSyncgroup:output_type -> syncbase.node.v1.CreateSyncgroupResponse
-	66, // 98: syncbase.node.v1.NodeService.JoinSyncgroup:output_type -> syncbase.node.v1.JoinSyncgroupResponse
-	68, // 99: syncbase.node.v1.NodeService.ListSyncgroups:output_type -> syncbase.node.v1.ListSyncgroupsResponse
-	70, // 100: syncbase.node.v1.NodeService.ListMembers:output_type -> syncbase.node.v1.ListMembersResponse
-	72, // 101: syncbase.node.v1.NodeService.GetSyncgroupSpec:output_type -> syncbase.node.v1.GetSyncgroupSpecResponse
-	74, // 102: syncbase.node.v1.NodeService.WaitSyncgroup:output_type -> syncbase.node.v1.WaitSyncgroupResponse
-	76, // 103: syncbase.node.v1.NodeService.ListPeers:output_type -> syncbase.node.v1.ListPeersResponse
-	78, // 104: syncbase.node.v1.NodeService.PutBlob:output_type -> syncbase.node.v1.PutBlobResponse
-	80, // 105: syncbase.node.v1.NodeService.GetBlob:output_type -> syncbase.node.v1.GetBlobResponse
-	82, // 106: syncbase.node.v1.NodeService.FetchBlob:output_type -> syncbase.node.v1.FetchBlobResponse
-	85, // 107: syncbase.node.v1.NodeService.StatBlob:output_type -> syncbase.node.v1.StatBlobResponse
-	87, // 108: syncbase.node.v1.NodeService.ListBlobs:output_type -> syncbase.node.v1.ListBlobsResponse
-	89, // 109: syncbase.node.v1.NodeService.ListPlugins:output_type -> syncbase.node.v1.ListPluginsResponse
-	91, // 110: syncbase.node.v1.NodeService.Backup:output_type -> syncbase.node.v1.BackupResponse
-	93, // 111: syncbase.node.v1.NodeService.Doctor:output_type -> syncbase.node.v1.DoctorResponse
-	95, // 112: syncbase.node.v1.NodeService.ShowIdentity:output_type -> syncbase.node.v1.ShowIdentityResponse
-	74, // [74:113] is the sub-list for method output_type
-	35, // [35:74] is the sub-list for method input_type
-	35, // [35:35] is the sub-list for extension type_name
-	35, // [35:35] is the sub-list for extension extendee
-	0,  // [0:35] is the sub-list for field type_name
+	98, // 3: syncbase.node.v1.StatusResponse.clocks:type_name -> syncbase.node.v1.Clock
+	99, // 4: syncbase.node.v1.Peer.last_contact:type_name -> google.protobuf.Timestamp
+	0,  // 5: syncbase.node.v1.DatabaseSettings.durability:type_name -> syncbase.node.v1.Durability
+	10, // 6: syncbase.node.v1.GetDatabaseResponse.settings:type_name -> syncbase.node.v1.DatabaseSettings
+	10, // 7: syncbase.node.v1.UpdateDatabaseRequest.settings:type_name -> syncbase.node.v1.DatabaseSettings
+	10, // 8: syncbase.node.v1.UpdateDatabaseResponse.settings:type_name -> syncbase.node.v1.DatabaseSettings
+	15, // 9: syncbase.node.v1.GetSchemaResponse.schema:type_name -> syncbase.node.v1.Schema
+	15, // 10: syncbase.node.v1.SetSchemaRequest.schema:type_name -> syncbase.node.v1.Schema
+	99, // 11: syncbase.node.v1.Row.updated:type_name -> google.protobuf.Timestamp
+	35, // 12: syncbase.node.v1.GetResponse.row:type_name -> syncbase.node.v1.Row
+	35, // 13: syncbase.node.v1.ScanResponse.rows:type_name -> syncbase.node.v1.Row
+	99, // 14: syncbase.node.v1.BeginBatchResponse.expires:type_name -> google.protobuf.Timestamp
+	50, // 15: syncbase.node.v1.WriteBatchRequest.ops:type_name -> syncbase.node.v1.Op
+	51, // 16: syncbase.node.v1.Op.put:type_name -> syncbase.node.v1.Put
+	52, // 17: syncbase.node.v1.Op.delete:type_name -> syncbase.node.v1.Delete
+	53, // 18: syncbase.node.v1.Op.check:type_name -> syncbase.node.v1.Check
+	50, // 19: syncbase.node.v1.CommitRequest.ops:type_name -> syncbase.node.v1.Op
+	58, // 20: syncbase.node.v1.WatchResponse.changes:type_name -> syncbase.node.v1.Change
+	1,  // 21: syncbase.node.v1.Change.kind:type_name -> syncbase.node.v1.ChangeKind
+	35, // 22: syncbase.node.v1.Change.row:type_name -> syncbase.node.v1.Row
+	61, // 23: syncbase.node.v1.HistoryResponse.versions:type_name -> syncbase.node.v1.HistoryVersion
+	99, // 24: syncbase.node.v1.HistoryVersion.time:type_name -> google.protobuf.Timestamp
+	62, // 25: syncbase.node.v1.CreateSyncgroupRequest.collections:type_name -> syncbase.node.v1.SyncgroupCollection
+	99, // 26: syncbase.node.v1.ListMembersResponse.joined:type_name -> google.protobuf.Timestamp
+	7,  // 27: syncbase.node.v1.ListPeersResponse.peer:type_name -> syncbase.node.v1.Peer
+	2,  // 28: syncbase.node.v1.FetchBlobResponse.state:type_name -> syncbase.node.v1.FetchState
+	3,  // 29: syncbase.node.v1.Blob.state:type_name -> syncbase.node.v1.BlobState
+	84, // 30: syncbase.node.v1.StatBlobResponse.blob:type_name -> syncbase.node.v1.Blob
+	84, // 31: syncbase.node.v1.ListBlobsResponse.blob:type_name -> syncbase.node.v1.Blob
+	6,  // 32: syncbase.node.v1.ListPluginsResponse.plugin:type_name -> syncbase.node.v1.Plugin
+	96, // 33: syncbase.node.v1.DoctorResponse.finding:type_name -> syncbase.node.v1.DoctorResponse.Finding
+	97, // 34: syncbase.node.v1.DoctorResponse.summary:type_name -> syncbase.node.v1.DoctorResponse.Summary
+	99, // 35: syncbase.node.v1.ShowIdentityResponse.not_after:type_name -> google.protobuf.Timestamp
+	4,  // 36: syncbase.node.v1.NodeService.Status:input_type -> syncbase.node.v1.StatusRequest
+	9,  // 37: syncbase.node.v1.NodeService.CreateDatabase:input_type -> syncbase.node.v1.CreateDatabaseRequest
+	21, // 38: syncbase.node.v1.NodeService.ListDatabases:input_type -> syncbase.node.v1.ListDatabasesRequest
+	23, // 39: syncbase.node.v1.NodeService.DestroyDatabase:input_type -> syncbase.node.v1.DestroyDatabaseRequest
+	11, // 40: syncbase.node.v1.NodeService.GetDatabase:input_type -> syncbase.node.v1.GetDatabaseRequest
+	13, // 41: syncbase.node.v1.NodeService.UpdateDatabase:input_type -> syncbase.node.v1.UpdateDatabaseRequest
+	16, // 42: syncbase.node.v1.NodeService.GetSchema:input_type -> syncbase.node.v1.GetSchemaRequest
+	18, // 43: syncbase.node.v1.NodeService.SetSchema:input_type -> syncbase.node.v1.SetSchemaRequest
+	25, // 44: syncbase.node.v1.NodeService.GetPermissions:input_type -> syncbase.node.v1.GetPermissionsRequest
+	27, // 45: syncbase.node.v1.NodeService.SetPermissions:input_type -> syncbase.node.v1.SetPermissionsRequest
+	29, // 46: syncbase.node.v1.NodeService.CreateCollection:input_type -> syncbase.node.v1.CreateCollectionRequest
+	31, // 47: syncbase.node.v1.NodeService.ListCollections:input_type -> syncbase.node.v1.ListCollectionsRequest
+	33, // 48: syncbase.node.v1.NodeService.DestroyCollection:input_type -> syncbase.node.v1.DestroyCollectionRequest
+	36, // 49: syncbase.node.v1.NodeService.Get:input_type -> syncbase.node.v1.GetRequest
+	38, // 50: syncbase.node.v1.NodeService.Scan:input_type -> syncbase.node.v1.ScanRequest
+	40, // 51: syncbase.node.v1.NodeService.DeleteRange:input_type -> syncbase.node.v1.DeleteRangeRequest
+	42, // 52: syncbase.node.v1.NodeService.BeginBatch:input_type -> syncbase.node.v1.BeginBatchRequest
+	44, // 53: syncbase.node.v1.NodeService.WriteBatch:input_type -> syncbase.node.v1.WriteBatchRequest
+	46, // 54: syncbase.node.v1.NodeService.CommitBatch:input_type -> syncbase.node.v1.CommitBatchRequest
+	48, // 55: syncbase.node.v1.NodeService.AbortBatch:input_type -> syncbase.node.v1.AbortBatchRequest
+	54, // 56: syncbase.node.v1.NodeService.Commit:input_type -> syncbase.node.v1.CommitRequest
+	56, // 57: syncbase.node.v1.NodeService.Watch:input_type -> syncbase.node.v1.WatchRequest
+	59, // 58: syncbase.node.v1.NodeService.History:input_type -> syncbase.node.v1.HistoryRequest
+	63, // 59: syncbase.node.v1.NodeService.CreateSyncgroup:input_type -> syncbase.node.v1.CreateSyncgroupRequest
+	65, // 60: syncbase.node.v1.NodeService.JoinSyncgroup:input_type -> syncbase.node.v1.JoinSyncgroupRequest
+	67, // 61: syncbase.node.v1.NodeService.ListSyncgroups:input_type -> syncbase.node.v1.ListSyncgroupsRequest
+	69, // 62: syncbase.node.v1.NodeService.ListMembers:input_type -> syncbase.node.v1.ListMembersRequest
+	71, // 63: syncbase.node.v1.NodeService.GetSyncgroupSpec:input_type -> syncbase.node.v1.GetSyncgroupSpecRequest
+	73, // 64: syncbase.node.v1.NodeService.WaitSyncgroup:input_type -> syncbase.node.v1.WaitSyncgroupRequest
+	75, // 65: syncbase.node.v1.NodeService.ListPeers:input_type -> syncbase.node.v1.ListPeersRequest
+	77, // 66: syncbase.node.v1.NodeService.PutBlob:input_type -> syncbase.node.v1.PutBlobRequest
+	79, // 67: syncbase.node.v1.NodeService.GetBlob:input_type -> syncbase.node.v1.GetBlobRequest
+	81, // 68: syncbase.node.v1.NodeService.FetchBlob:input_type -> syncbase.node.v1.FetchBlobRequest
+	83, // 69: syncbase.node.v1.NodeService.StatBlob:input_type -> syncbase.node.v1.StatBlobRequest
+	86, // 70: syncbase.node.v1.NodeService.ListBlobs:input_type -> syncbase.node.v1.ListBlobsRequest
+	88, // 71: syncbase.node.v1.NodeService.ListPlugins:input_type -> syncbase.node.v1.ListPluginsRequest
+	90, // 72: syncbase.node.v1.NodeService.Backup:input_type -> syncbase.node.v1.BackupRequest
+	92, // 73: syncbase.node.v1.NodeService.Doctor:input_type -> syncbase.node.v1.DoctorRequest
+	94, // 74: syncbase.node.v1.NodeService.ShowIdentity:input_type -> syncbase.node.v1.ShowIdentityRequest
+	5,  // 75: syncbase.node.v1.NodeService.Status:output_type -> syncbase.node.v1.StatusResponse
+	20, // 76: syncbase.node.v1.NodeService.CreateDatabase:output_type -> syncbase.node.v1.CreateDatabaseResponse
+	22, // 77: syncbase.node.v1.NodeService.ListDatabases:output_type -> syncbase.node.v1.ListDatabasesResponse
+	24, // 78: syncbase.node.v1.NodeService.DestroyDatabase:output_type -> syncbase.node.v1.DestroyDatabaseResponse
+	12, // 79: syncbase.node.v1.NodeService.GetDatabase:output_type -> syncbase.node.v1.GetDatabaseResponse
+	14, // 80: syncbase.node.v1.NodeService.UpdateDatabase:output_type -> syncbase.node.v1.UpdateDatabaseResponse
+	17, // 81: syncbase.node.v1.NodeService.GetSchema:output_type -> syncbase.node.v1.GetSchemaResponse
+	19, // 82: syncbase.node.v1.NodeService.SetSchema:output_type -> syncbase.node.v1.SetSchemaResponse
+	26, // 83: syncbase.node.v1.NodeService.GetPermissions:output_type -> syncbase.node.v1.GetPermissionsResponse
+	28, // 84: syncbase.node.v1.NodeService.SetPermissions:output_type -> syncbase.node.v1.SetPermissionsResponse
+	30, // 85: syncbase.node.v1.NodeService.CreateCollection:output_type -> syncbase.node.v1.CreateCollectionResponse
+	32, // 86: syncbase.node.v1.NodeService.ListCollections:output_type -> syncbase.node.v1.ListCollectionsResponse
+	34, // 87: syncbase.node.v1.NodeService.DestroyCollection:output_type -> syncbase.node.v1.DestroyCollectionResponse
+	37, // 88: syncbase.node.v1.NodeService.Get:output_type -> syncbase.node.v1.GetResponse
+	39, // 89: syncbase.node.v1.NodeService.Scan:output_type -> syncbase.node.v1.ScanResponse
+	41, // 90: syncbase.node.v1.NodeService.DeleteRange:output_type -> syncbase.node.v1.DeleteRangeResponse
+	43, // 91: syncbase.node.v1.NodeService.BeginBatch:output_type -> syncbase.node.v1.BeginBatchResponse
+	45, // 92: syncbase.node.v1.NodeService.WriteBatch:output_type -> syncbase.node.v1.WriteBatchResponse
+	47, // 93: syncbase.node.v1.NodeService.CommitBatch:output_type -> syncbase.node.v1.CommitBatchResponse
+	49, // 94: syncbase.node.v1.NodeService.AbortBatch:output_type -> syncbase.node.v1.AbortBatchResponse
+	55, // 95: syncbase.node.v1.NodeService.Commit:output_type -> syncbase.node.v1.CommitResponse
+	57, // 96: syncbase.node.v1.NodeService.Watch:output_type -> syncbase.node.v1.WatchResponse
+	60, // 97: syncbase.node.v1.NodeService.History:output_type -> syncbase.node.v1.HistoryResponse
+	64, // 98: syncbase.node.v1.NodeService.CreateSyncgroup:output_type -> syncbase.node.v1.CreateSyncgroupResponse
+	66, // 99: syncbase.node.v1.NodeService.JoinSyncgroup:output_type -> syncbase.node.v1.JoinSyncgroupResponse
+	68, // 100: syncbase.node.v1.NodeService.ListSyncgroups:output_type -> syncbase.node.v1.ListSyncgroupsResponse
+	70, // 101: syncbase.node.v1.NodeService.ListMembers:output_type -> syncbase.node.v1.ListMembersResponse
+	72, // 102: syncbase.node.v1.NodeService.GetSyncgroupSpec:output_type -> syncbase.node.v1.GetSyncgroupSpecResponse
+	74, // 103: syncbase.node.v1.NodeService.WaitSyncgroup:output_type -> syncbase.node.v1.WaitSyncgroupResponse
+	76, // 104: syncbase.node.v1.NodeService.ListPeers:output_type -> syncbase.node.v1.ListPeersResponse
+	78, // 105: syncbase.node.v1.NodeService.PutBlob:output_type -> syncbase.node.v1.PutBlobResponse
+	80, // 106: syncbase.node.v1.NodeService.GetBlob:output_type -> syncbase.node.v1.GetBlobResponse
+	82, // 107: syncbase.node.v1.NodeService.FetchBlob:output_type -> syncbase.node.v1.FetchBlobResponse
+	85, // 108: syncbase.node.v1.NodeService.StatBlob:output_type -> syncbase.node.v1.StatBlobResponse
+	87, // 109: syncbase.node.v1.NodeService.ListBlobs:output_type -> syncbase.node.v1.ListBlobsResponse
+	89, // 110: syncbase.node.v1.NodeService.ListPlugins:output_type -> syncbase.node.v1.ListPluginsResponse
+	91, // 111: syncbase.node.v1.NodeService.Backup:output_type -> syncbase.node.v1.BackupResponse
+	93, // 112: syncbase.node.v1.NodeService.Doctor:output_type -> syncbase.node.v1.DoctorResponse
+	95, // 113: syncbase.node.v1.NodeService.ShowIdentity:output_type -> syncbase.node.v1.ShowIdentityResponse
+	75, // [75:114] is the sub-list for method output_type
+	36, // [36:75] is the sub-list for method input_type
+	36, // [36:36] is the sub-list for extension type_name
+	36, // [36:36] is the sub-list for extension extendee
+	0,  // [0:36] is the sub-list for field type_name
 }
 
 func init() { file_node_v1_node_proto_init() }
@@ -6617,6 +6629,7 @@ func file_node_v1_node_proto_init() {
 	if File_node_v1_node_proto != nil {
 		return
 	}
+	file_node_v1_clock_proto_init()
 	file_node_v1_node_proto_msgTypes[6].OneofWrappers = []any{}
 	file_node_v1_node_proto_msgTypes[46].OneofWrappers = []any{
 		(*Op_Put)(nil),

@@ -1094,6 +1094,134 @@ func (x *PullProgress) GetVectors() []*ScopeVector {
 	return nil
 }
 
+// GetTimeRequest asks for the time.
+type GetTimeRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// NOT_FOUND when no syncgroup of it has both as members.
+	Database      *Name `protobuf:"bytes,1,opt,name=database,proto3" json:"database,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetTimeRequest) Reset() {
+	*x = GetTimeRequest{}
+	mi := &file_peer_v1_peer_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetTimeRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetTimeRequest) ProtoMessage() {}
+
+func (x *GetTimeRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_peer_v1_peer_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetTimeRequest.ProtoReflect.Descriptor instead.
+func (*GetTimeRequest) Descriptor() ([]byte, []int) {
+	return file_peer_v1_peer_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *GetTimeRequest) GetDatabase() *Name {
+	if x != nil {
+		return x.Database
+	}
+	return nil
+}
+
+// GetTimeResponse is the responder's idea of the time. The caller checks whether it is better than its own.
+type GetTimeResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// When the request came, in microseconds since 1970.
+	Received int64 `protobuf:"varint,1,opt,name=received,proto3" json:"received,omitempty"`
+	// When the response went, in microseconds since 1970; not before received.
+	Replied int64 `protobuf:"varint,2,opt,name=replied,proto3" json:"replied,omitempty"`
+	// When a time server last answered, in microseconds since 1970; 0 if none ever has.
+	Server int64 `protobuf:"varint,3,opt,name=server,proto3" json:"server,omitempty"`
+	// Devices that its answer travelled through to the responder; at most 65,535.
+	Hops uint32 `protobuf:"varint,4,opt,name=hops,proto3" json:"hops,omitempty"`
+	// How often those devices were restarted since; at most 65,535.
+	Reboots       uint32 `protobuf:"varint,5,opt,name=reboots,proto3" json:"reboots,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetTimeResponse) Reset() {
+	*x = GetTimeResponse{}
+	mi := &file_peer_v1_peer_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetTimeResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetTimeResponse) ProtoMessage() {}
+
+func (x *GetTimeResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_peer_v1_peer_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetTimeResponse.ProtoReflect.Descriptor instead.
+func (*GetTimeResponse) Descriptor() ([]byte, []int) {
+	return file_peer_v1_peer_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *GetTimeResponse) GetReceived() int64 {
+	if x != nil {
+		return x.Received
+	}
+	return 0
+}
+
+func (x *GetTimeResponse) GetReplied() int64 {
+	if x != nil {
+		return x.Replied
+	}
+	return 0
+}
+
+func (x *GetTimeResponse) GetServer() int64 {
+	if x != nil {
+		return x.Server
+	}
+	return 0
+}
+
+func (x *GetTimeResponse) GetHops() uint32 {
+	if x != nil {
+		return x.Hops
+	}
+	return 0
+}
+
+func (x *GetTimeResponse) GetReboots() uint32 {
+	if x != nil {
+		return x.Reboots
+	}
+	return 0
+}
+
 // GetRecipeRequest asks about a blob that is whole at the responder and that a row shared with the caller refers to;
 // for any other the answer is NOT_FOUND.
 type GetRecipeRequest struct {
@@ -1106,7 +1234,7 @@ type GetRecipeRequest struct {
 
 func (x *GetRecipeRequest) Reset() {
 	*x = GetRecipeRequest{}
-	mi := &file_peer_v1_peer_proto_msgTypes[15]
+	mi := &file_peer_v1_peer_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1118,7 +1246,7 @@ func (x *GetRecipeRequest) String() string {
 func (*GetRecipeRequest) ProtoMessage() {}
 
 func (x *GetRecipeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_v1_peer_proto_msgTypes[15]
+	mi := &file_peer_v1_peer_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1131,7 +1259,7 @@ func (x *GetRecipeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetRecipeRequest.ProtoReflect.Descriptor instead.
 func (*GetRecipeRequest) Descriptor() ([]byte, []int) {
-	return file_peer_v1_peer_proto_rawDescGZIP(), []int{15}
+	return file_peer_v1_peer_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *GetRecipeRequest) GetRef() string {
@@ -1152,7 +1280,7 @@ type GetRecipeResponse struct {
 
 func (x *GetRecipeResponse) Reset() {
 	*x = GetRecipeResponse{}
-	mi := &file_peer_v1_peer_proto_msgTypes[16]
+	mi := &file_peer_v1_peer_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1164,7 +1292,7 @@ func (x *GetRecipeResponse) String() string {
 func (*GetRecipeResponse) ProtoMessage() {}
 
 func (x *GetRecipeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_v1_peer_proto_msgTypes[16]
+	mi := &file_peer_v1_peer_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1177,7 +1305,7 @@ func (x *GetRecipeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetRecipeResponse.ProtoReflect.Descriptor instead.
 func (*GetRecipeResponse) Descriptor() ([]byte, []int) {
-	return file_peer_v1_peer_proto_rawDescGZIP(), []int{16}
+	return file_peer_v1_peer_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *GetRecipeResponse) GetData() []byte {
@@ -1200,7 +1328,7 @@ type GetChunksRequest struct {
 
 func (x *GetChunksRequest) Reset() {
 	*x = GetChunksRequest{}
-	mi := &file_peer_v1_peer_proto_msgTypes[17]
+	mi := &file_peer_v1_peer_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1212,7 +1340,7 @@ func (x *GetChunksRequest) String() string {
 func (*GetChunksRequest) ProtoMessage() {}
 
 func (x *GetChunksRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_v1_peer_proto_msgTypes[17]
+	mi := &file_peer_v1_peer_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1225,7 +1353,7 @@ func (x *GetChunksRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetChunksRequest.ProtoReflect.Descriptor instead.
 func (*GetChunksRequest) Descriptor() ([]byte, []int) {
-	return file_peer_v1_peer_proto_rawDescGZIP(), []int{17}
+	return file_peer_v1_peer_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *GetChunksRequest) GetRef() string {
@@ -1255,7 +1383,7 @@ type GetChunksResponse struct {
 
 func (x *GetChunksResponse) Reset() {
 	*x = GetChunksResponse{}
-	mi := &file_peer_v1_peer_proto_msgTypes[18]
+	mi := &file_peer_v1_peer_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1267,7 +1395,7 @@ func (x *GetChunksResponse) String() string {
 func (*GetChunksResponse) ProtoMessage() {}
 
 func (x *GetChunksResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_v1_peer_proto_msgTypes[18]
+	mi := &file_peer_v1_peer_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1280,7 +1408,7 @@ func (x *GetChunksResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetChunksResponse.ProtoReflect.Descriptor instead.
 func (*GetChunksResponse) Descriptor() ([]byte, []int) {
-	return file_peer_v1_peer_proto_rawDescGZIP(), []int{18}
+	return file_peer_v1_peer_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *GetChunksResponse) GetIndex() uint32 {
@@ -1365,7 +1493,15 @@ const file_peer_v1_peer_proto_rawDesc = "" +
 	"\aCommits\x12\x18\n" +
 	"\acommits\x18\x01 \x03(\fR\acommits\"G\n" +
 	"\fPullProgress\x127\n" +
-	"\avectors\x18\x01 \x03(\v2\x1d.syncbase.peer.v1.ScopeVectorR\avectors\"$\n" +
+	"\avectors\x18\x01 \x03(\v2\x1d.syncbase.peer.v1.ScopeVectorR\avectors\"D\n" +
+	"\x0eGetTimeRequest\x122\n" +
+	"\bdatabase\x18\x01 \x01(\v2\x16.syncbase.peer.v1.NameR\bdatabase\"\x8d\x01\n" +
+	"\x0fGetTimeResponse\x12\x1a\n" +
+	"\breceived\x18\x01 \x01(\x03R\breceived\x12\x18\n" +
+	"\areplied\x18\x02 \x01(\x03R\areplied\x12\x16\n" +
+	"\x06server\x18\x03 \x01(\x03R\x06server\x12\x12\n" +
+	"\x04hops\x18\x04 \x01(\rR\x04hops\x12\x18\n" +
+	"\areboots\x18\x05 \x01(\rR\areboots\"$\n" +
 	"\x10GetRecipeRequest\x12\x10\n" +
 	"\x03ref\x18\x01 \x01(\tR\x03ref\"'\n" +
 	"\x11GetRecipeResponse\x12\x12\n" +
@@ -1384,11 +1520,12 @@ const file_peer_v1_peer_proto_rawDesc = "" +
 	"\x10MEMBER_TYPE_LEAF\x10\x03*P\n" +
 	"\x0eCollectionKind\x12\x1f\n" +
 	"\x1bCOLLECTION_KIND_UNSPECIFIED\x10\x00\x12\x1d\n" +
-	"\x19COLLECTION_KIND_SYNCGROUP\x10\x012\x99\x03\n" +
+	"\x19COLLECTION_KIND_SYNCGROUP\x10\x012\xe9\x03\n" +
 	"\vPeerService\x12H\n" +
 	"\x05Hello\x12\x1e.syncbase.peer.v1.HelloRequest\x1a\x1f.syncbase.peer.v1.HelloResponse\x12E\n" +
 	"\x04Join\x12\x1d.syncbase.peer.v1.JoinRequest\x1a\x1e.syncbase.peer.v1.JoinResponse\x12I\n" +
-	"\x04Pull\x12\x1d.syncbase.peer.v1.PullRequest\x1a\x1e.syncbase.peer.v1.PullResponse(\x010\x01\x12V\n" +
+	"\x04Pull\x12\x1d.syncbase.peer.v1.PullRequest\x1a\x1e.syncbase.peer.v1.PullResponse(\x010\x01\x12N\n" +
+	"\aGetTime\x12 .syncbase.peer.v1.GetTimeRequest\x1a!.syncbase.peer.v1.GetTimeResponse\x12V\n" +
 	"\tGetRecipe\x12\".syncbase.peer.v1.GetRecipeRequest\x1a#.syncbase.peer.v1.GetRecipeResponse0\x01\x12V\n" +
 	"\tGetChunks\x12\".syncbase.peer.v1.GetChunksRequest\x1a#.syncbase.peer.v1.GetChunksResponse0\x01B5Z3github.com/syncbase/syncbase/sdk/api/peer/v1;peerv1b\x06proto3"
 
@@ -1405,7 +1542,7 @@ func file_peer_v1_peer_proto_rawDescGZIP() []byte {
 }
 
 var file_peer_v1_peer_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_peer_v1_peer_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
+var file_peer_v1_peer_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
 var file_peer_v1_peer_proto_goTypes = []any{
 	(MemberType)(0),           // 0: syncbase.peer.v1.MemberType
 	(CollectionKind)(0),       // 1: syncbase.peer.v1.CollectionKind
@@ -1424,10 +1561,12 @@ var file_peer_v1_peer_proto_goTypes = []any{
 	(*PullAccepted)(nil),      // 14: syncbase.peer.v1.PullAccepted
 	(*Commits)(nil),           // 15: syncbase.peer.v1.Commits
 	(*PullProgress)(nil),      // 16: syncbase.peer.v1.PullProgress
-	(*GetRecipeRequest)(nil),  // 17: syncbase.peer.v1.GetRecipeRequest
-	(*GetRecipeResponse)(nil), // 18: syncbase.peer.v1.GetRecipeResponse
-	(*GetChunksRequest)(nil),  // 19: syncbase.peer.v1.GetChunksRequest
-	(*GetChunksResponse)(nil), // 20: syncbase.peer.v1.GetChunksResponse
+	(*GetTimeRequest)(nil),    // 17: syncbase.peer.v1.GetTimeRequest
+	(*GetTimeResponse)(nil),   // 18: syncbase.peer.v1.GetTimeResponse
+	(*GetRecipeRequest)(nil),  // 19: syncbase.peer.v1.GetRecipeRequest
+	(*GetRecipeResponse)(nil), // 20: syncbase.peer.v1.GetRecipeResponse
+	(*GetChunksRequest)(nil),  // 21: syncbase.peer.v1.GetChunksRequest
+	(*GetChunksResponse)(nil), // 22: syncbase.peer.v1.GetChunksResponse
 }
 var file_peer_v1_peer_proto_depIdxs = []int32{
 	4,  // 0: syncbase.peer.v1.JoinRequest.database:type_name -> syncbase.peer.v1.Name
@@ -1447,21 +1586,24 @@ var file_peer_v1_peer_proto_depIdxs = []int32{
 	16, // 14: syncbase.peer.v1.PullResponse.progress:type_name -> syncbase.peer.v1.PullProgress
 	8,  // 15: syncbase.peer.v1.PullAccepted.scopes:type_name -> syncbase.peer.v1.Scope
 	10, // 16: syncbase.peer.v1.PullProgress.vectors:type_name -> syncbase.peer.v1.ScopeVector
-	2,  // 17: syncbase.peer.v1.PeerService.Hello:input_type -> syncbase.peer.v1.HelloRequest
-	5,  // 18: syncbase.peer.v1.PeerService.Join:input_type -> syncbase.peer.v1.JoinRequest
-	11, // 19: syncbase.peer.v1.PeerService.Pull:input_type -> syncbase.peer.v1.PullRequest
-	17, // 20: syncbase.peer.v1.PeerService.GetRecipe:input_type -> syncbase.peer.v1.GetRecipeRequest
-	19, // 21: syncbase.peer.v1.PeerService.GetChunks:input_type -> syncbase.peer.v1.GetChunksRequest
-	3,  // 22: syncbase.peer.v1.PeerService.Hello:output_type -> syncbase.peer.v1.HelloResponse
-	6,  // 23: syncbase.peer.v1.PeerService.Join:output_type -> syncbase.peer.v1.JoinResponse
-	13, // 24: syncbase.peer.v1.PeerService.Pull:output_type -> syncbase.peer.v1.PullResponse
-	18, // 25: syncbase.peer.v1.PeerService.GetRecipe:output_type -> syncbase.peer.v1.GetRecipeResponse
-	20, // 26: syncbase.peer.v1.PeerService.GetChunks:output_type -> syncbase.peer.v1.GetChunksResponse
-	22, // [22:27] is the sub-list for method output_type
-	17, // [17:22] is the sub-list for method input_type
-	17, // [17:17] is the sub-list for extension type_name
-	17, // [17:17] is the sub-list for extension extendee
-	0,  // [0:17] is the sub-list for field type_name
+	4,  // 17: syncbase.peer.v1.GetTimeRequest.database:type_name -> syncbase.peer.v1.Name
+	2,  // 18: syncbase.peer.v1.PeerService.Hello:input_type -> syncbase.peer.v1.HelloRequest
+	5,  // 19: syncbase.peer.v1.PeerService.Join:input_type -> syncbase.peer.v1.JoinRequest
+	11, // 20: syncbase.peer.v1.PeerService.Pull:input_type -> syncbase.peer.v1.PullRequest
+	17, // 21: syncbase.peer.v1.PeerService.GetTime:input_type -> syncbase.peer.v1.GetTimeRequest
+	19, // 22: syncbase.peer.v1.PeerService.GetRecipe:input_type -> syncbase.peer.v1.GetRecipeRequest
+	21, // 23: syncbase.peer.v1.PeerService.GetChunks:input_type -> syncbase.peer.v1.GetChunksRequest
+	3,  // 24: syncbase.peer.v1.PeerService.Hello:output_type -> syncbase.peer.v1.HelloResponse
+	6,  // 25: syncbase.peer.v1.PeerService.Join:output_type -> syncbase.peer.v1.JoinResponse
+	13, // 26: syncbase.peer.v1.PeerService.Pull:output_type -> syncbase.peer.v1.PullResponse
+	18, // 27: syncbase.peer.v1.PeerService.GetTime:output_type -> syncbase.peer.v1.GetTimeResponse
+	20, // 28: syncbase.peer.v1.PeerService.GetRecipe:output_type -> syncbase.peer.v1.GetRecipeResponse
+	22, // 29: syncbase.peer.v1.PeerService.GetChunks:output_type -> syncbase.peer.v1.GetChunksResponse
+	24, // [24:30] is the sub-list for method output_type
+	18, // [18:24] is the sub-list for method input_type
+	18, // [18:18] is the sub-list for extension type_name
+	18, // [18:18] is the sub-list for extension extendee
+	0,  // [0:18] is the sub-list for field type_name
 }
 
 func init() { file_peer_v1_peer_proto_init() }
@@ -1480,7 +1622,7 @@ func file_peer_v1_peer_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_peer_v1_peer_proto_rawDesc), len(file_peer_v1_peer_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   19,
+			NumMessages:   21,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

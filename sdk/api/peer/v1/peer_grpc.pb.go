@@ -28,6 +28,7 @@ const (
 	PeerService_Hello_FullMethodName     = "/syncbase.peer.v1.PeerService/Hello"
 	PeerService_Join_FullMethodName      = "/syncbase.peer.v1.PeerService/Join"
 	PeerService_Pull_FullMethodName      = "/syncbase.peer.v1.PeerService/Pull"
+	PeerService_GetTime_FullMethodName   = "/syncbase.peer.v1.PeerService/GetTime"
 	PeerService_GetRecipe_FullMethodName = "/syncbase.peer.v1.PeerService/GetRecipe"
 	PeerService_GetChunks_FullMethodName = "/syncbase.peer.v1.PeerService/GetChunks"
 )
@@ -45,6 +46,9 @@ type PeerServiceClient interface {
 	// Pull streams what the caller lacks and, from then on, what is committed later: the stream stays open, so a change
 	// reaches a connected peer without being asked for.
 	Pull(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[PullRequest, PullResponse], error)
+	// GetTime says what time the responder takes it to be in a database that both share, and why. Older daemons answer
+	// UNIMPLEMENTED; the caller then does without.
+	GetTime(ctx context.Context, in *GetTimeRequest, opts ...grpc.CallOption) (*GetTimeResponse, error)
 	// GetRecipe streams the list of chunks that make up a blob.
 	GetRecipe(ctx context.Context, in *GetRecipeRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[GetRecipeResponse], error)
 	// GetChunks streams chunks of a blob in the order asked for. The caller verifies each against the recipe.
@@ -91,6 +95,16 @@ func (c *peerServiceClient) Pull(ctx context.Context, opts ...grpc.CallOption) (
 
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type PeerService_PullClient = grpc.BidiStreamingClient[PullRequest, PullResponse]
+
+func (c *peerServiceClient) GetTime(ctx context.Context, in *GetTimeRequest, opts ...grpc.CallOption) (*GetTimeResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetTimeResponse)
+	err := c.cc.Invoke(ctx, PeerService_GetTime_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
 
 func (c *peerServiceClient) GetRecipe(ctx context.Context, in *GetRecipeRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[GetRecipeResponse], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
@@ -143,6 +157,9 @@ type PeerServiceServer interface {
 	// Pull streams what the caller lacks and, from then on, what is committed later: the stream stays open, so a change
 	// reaches a connected peer without being asked for.
 	Pull(grpc.BidiStreamingServer[PullRequest, PullResponse]) error
+	// GetTime says what time the responder takes it to be in a database that both share, and why. Older daemons answer
+	// UNIMPLEMENTED; the caller then does without.
+	GetTime(context.Context, *GetTimeRequest) (*GetTimeResponse, error)
 	// GetRecipe streams the list of chunks that make up a blob.
 	GetRecipe(*GetRecipeRequest, grpc.ServerStreamingServer[GetRecipeResponse]) error
 	// GetChunks streams chunks of a blob in the order asked for. The caller verifies each against the recipe.
@@ -165,6 +182,9 @@ func (UnimplementedPeerServiceServer) Join(context.Context, *JoinRequest) (*Join
 }
 func (UnimplementedPeerServiceServer) Pull(grpc.BidiStreamingServer[PullRequest, PullResponse]) error {
 	return status.Error(codes.Unimplemented, "method Pull not implemented")
+}
+func (UnimplementedPeerServiceServer) GetTime(context.Context, *GetTimeRequest) (*GetTimeResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetTime not implemented")
 }
 func (UnimplementedPeerServiceServer) GetRecipe(*GetRecipeRequest, grpc.ServerStreamingServer[GetRecipeResponse]) error {
 	return status.Error(codes.Unimplemented, "method GetRecipe not implemented")
@@ -236,6 +256,24 @@ func _PeerService_Pull_Handler(srv interface{}, stream grpc.ServerStream) error 
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type PeerService_PullServer = grpc.BidiStreamingServer[PullRequest, PullResponse]
 
+func _PeerService_GetTime_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetTimeRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PeerServiceServer).GetTime(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PeerService_GetTime_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PeerServiceServer).GetTime(ctx, req.(*GetTimeRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _PeerService_GetRecipe_Handler(srv interface{}, stream grpc.ServerStream) error {
 	m := new(GetRecipeRequest)
 	if err := stream.RecvMsg(m); err != nil {
@@ -272,6 +310,10 @@ var PeerService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Join",
 			Handler:    _PeerService_Join_Handler,
+		},
+		{
+			MethodName: "GetTime",
+			Handler:    _PeerService_GetTime_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{
