@@ -1,6 +1,10 @@
 package kv
 
-import "github.com/cockroachdb/pebble/v2"
+import (
+	"bytes"
+
+	"github.com/cockroachdb/pebble/v2"
+)
 
 // Iter walks a range in byte order. Key and Value are valid until the next move. Not safe for concurrent use.
 type Iter struct {
@@ -8,7 +12,8 @@ type Iter struct {
 }
 
 func newIter(r pebble.Reader, lo, hi []byte) (*Iter, error) {
-	it, err := r.NewIter(&pebble.IterOptions{LowerBound: lo, UpperBound: hi})
+	// The filters of the last level are for Find alone; Pebble asks for them to be wanted.
+	it, err := r.NewIter(&pebble.IterOptions{LowerBound: lo, UpperBound: hi, UseL6Filters: true})
 	if err != nil {
 		return nil, err
 	}
@@ -32,6 +37,13 @@ func (i *Iter) SeekGE(key []byte) bool { return i.it.SeekGE(key) }
 
 // SeekLT moves to the last key less than key.
 func (i *Iter) SeekLT(key []byte) bool { return i.it.SeekLT(key) }
+
+// Find moves to the key and reports whether it is there; if not, the iterator stands nowhere. Tables whose filter excludes
+// the key are not read, so this is the quickest way to many keys most of which are absent. It is quickest in ascending
+// order. Next and Prev do not go on from there; the other moves do.
+func (i *Iter) Find(key []byte) bool {
+	return i.it.SeekPrefixGE(key) && bytes.Equal(i.it.Key(), key)
+}
 
 // Valid reports whether the iterator stands on a key.
 func (i *Iter) Valid() bool { return i.it.Valid() }

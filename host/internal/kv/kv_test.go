@@ -2,6 +2,7 @@ package kv
 
 import (
 	"errors"
+	"fmt"
 	"path/filepath"
 	"testing"
 
@@ -112,6 +113,44 @@ func TestPrefixEnd(t *testing.T) {
 		if got := string(PrefixEnd([]byte(c.in))); got != c.want {
 			t.Errorf("PrefixEnd(%q) = %q, want %q", c.in, got, c.want)
 		}
+	}
+}
+
+func TestFindSeesWhatIsThere(t *testing.T) {
+	s := openMem(t)
+	for round := range 3 {
+		b := s.NewBatch()
+		for i := round; i < 3000; i += 3 {
+			b.Set(fmt.Appendf(nil, "k%06d", 2*i), fmt.Appendf(nil, "v%d", i))
+		}
+		b.Delete([]byte("k000010"))
+		if err := b.Commit(Sync); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.db.Flush(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.db.Compact(t.Context(), []byte("k"), []byte("l"), false); err != nil {
+		t.Fatal(err)
+	}
+	it, err := s.Iter([]byte("k000002"), []byte("k005000"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer it.Close()
+	for i := range 6100 {
+		key := fmt.Sprintf("k%06d", i)
+		want := i%2 == 0 && i != 10 && i >= 2 && i < 5000
+		if found := it.Find([]byte(key)); found != want {
+			t.Fatalf("Find(%s) = %t, want %t", key, found, want)
+		}
+		if want && string(it.Value()) != fmt.Sprintf("v%d", i/2) {
+			t.Fatalf("value of %s is %q", key, it.Value())
+		}
+	}
+	if !it.Find([]byte("k000004")) || !it.SeekGE([]byte("k000005")) || string(it.Key()) != "k000006" {
+		t.Error("moves after Find go astray")
 	}
 }
 

@@ -176,3 +176,35 @@ func BenchmarkPut(b *testing.B) {
 		})
 	})
 }
+
+// BenchmarkBatchPutRandom puts new rows whose keys lie scattered among those that are there.
+func BenchmarkBatchPutRandom(b *testing.B) {
+	store, db := openBench(b)
+	benchKey := func(i int) string { return fmt.Sprintf("row/%016x", uint64(i)*0x9e3779b97f4a7c15) }
+	b.Run("rows", func(b *testing.B) {
+		i := 0
+		for b.Loop() {
+			ops := make([]Op, 0, 1000)
+			for range 1000 {
+				ops = append(ops, Op{Collection: notes, Key: benchKey(i), Value: benchValue(i)})
+				i++
+			}
+			if _, err := db.Commit(ops, nil); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("bare", func(b *testing.B) {
+		i := 0
+		for b.Loop() {
+			batch := store.NewBatch()
+			for range 1000 {
+				batch.Set([]byte("\xf0"+benchKey(i)), benchValue(i))
+				i++
+			}
+			if err := batch.Commit(kv.Sync); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}

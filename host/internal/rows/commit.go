@@ -104,18 +104,23 @@ func (db *DB) commitLocked(ops []Op, ready func(t *txn, colls []*collection) err
 	t.async = db.rec.Settings.Durability == Async
 	colls := make([]*collection, len(ops))
 	for i := range ops {
+		if i > 0 && ops[i].Collection == ops[i-1].Collection {
+			colls[i] = colls[i-1]
+			continue
+		}
 		colls[i] = db.enter(t.b, ops[i].Collection, t.fresh)
 	}
 	err := ready(t, colls)
+	var touched []*rowState
 	var todo []int
 	if err == nil {
-		todo, err = t.effective(ops, colls)
+		touched, todo, err = t.effective(ops, colls)
 	}
 	if err != nil || len(todo) == 0 {
 		t.b.Discard()
 		return nil, Published{}, make([]id.Version, len(ops)), err
 	}
-	versions := t.writeOps(ops, colls, todo)
+	versions := t.writeOps(ops, touched, todo)
 	p, err := t.apply(db.know)
 	if err != nil {
 		return nil, Published{}, nil, err
@@ -123,38 +128,37 @@ func (db *DB) commitLocked(ops []Op, ready func(t *txn, colls []*collection) err
 	return t, p, versions, nil
 }
 
-// effective evaluates the checks and returns the positions of the operations that make a record: for each row the last
-// write, unless it deletes what is absent.
-func (t *txn) effective(ops []Op, colls []*collection) ([]int, error) {
+// effective evaluates the checks and returns the row of each operation and the positions of the operations that make a
+// record: for each row the last write, unless it deletes what is absent.
+func (t *txn) effective(ops []Op, colls []*collection) (touched []*rowState, todo []int, err error) {
 	refs := make([]rowRef, len(ops))
 	for i := range ops {
 		refs[i] = rowRef{colls[i], ops[i].Key}
 	}
 	if err := t.prefetch(refs); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	last := make(map[rowRef]int, len(ops))
+	touched = make([]*rowState, len(ops))
 	for i := range ops {
 		op := &ops[i]
 		row, err := t.row(colls[i], op.Key)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
+		touched[i] = row
 		if op.Kind != OpCheck {
-			last[rowRef{colls[i], op.Key}] = i
+			row.write = i
 		} else if !op.Expect.met(row) {
-			return nil, fmt.Errorf("check of %s failed: it %w", describe(op.Collection, op.Key), ErrConflict)
+			return nil, nil, fmt.Errorf("check of %s failed: it %w", describe(op.Collection, op.Key), ErrConflict)
 		}
 	}
-	todo := make([]int, 0, len(last))
-	for i := range ops {
-		ref := rowRef{colls[i], ops[i].Key}
-		if ops[i].Kind == OpCheck || last[ref] != i || ops[i].Kind == OpDelete && t.rows[ref].live() == nil {
-			continue
+	todo = make([]int, 0, len(ops))
+	for i, row := range touched {
+		if row.write == i && (ops[i].Kind != OpDelete || row.live() != nil) {
+			todo = append(todo, i)
 		}
-		todo = append(todo, i)
 	}
-	return todo, nil
+	return touched, todo, nil
 }
 
 func (e *Expect) met(row *rowState) bool {
@@ -170,18 +174,17 @@ func (e *Expect) met(row *rowState) bool {
 	return bytes.Equal(head.Value, e.Value)
 }
 
-// writeOps makes one commit of the operations in todo.
-func (t *txn) writeOps(ops []Op, colls []*collection, todo []int) []id.Version {
-	versions := make([]id.Version, len(ops))
-	made := make(map[rowRef]id.Version, len(todo))
+// writeOps makes one commit of the operations in todo; touched has the row of each operation.
+func (t *txn) writeOps(ops []Op, touched []*rowState, todo []int) []id.Version {
 	self := t.db.writer
 	at := t.db.clock.Next(t.db.now())
 	for _, i := range todo {
-		at = max(at, t.rows[rowRef{colls[i], ops[i].Key}].Time()+1)
+		at = max(at, touched[i].Time()+1)
 	}
 	t.startCommit(false, self, t.ownGen+1, uint64(len(todo)), at)
+	t.commits[0].changes = make([]change, 0, len(todo))
 	for _, i := range todo {
-		op, row := &ops[i], t.rows[rowRef{colls[i], ops[i].Key}]
+		op, row := &ops[i], touched[i]
 		t.ownGen++
 		rec := wire.Record{Version: id.Version{Writer: self, Gen: t.ownGen}, Key: op.Key}
 		rec.Parents, rec.Seen = row.Next(self)
@@ -190,12 +193,13 @@ func (t *txn) writeOps(ops []Op, colls []*collection, todo []int) []id.Version {
 		} else {
 			rec.Value, rec.Raw, rec.Type = op.Value, op.Raw, op.Type
 		}
-		t.record(colls[i], row, &rec)
-		made[rowRef{colls[i], op.Key}] = rec.Version
+		t.record(row.coll, row, &rec)
+		row.made = rec.Version
 	}
+	versions := make([]id.Version, len(ops))
 	for i := range ops {
 		if ops[i].Kind != OpCheck {
-			versions[i] = made[rowRef{colls[i], ops[i].Key}]
+			versions[i] = touched[i].made
 		}
 	}
 	return versions

@@ -55,11 +55,12 @@ func dbKey(space byte, db uint32) []byte {
 }
 
 func collKey(space byte, db, coll uint32) []byte {
-	key := make([]byte, 9, 64)
-	key[0] = space
-	binary.BigEndian.PutUint32(key[1:], db)
-	binary.BigEndian.PutUint32(key[5:], coll)
-	return key
+	return appendCollKey(make([]byte, 0, 64), space, db, coll)
+}
+
+func appendCollKey(dst []byte, space byte, db, coll uint32) []byte {
+	dst = binary.BigEndian.AppendUint32(append(dst, space), db)
+	return binary.BigEndian.AppendUint32(dst, coll)
 }
 
 // collKeyLen is the length of what collKey returns.
@@ -69,9 +70,20 @@ func rowKey(space byte, db, coll uint32, key string) []byte {
 	return append(collKey(space, db, coll), key...)
 }
 
+func appendRowKey(dst []byte, space byte, db, coll uint32, key string) []byte {
+	return append(appendCollKey(dst, space, db, coll), key...)
+}
+
 func logKey(db, coll uint32, v id.Version) []byte {
-	key := wire.AppendWriter(collKey(spaceLog, db, coll), v.Writer)
-	return binary.BigEndian.AppendUint64(key, v.Gen)
+	return appendLogKey(make([]byte, 0, logKeyLen), db, coll, v)
+}
+
+// logKeyLen is the length of what logKey returns.
+const logKeyLen = collKeyLen + wire.WriterLen + 8
+
+func appendLogKey(dst []byte, db, coll uint32, v id.Version) []byte {
+	dst = wire.AppendWriter(appendCollKey(dst, spaceLog, db, coll), v.Writer)
+	return binary.BigEndian.AppendUint64(dst, v.Gen)
 }
 
 // logGen returns the generation at the end of a log key.

@@ -14,7 +14,8 @@ import (
 const prefetchFrom = 8
 
 // prefetch loads many rows at once, by walking rows and tombstones in the order of their keys: bulk writes mostly touch
-// rows that lie together, or do not exist yet, and a walk passes over those without a look-up.
+// rows that lie together, or do not exist yet, and a walk passes over those without a look-up. New rows scattered among
+// others are looked up one by one, which the filters of the tables answer without reading a block.
 func (t *txn) prefetch(refs []rowRef) error {
 	if len(refs) < prefetchFrom {
 		return nil
@@ -50,12 +51,12 @@ func (t *txn) prefetchCollection(refs []rowRef) error {
 		return errors.Join(err, live.it.Close())
 	}
 	for _, ref := range refs {
+		if t.rows[ref] != nil {
+			continue
+		}
 		data, isRow := live.find(ref.key), true
 		if data == nil {
 			data, isRow = dead.find(ref.key), false
-		}
-		if t.rows[ref] != nil {
-			continue
 		}
 		if _, err = t.enroll(ref, data, isRow); err != nil {
 			break
@@ -70,6 +71,8 @@ type walker struct {
 	ok     bool
 	target []byte
 	prefix int
+	// leaps counts the moves beyond the next key, and vain those of them that found nothing.
+	leaps, vain int
 }
 
 func (t *txn) walk(space byte, refs []rowRef) (*walker, error) {
@@ -80,8 +83,7 @@ func (t *txn) walk(space byte, refs []rowRef) (*walker, error) {
 	if err != nil {
 		return nil, err
 	}
-	prefix := len(collKey(space, t.db.num, coll))
-	return &walker{it: it, ok: it.First(), target: lo[:prefix:prefix], prefix: prefix}, nil
+	return &walker{it: it, ok: it.First(), target: slices.Clone(lo), prefix: collKeyLen}, nil
 }
 
 // find returns a copy of the value of the key, nil when there is none. Keys ascend from call to call.
@@ -90,11 +92,37 @@ func (w *walker) find(key string) []byte {
 		return nil
 	}
 	w.target = append(w.target[:w.prefix], key...)
-	if bytes.Compare(w.it.Key(), w.target) < 0 {
-		w.ok = w.it.SeekGE(w.target)
-	}
-	if !w.ok || !bytes.Equal(w.it.Key(), w.target) {
+	if !w.reach() {
 		return nil
 	}
 	return bytes.Clone(w.it.Value())
 }
+
+// reach moves to the target, or not further than to the first key after it, and reports whether the target is there.
+func (w *walker) reach() bool {
+	if w.scattered() {
+		return w.it.Find(w.target)
+	}
+	order := bytes.Compare(w.it.Key(), w.target)
+	if order < 0 {
+		if w.ok = w.it.Next(); !w.ok {
+			return false
+		}
+		order = bytes.Compare(w.it.Key(), w.target)
+	}
+	if order >= 0 {
+		return order == 0
+	}
+	w.leaps++
+	if w.ok = w.it.SeekGE(w.target); !w.ok {
+		return false
+	}
+	found := bytes.Equal(w.it.Key(), w.target)
+	if !found {
+		w.vain++
+	}
+	return found
+}
+
+// scattered reports whether leaps find too little to be worth the blocks that they read. It stays so for the walk.
+func (w *walker) scattered() bool { return w.vain >= prefetchFrom && w.vain > w.leaps/2 }

@@ -23,10 +23,11 @@ type txn struct {
 	fresh map[id.Collection]*collection
 	rows  map[rowRef]*rowState
 	// order has the touched rows in the order of their first touch, so that equal inputs write equal batches.
-	order   []rowRef
+	order   []*rowState
 	commits []learned
 	ownGen  uint64
-	body    []byte
+	// key and body are buffers for what goes into the batch, which copies it.
+	key, body []byte
 	// grown is by how much the transaction changes what DB.Used counts.
 	grown int64
 	// puts: some record is a put.
@@ -42,6 +43,7 @@ type rowRef struct {
 
 // rowState is a row as the transaction sees it.
 type rowState struct {
+	rowRef
 	history.State
 	// before is the value that readers saw before the transaction, nil for none.
 	before []byte
@@ -52,6 +54,10 @@ type rowState struct {
 	hadRow  bool
 	hadTomb bool
 	dirty   bool
+	// write is the position of the last write of the row among the operations of a local commit, -1 for none, and made is
+	// the version that it made.
+	write int
+	made  id.Version
 }
 
 func (db *DB) begin() *txn {
@@ -84,7 +90,7 @@ func (t *txn) row(coll *collection, key string) (*rowState, error) {
 // enroll makes a row known to the transaction: data is its stored row or tombstone, nil when there is neither. The row
 // aliases data.
 func (t *txn) enroll(ref rowRef, data []byte, isRow bool) (*rowState, error) {
-	r := &rowState{}
+	r := &rowState{rowRef: ref, write: -1}
 	if data != nil {
 		head, err := decodeHead(data)
 		if err != nil {
@@ -97,7 +103,7 @@ func (t *txn) enroll(ref rowRef, data []byte, isRow bool) (*rowState, error) {
 		}
 	}
 	t.rows[ref] = r
-	t.order = append(t.order, ref)
+	t.order = append(t.order, r)
 	return r, nil
 }
 
@@ -140,29 +146,28 @@ func (t *txn) log(coll *collection, rec *wire.Record) {
 	h := logHeader{seq: t.seqOf(i), index: rec.Version.Gen - c.first, count: c.count, time: c.time}
 	t.body = appendLog(t.body[:0], h, nil)
 	t.body = wire.AppendBody(t.body, rec)
-	key := logKey(t.db.num, coll.num, rec.Version)
-	t.b.Set(key, t.body)
-	t.grown += int64(len(key) + len(t.body))
+	t.key = appendLogKey(t.key[:0], t.db.num, coll.num, rec.Version)
+	t.b.Set(t.key, t.body)
+	t.grown += int64(len(t.key) + len(t.body))
 	t.puts = t.puts || rec.Kind == wire.Put
 }
 
 // settle resolves every row that has more than one head, as a commit of this device: each gets a link from the winner
 // to the losers, and the winner is listed as a change where readers saw another version.
 func (t *txn) settle(now hlc.Time) (conflicts int) {
-	var open []rowRef
-	for _, ref := range t.order {
-		if len(t.rows[ref].Heads) > 1 {
-			open = append(open, ref)
+	var open []*rowState
+	for _, row := range t.order {
+		if len(row.Heads) > 1 {
+			open = append(open, row)
 		}
 	}
 	if len(open) == 0 {
 		return 0
 	}
-	for i, ref := range open {
+	for i, row := range open {
 		if i%wire.MaxCommitRecords == 0 {
 			t.startCommit(true, t.db.writer, t.ownGen+1, uint64(min(len(open)-i, wire.MaxCommitRecords)), now)
 		}
-		row := t.rows[ref]
 		winner := merge.LastWins(row.Heads)
 		won := row.Heads[winner]
 		for i := range row.Heads {
@@ -172,11 +177,11 @@ func (t *txn) settle(now hlc.Time) (conflicts int) {
 			}
 		}
 		t.ownGen++
-		link := row.Join(winner, ref.key, id.Version{Writer: t.db.writer, Gen: t.ownGen})
-		t.log(ref.coll, &link)
+		link := row.Join(winner, row.key, id.Version{Writer: t.db.writer, Gen: t.ownGen})
+		t.log(row.coll, &link)
 		if row.shown != won.Version {
 			c := &t.commits[len(t.commits)-1]
-			c.changes = append(c.changes, change{coll: ref.coll.num, version: won.Version})
+			c.changes = append(c.changes, change{coll: row.coll.num, version: won.Version})
 			row.shown = won.Version
 		}
 	}
@@ -185,12 +190,11 @@ func (t *txn) settle(now hlc.Time) (conflicts int) {
 
 // write puts the final state of every touched row into the batch.
 func (t *txn) write() error {
-	for _, ref := range t.order {
-		row := t.rows[ref]
+	for _, row := range t.order {
 		if !row.dirty {
 			continue
 		}
-		if err := t.writeRow(ref, row); err != nil {
+		if err := t.writeRow(row); err != nil {
 			return err
 		}
 	}
@@ -199,7 +203,7 @@ func (t *txn) write() error {
 	return nil
 }
 
-func (t *txn) writeRow(ref rowRef, row *rowState) error {
+func (t *txn) writeRow(row *rowState) error {
 	head := &row.Heads[0]
 	t.body = appendHead(t.body[:0], head)
 	to, from, had := byte(spaceRow), byte(spaceTomb), row.hadTomb
@@ -209,17 +213,18 @@ func (t *txn) writeRow(ref rowRef, row *rowState) error {
 	} else {
 		after = head.Value
 	}
-	key := rowKey(to, t.db.num, ref.coll.num, ref.key)
-	t.b.Set(key, t.body)
-	t.grown += int64(len(key) + len(t.body) - row.stored)
+	t.key = appendRowKey(t.key[:0], to, t.db.num, row.coll.num, row.key)
+	t.b.Set(t.key, t.body)
+	t.grown += int64(len(t.key) + len(t.body) - row.stored)
 	if had {
-		t.b.Delete(rowKey(from, t.db.num, ref.coll.num, ref.key))
+		t.key[0] = from
+		t.b.Delete(t.key)
 	}
 	refs := t.db.s.opts.References
-	if refs == nil || ref.key == "" || ref.coll.id.Kind != id.Rows || head.Raw {
+	if refs == nil || row.key == "" || row.coll.id.Kind != id.Rows || head.Raw {
 		return nil
 	}
-	return refs.IndexRow(t.b, t.db.num, ref.coll.num, ref.key, row.before, after)
+	return refs.IndexRow(t.b, t.db.num, row.coll.num, row.key, row.before, after)
 }
 
 // apply makes the transaction visible to readers and returns what to publish once the batch is durable. After an error
@@ -250,8 +255,8 @@ func (t *txn) apply(know *delta.Knowledge) (Published, error) {
 	}
 	db.seq += uint64(len(t.commits))
 	know.SetOwn(t.ownGen)
-	for _, ref := range t.order {
-		if ref.coll.id.Kind == id.Syncgroup && t.rows[ref].dirty {
+	for _, row := range t.order {
+		if row.coll.id.Kind == id.Syncgroup && row.dirty {
 			db.meta.Add(1)
 			break
 		}
@@ -262,21 +267,20 @@ func (t *txn) apply(know *delta.Knowledge) (Published, error) {
 // collectionLists parses the access lists that the transaction changes.
 func (t *txn) collectionLists() (map[*collection]perm.List, error) {
 	lists := map[*collection]perm.List{}
-	for _, ref := range t.order {
-		row := t.rows[ref]
-		if ref.key != "" || !row.dirty {
+	for _, row := range t.order {
+		if row.key != "" || !row.dirty {
 			continue
 		}
 		head := row.live()
 		if head == nil {
-			lists[ref.coll] = nil
+			lists[row.coll] = nil
 			continue
 		}
 		list, err := perm.Parse(head.Value, perm.CollectionTags)
 		if err != nil {
-			return nil, fmt.Errorf("%w: access list of %s: %w", ErrInvalid, ref.coll.id, err)
+			return nil, fmt.Errorf("%w: access list of %s: %w", ErrInvalid, row.coll.id, err)
 		}
-		lists[ref.coll] = list
+		lists[row.coll] = list
 	}
 	return lists, nil
 }
