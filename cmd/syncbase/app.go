@@ -48,14 +48,22 @@ func usagef(format string, args ...any) error { return usage{fmt.Errorf(format, 
 
 // run executes the arguments and returns the exit code.
 func (a *app) run(ctx context.Context, args []string) int {
+	out := &screen{w: a.out}
+	a.out = out
 	root := a.root()
 	root.SetArgs(args)
 	root.SetIn(a.in)
 	root.SetOut(a.out)
 	root.SetErr(a.err)
 	cmd, err := root.ExecuteContextC(ctx)
-	if err == nil {
+	if out.err != nil && (err == nil || errors.Is(err, out.err)) {
+		err = failure{out.err}
+	}
+	switch {
+	case err == nil:
 		return exitDone
+	case readerGone(out.err):
+		return exitFailed // nobody is there to be told
 	}
 	var failed failure
 	var misused usage
@@ -94,7 +102,7 @@ func command(use, short, example string, args cobra.PositionalArgs, do action) *
 				return err
 			}
 			if err := do(cmd.Context(), args); err != nil {
-				return failure{err}
+				return failure{plainly(cmd.Context(), err)}
 			}
 			return nil
 		},

@@ -23,7 +23,7 @@ func (a *app) batchCommand() *cobra.Command {
 syncbase batch notes --file changes.jsonl
 echo '{"op":"put","collection":"todo","key":"milk","value":{"done":true}}' | syncbase batch notes`,
 		cobra.ExactArgs(1), func(ctx context.Context, args []string) error {
-			in, closeInput, err := a.open(file)
+			in, closeInput, err := a.open(ctx, file)
 			if err != nil {
 				return err
 			}
@@ -42,15 +42,15 @@ A check that does not hold makes the batch fail; the exit code is then 4.`
 }
 
 // open opens a file to read, or standard input for "-".
-func (a *app) open(file string) (io.Reader, func() error, error) {
+func (a *app) open(ctx context.Context, file string) (io.Reader, func() error, error) {
 	if file == "-" {
-		return a.in, func() error { return nil }, nil
+		return interruptible(ctx, a.in), func() error { return nil }, nil
 	}
 	f, err := os.Open(file)
 	if err != nil {
 		return nil, nil, err
 	}
-	return f, f.Close, nil
+	return interruptible(ctx, f), f.Close, nil
 }
 
 // operation is one line of a batch.

@@ -25,7 +25,7 @@ tar c photos | syncbase blob put notes -`, cobra.ExactArgs(2), a.blobPut),
 }
 
 func (a *app) blobPut(ctx context.Context, args []string) error {
-	in, closeInput, err := a.open(args[1])
+	in, closeInput, err := a.open(ctx, args[1])
 	if err != nil {
 		return err
 	}
@@ -36,7 +36,7 @@ func (a *app) blobPut(ctx context.Context, args []string) error {
 		ref, n, err := c.Database(args[0]).PutBlob(ctx, bar.reading(in))
 		bar.end()
 		if err != nil {
-			return err
+			return advise(ctx, err, "no blob was made; put it again, and what is stored already is not stored twice")
 		}
 		return a.say(struct {
 			Ref  string `json:"ref"`
@@ -48,13 +48,21 @@ func (a *app) blobPut(ctx context.Context, args []string) error {
 func (a *app) blobGetCommand() *cobra.Command {
 	var opts client.GetBlobOptions
 	var out string
-	cmd := command("get DB REF", "Write a blob, or a part of it, to a file or to standard output", `
+	var cmd *cobra.Command
+	cmd = command("get DB REF", "Write a blob, or a part of it, to a file or to standard output", `
 syncbase blob get notes REF --out holiday.mp4
 syncbase blob get notes REF --offset 1000000 --length 4096 | xxd`, cobra.ExactArgs(2),
 		func(ctx context.Context, args []string) error {
+			toScreen := out == "" || out == "-"
+			switch {
+			case toScreen && a.json():
+				return usagef("the bytes of a blob are no JSON: name a file for them with --out, or ask with 'blob stat' what is known of it")
+			case opts.Length == 0 && cmd.Flags().Changed("length"):
+				return usagef("--length 0 asks for nothing; leave it out for everything up to the end")
+			}
 			return a.connect(ctx, func(c *client.Client) error {
-				if out == "" || out == "-" {
-					return c.Database(args[0]).GetBlob(ctx, args[1], a.out, opts)
+				if toScreen {
+					return a.blobPrint(ctx, c.Database(args[0]), args[1], opts)
 				}
 				return a.blobGet(ctx, c.Database(args[0]), args[1], out, opts)
 			})
@@ -62,8 +70,15 @@ syncbase blob get notes REF --offset 1000000 --length 4096 | xxd`, cobra.ExactAr
 	cmd.Long = "Write a blob, or a part of it, to a file or to standard output. What is not here is fetched from peers. The file appears when it is complete."
 	cmd.Flags().StringVar(&out, "out", "", "file to write")
 	cmd.Flags().Uint64Var(&opts.Offset, "offset", 0, "first byte")
-	cmd.Flags().Uint64Var(&opts.Length, "length", 0, "number of bytes (0 for all)")
+	cmd.Flags().Uint64Var(&opts.Length, "length", 0, "number of bytes (default up to the end)")
 	return cmd
+}
+
+// blobPrint writes to standard output.
+func (a *app) blobPrint(ctx context.Context, db *client.Database, ref string, opts client.GetBlobOptions) error {
+	counted := &counter{w: a.out}
+	err := db.GetBlob(ctx, ref, counted, opts)
+	return advise(ctx, err, "go on with --offset %d", opts.Offset+uint64(counted.n))
 }
 
 // blobGet writes to a file beside the one that is wanted, and renames it in the end.
@@ -89,7 +104,7 @@ func (a *app) blobGet(ctx context.Context, db *client.Database, ref, out string,
 	}
 	counted := &counter{w: bar.writing(f)}
 	if err := db.GetBlob(ctx, ref, counted, opts); err != nil {
-		return err
+		return advise(ctx, err, "%s was not written; get it again, and what has come from peers so far is here", out)
 	}
 	bar.end()
 	if err := f.Chmod(0o644); err != nil {

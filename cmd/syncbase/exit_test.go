@@ -7,6 +7,8 @@ import (
 	"testing"
 )
 
+const someRef = "blob1-0000000000000000000000000000000000000000000000000000000000000000"
+
 // TestUsage wants exit code 2, nothing on standard output and a word of advice for every mistake in the words or flags.
 func TestUsage(t *testing.T) {
 	for _, args := range []string{
@@ -17,6 +19,7 @@ func TestUsage(t *testing.T) {
 		"syncgroup create a b", "syncgroup wait a b --timeout soon", "identity issue x", "plugin check x --config {",
 		"watch a --resume m --initial", "db perms a --set {", "db perms a --set null", `db perms a --set {"Read":{"inn":[]}}`,
 		"watch a --resume=", "serve extra", "config check",
+		"blob get a " + someRef + " -o json", "blob get a " + someRef + " --length 0",
 	} {
 		var out, errs bytes.Buffer
 		a := &app{in: strings.NewReader(""), out: &out, err: &errs, getenv: func(string) string { return "unix:///nowhere" }}

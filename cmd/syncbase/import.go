@@ -60,14 +60,14 @@ func formatOf(file string) string {
 }
 
 func (a *app) importFile(ctx context.Context, db *client.Database, collection, file string, opts importOptions) error {
-	in, closeInput, err := a.open(file)
+	in, closeInput, err := a.open(ctx, file)
 	if err != nil {
 		return err
 	}
 	defer closeInput()
 	bar := a.progress("import", size(in))
 	defer bar.end()
-	plain, err := uncompressed(bar.reading(in))
+	plain, err := plainText(bar.reading(in))
 	if err != nil {
 		return fmt.Errorf("%s: %w", file, err)
 	}
@@ -79,13 +79,21 @@ func (a *app) importFile(ctx context.Context, db *client.Database, collection, f
 	i := importer{db: db, c: db.Collection(collection), busy: map[string]struct{}{}}
 	err = i.run(ctx, from, opts.skip)
 	bar.end()
-	if err != nil {
-		return fmt.Errorf("%w; %d rows are stored, go on with --skip %d", err, i.stored, opts.skip+i.stored)
+	if err = plainly(ctx, err); err != nil {
+		return i.account(err, opts.skip)
 	}
 	took := time.Since(start)
 	rate := float64(i.stored) / max(took.Seconds(), 1e-9)
 	return a.say(map[string]any{"rows": i.stored, "seconds": took.Seconds()},
 		"imported %s in %s (%.0f rows/s)", count(i.stored, "row"), took.Round(time.Millisecond), rate)
+}
+
+// account says what is done and how to go on.
+func (i *importer) account(err error, skip uint64) error {
+	if i.stored == 0 {
+		return fmt.Errorf("%w; nothing is stored", err)
+	}
+	return fmt.Errorf("%w; %d rows are stored, go on with --skip %d", err, i.stored, skip+i.stored)
 }
 
 // size is what a bar needs to know of a file; 0 where nobody knows.
@@ -110,6 +118,8 @@ type importer struct {
 	ops  []client.Op
 	keys []string
 	size int
+	// first and last are the lines of the rows at hand.
+	first, last int
 
 	// flight are the batches under way, oldest first; busy are their keys.
 	flight []*flight
@@ -120,8 +130,9 @@ type importer struct {
 }
 
 type flight struct {
-	keys []string
-	done chan error
+	keys        []string
+	first, last int
+	done        chan error
 }
 
 func (i *importer) run(ctx context.Context, from records, skip uint64) (err error) {
@@ -130,6 +141,9 @@ func (i *importer) run(ctx context.Context, from records, skip uint64) (err erro
 	defer func() { err = i.land(err) }()
 	for n := uint64(0); ; n++ {
 		r, err := from.next()
+		if errors.Is(err, io.EOF) && n < skip {
+			return fmt.Errorf("--skip %d passes over more than the %s that there are", skip, count(n, "row"))
+		}
 		if errors.Is(err, io.EOF) {
 			return i.launch(ctx)
 		}
@@ -148,8 +162,12 @@ func (i *importer) run(ctx context.Context, from records, skip uint64) (err erro
 func (i *importer) add(ctx context.Context, r record) error {
 	op, err := i.c.PutOp(r.key, r.value)
 	if err != nil {
-		return err
+		return errors.Join(i.launch(ctx), fmt.Errorf("line %d: %w", r.line, err))
 	}
+	if len(i.ops) == 0 {
+		i.first = r.line
+	}
+	i.last = r.line
 	i.ops, i.keys = append(i.ops, op), append(i.keys, r.key)
 	if i.size += len(r.key) + len(r.value.Bytes); len(i.ops) < importRows && i.size < importBytes {
 		return nil
@@ -167,7 +185,7 @@ func (i *importer) launch(ctx context.Context) error {
 			return err
 		}
 	}
-	f := &flight{keys: i.keys, done: make(chan error, 1)}
+	f := &flight{keys: i.keys, first: i.first, last: i.last, done: make(chan error, 1)}
 	for _, key := range f.keys {
 		i.busy[key] = struct{}{}
 	}
@@ -199,10 +217,13 @@ func (i *importer) await() error {
 		delete(i.busy, key)
 	}
 	i.broken = i.broken || err != nil
+	if err != nil {
+		return fmt.Errorf("lines %d to %d: %w", f.first, f.last, err)
+	}
 	if !i.broken {
 		i.stored += uint64(len(f.keys))
 	}
-	return err
+	return nil
 }
 
 // land waits for everything that is under way and returns the first error.

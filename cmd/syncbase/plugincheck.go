@@ -1,14 +1,17 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/syncbase/syncbase/sdk/plugin/blobstore/blobstoretest"
 	"github.com/syncbase/syncbase/sdk/plugin/discovery/discoverytest"
@@ -26,6 +29,12 @@ func checkPlugin(ctx context.Context, path string, config []byte, report func(ch
 	c := checker{path: path, config: config, dir: dir, report: report}
 	return errors.Join(c.run(ctx), os.RemoveAll(dir))
 }
+
+// What a program may take to describe itself.
+const (
+	describeLimit  = 5 * time.Second
+	maxDescription = 1 << 20
+)
 
 type checker struct {
 	path   string
@@ -69,15 +78,48 @@ func (c *checker) describe(ctx context.Context) (kinds, features []string, err e
 	if name, isBundled := strings.CutPrefix(c.path, "self/"); isBundled {
 		return describeBundled(name)
 	}
-	cmd, err := c.command(ctx, "-describe")
+	limited, cancel := context.WithTimeout(ctx, describeLimit)
+	defer cancel()
+	cmd, err := c.command(limited, "-describe")
 	if err != nil {
 		return nil, nil, err
 	}
-	text, err := cmd.Output()
+	text, err := describing(cmd)
+	if ctx.Err() == nil && errors.Is(limited.Err(), context.DeadlineExceeded) {
+		err = fmt.Errorf("it did not end within %v", describeLimit)
+	}
 	if err != nil {
-		return nil, nil, fmt.Errorf("%s does not describe itself with -describe: %w", c.path, err)
+		return nil, nil, fmt.Errorf("%s is no plugin, it does not describe itself when called with -describe: %w", c.path, err)
 	}
 	return parseDescription(c.path, text)
+}
+
+// describing runs a program that need not be a plugin, and may say anything for any time.
+func describing(cmd *exec.Cmd) ([]byte, error) {
+	var out, errs capped
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	cmd.WaitDelay = time.Second
+	err := cmd.Run()
+	if out.full() {
+		return nil, fmt.Errorf("it prints more than %d bytes", maxDescription)
+	}
+	if said := bytes.TrimSpace(errs.text); err != nil && len(said) > 0 {
+		err = fmt.Errorf("%w: %.200q", err, said)
+	}
+	return out.text, err
+}
+
+// capped takes so much and then refuses, which ends the program that writes.
+type capped struct{ text []byte }
+
+func (c *capped) full() bool { return len(c.text) > maxDescription }
+
+func (c *capped) Write(p []byte) (int, error) {
+	if c.full() {
+		return 0, io.ErrShortWrite
+	}
+	c.text = append(c.text, p...)
+	return len(p), nil
 }
 
 func describeBundled(name string) (kinds, features []string, err error) {
@@ -110,7 +152,7 @@ func parseDescription(path string, text []byte) (kinds, features []string, err e
 		} `json:"plugin"`
 	}
 	if err := json.Unmarshal(text, &description); err != nil {
-		return nil, nil, fmt.Errorf("description of %s: %w", path, err)
+		return nil, nil, fmt.Errorf("%s is no plugin, what it prints with -describe is no description: %w", path, err)
 	}
 	for _, k := range description.Plugin.Kinds {
 		kinds, features = append(kinds, kindOf(k.Service)), append(features, k.Features...)

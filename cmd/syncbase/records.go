@@ -3,12 +3,15 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"compress/flate"
 	"compress/gzip"
 	"encoding/csv"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
+	"unicode/utf8"
 
 	"github.com/syncbase/syncbase/sdk/client"
 )
@@ -17,6 +20,7 @@ import (
 type record struct {
 	key   string
 	value client.Value
+	line  int
 }
 
 // records reads rows until io.EOF.
@@ -24,8 +28,27 @@ type records interface {
 	next() (record, error)
 }
 
+// plainText undoes gzip where the input begins like it, and passes over a mark that says that UTF-8 follows.
+func plainText(in io.Reader) (io.Reader, error) {
+	plain, err := uncompressed(in)
+	if err != nil {
+		return nil, err
+	}
+	mark, err := plain.Peek(3)
+	switch {
+	case err != nil && !errors.Is(err, io.EOF):
+		return nil, err
+	case bytes.Equal(mark, []byte("\xef\xbb\xbf")):
+		_, err = plain.Discard(len(mark))
+		return plain, err
+	case bytes.HasPrefix(mark, []byte("\xff\xfe")), bytes.HasPrefix(mark, []byte("\xfe\xff")):
+		return nil, errors.New("the text is UTF-16; import takes UTF-8, to which iconv -f UTF-16 -t UTF-8 converts it")
+	}
+	return plain, nil
+}
+
 // uncompressed undoes gzip where the input begins like it.
-func uncompressed(in io.Reader) (io.Reader, error) {
+func uncompressed(in io.Reader) (*bufio.Reader, error) {
 	buffered := bufio.NewReaderSize(in, 256<<10)
 	magic, err := buffered.Peek(2)
 	if err != nil && !errors.Is(err, io.EOF) {
@@ -34,7 +57,30 @@ func uncompressed(in io.Reader) (io.Reader, error) {
 	if !bytes.Equal(magic, []byte{0x1f, 0x8b}) {
 		return buffered, nil
 	}
-	return gzip.NewReader(buffered)
+	zip, err := gzip.NewReader(buffered)
+	if err != nil {
+		return nil, unzipped(err)
+	}
+	return bufio.NewReaderSize(unzipping{zip}, 256<<10), nil
+}
+
+// unzipping says what is wrong in words that fit the file, not the reader.
+type unzipping struct{ zip *gzip.Reader }
+
+func (u unzipping) Read(p []byte) (int, error) {
+	n, err := u.zip.Read(p)
+	return n, unzipped(err)
+}
+
+func unzipped(err error) error {
+	var damage flate.CorruptInputError
+	switch {
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return errors.New("the compressed file is cut short")
+	case errors.Is(err, gzip.ErrChecksum), errors.Is(err, gzip.ErrHeader), errors.As(err, &damage):
+		return fmt.Errorf("the compressed file is damaged: %w", err)
+	}
+	return err
 }
 
 // newRecords reads the format; key is the field or column that holds the key, if it was said.
@@ -66,8 +112,13 @@ func (j *jsonRecords) next() (record, error) {
 		}
 		r, err := j.parse(bytes.Clone(text))
 		if err != nil {
+			// The rest of an input that could not be read to its end may look like a line.
+			if !j.lines.Scan() && j.lines.Err() != nil {
+				err = j.lines.Err()
+			}
 			return r, fmt.Errorf("line %d: %w", j.n, err)
 		}
+		r.line = j.n
 		return r, nil
 	}
 	if err := j.lines.Err(); err != nil {
@@ -77,6 +128,9 @@ func (j *jsonRecords) next() (record, error) {
 }
 
 func (j *jsonRecords) parse(text []byte) (record, error) {
+	if !utf8.Valid(text) {
+		return record{}, errors.New("the text is not UTF-8")
+	}
 	if j.key != "" {
 		return j.whole(text)
 	}
@@ -93,11 +147,11 @@ func (j *jsonRecords) parse(text []byte) (record, error) {
 	case o.Key == nil:
 		return record{}, errors.New(`no "key"; say with --key which field holds the key`)
 	case o.Base64 != nil:
-		return record{*o.Key, client.Value{Bytes: o.Base64, Raw: true, Type: o.Type}}, nil
+		return record{key: *o.Key, value: client.Value{Bytes: o.Base64, Raw: true, Type: o.Type}}, nil
 	case o.Value == nil:
 		return record{}, fmt.Errorf(`no "value" beside the key %q`, *o.Key)
 	}
-	return record{*o.Key, client.Value{Bytes: o.Value, Type: o.Type}}, nil
+	return record{key: *o.Key, value: client.Value{Bytes: o.Value, Type: o.Type}}, nil
 }
 
 // whole takes the key out of a field; the value is the object as it is.
@@ -114,7 +168,7 @@ func (j *jsonRecords) whole(text []byte) (record, error) {
 	if json.Unmarshal(field, &key) != nil {
 		key = string(field) // a number, as it is written
 	}
-	return record{key, client.Value{Bytes: text}}, nil
+	return record{key: key, value: client.Value{Bytes: text}}, nil
 }
 
 // csvRecords reads a table whose first line names the columns.
@@ -122,24 +176,35 @@ type csvRecords struct {
 	in      *csv.Reader
 	columns [][]byte
 	key     int
+	// line is that of the latest row.
+	line int
 }
 
 func newCSVRecords(in io.Reader, key string) (records, error) {
 	r := csv.NewReader(in)
 	r.ReuseRecord = true
 	header, err := r.Read()
+	if errors.Is(err, io.EOF) {
+		return nil, errors.New("the file is empty; its first line has the names of the columns")
+	}
 	if err != nil {
 		return nil, fmt.Errorf("names of the columns: %w", err)
 	}
 	c := &csvRecords{in: r, key: -1}
 	for i, name := range header {
+		if !utf8.ValidString(name) {
+			return nil, fmt.Errorf("line 1: the name of column %d, %q, is not UTF-8", i+1, name)
+		}
+		if first := slices.Index(header[:i], name); first >= 0 {
+			return nil, fmt.Errorf("line 1: columns %d and %d have the same name, %q", first+1, i+1, name)
+		}
 		if name == key || key == "" && i == 0 {
 			c.key = i
 		}
 		c.columns = append(c.columns, quote(name))
 	}
 	if c.key < 0 {
-		return nil, fmt.Errorf("no column %q", key)
+		return nil, fmt.Errorf("line 1: no column %q", key)
 	}
 	return c, nil
 }
@@ -148,10 +213,15 @@ func newCSVRecords(in io.Reader, key string) (records, error) {
 func (c *csvRecords) next() (record, error) {
 	cells, err := c.in.Read()
 	if err != nil {
-		return record{}, err
+		return record{}, c.at(err)
 	}
+	c.line, _ = c.in.FieldPos(0)
 	object := []byte{'{'}
 	for i, cell := range cells {
+		if !utf8.ValidString(cell) {
+			line, _ := c.in.FieldPos(i)
+			return record{}, fmt.Errorf("line %d: column %s is not UTF-8: %q", line, c.columns[i], cell)
+		}
 		if i > 0 {
 			object = append(object, ',')
 		}
@@ -159,7 +229,16 @@ func (c *csvRecords) next() (record, error) {
 		object = append(object, ':')
 		object = append(object, quote(cell)...)
 	}
-	return record{cells[c.key], client.Value{Bytes: append(object, '}')}}, nil
+	return record{key: cells[c.key], value: client.Value{Bytes: append(object, '}')}, line: c.line}, nil
+}
+
+// at adds the place to an error of reading; those of parsing have it.
+func (c *csvRecords) at(err error) error {
+	var parsing *csv.ParseError
+	if errors.Is(err, io.EOF) || errors.As(err, &parsing) {
+		return err
+	}
+	return fmt.Errorf("after line %d: %w", c.line, err)
 }
 
 // quote writes a text as JSON, leaving <, > and & as they are.

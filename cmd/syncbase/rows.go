@@ -17,9 +17,9 @@ import (
 const maxValueBytes = 5 << 20
 
 // argument reads a value from the command line: "-" is standard input, "@file" a file.
-func (a *app) argument(text string) ([]byte, error) {
+func (a *app) argument(ctx context.Context, text string) ([]byte, error) {
 	if text == "-" {
-		return readAll(a.in)
+		return readAll(interruptible(ctx, a.in))
 	}
 	path, isFile := strings.CutPrefix(text, "@")
 	if !isFile {
@@ -43,7 +43,7 @@ syncbase put notes todo milk '{"done": false}'
 syncbase put notes todo photo @photo.json
 echo 42 | syncbase put notes todo answer -
 syncbase put notes todo below -- -5`, cobra.ExactArgs(4), func(ctx context.Context, args []string) error {
-		data, err := a.argument(args[3])
+		data, err := a.argument(ctx, args[3])
 		if err != nil {
 			return err
 		}

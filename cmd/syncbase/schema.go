@@ -59,7 +59,7 @@ func (a *app) schemaGet(ctx context.Context, args []string) error {
 }
 
 func (a *app) schemaSet(ctx context.Context, db, file string) error {
-	schema, err := a.readSchema(file)
+	schema, err := a.readSchema(ctx, file)
 	if err != nil {
 		return err
 	}
@@ -71,12 +71,12 @@ func (a *app) schemaSet(ctx context.Context, db, file string) error {
 	})
 }
 
-func (a *app) readSchema(file string) (client.Schema, error) {
+func (a *app) readSchema(ctx context.Context, file string) (client.Schema, error) {
 	text := file
 	if text != "-" {
 		text = "@" + file
 	}
-	data, err := a.argument(text)
+	data, err := a.argument(ctx, text)
 	if err != nil {
 		return client.Schema{}, err
 	}

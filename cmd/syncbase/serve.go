@@ -1,11 +1,14 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
+	"syscall"
 
 	"github.com/spf13/cobra"
 )
@@ -47,6 +50,7 @@ syncbase serve --config /etc/syncbase/server.yaml`, cobra.NoArgs, func(ctx conte
 				return err
 			}
 		}
+		defer outliveReaders()()
 		err := serve(ctx, opts)
 		if errors.Is(err, context.Canceled) && ctx.Err() != nil {
 			return nil // a signal is how a daemon ends
@@ -63,6 +67,14 @@ SYNCBASE_NODE__NAME, then from flags; later ones win. 'syncbase config print' sh
 	_ = cmd.MarkFlagFilename("config", "yaml", "yml")
 	_ = cmd.MarkFlagDirname("identity")
 	return cmd
+}
+
+// outliveReaders keeps the daemon alive when nobody reads its log any more, as behind a pager; writing then fails. The
+// signal is caught, not ignored, since plugins would inherit that. What it returns ends it.
+func outliveReaders() func() {
+	broken := make(chan os.Signal, 1)
+	signal.Notify(broken, syscall.SIGPIPE)
+	return func() { signal.Stop(broken) }
 }
 
 // overrides enters what flags say into the keys of the configuration.
@@ -87,10 +99,12 @@ func (a *app) overrides(flags map[string]any, peerListen, identity string) error
 	return nil
 }
 
-// greet says where the daemon is and what to do next.
+// greet says where the daemon is and what to do next. Nobody need listen.
 func (a *app) greet(r running) {
+	var text bytes.Buffer
+	defer func() { offer(a.out, text.Bytes()) }()
 	if a.json() {
-		_ = encoder(a.out).Encode(map[string]string{
+		_ = encoder(&text).Encode(map[string]string{
 			"data_dir": r.dataDir, "socket": r.socket, "peer_address": r.peerAddress, "principal": r.principal,
 		})
 		return
@@ -99,7 +113,7 @@ func (a *app) greet(r running) {
 	if dir, err := defaultDataDir(); err != nil || dir != r.dataDir {
 		address = " --data " + r.dataDir
 	}
-	fmt.Fprintf(a.out, `Syncbase is ready as %s.
+	fmt.Fprintf(&text, `Syncbase is ready as %s.
   data    %s
   socket  %s
   peers   %s
