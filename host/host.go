@@ -126,6 +126,7 @@ func (h *Host) openStores() (err error) {
 	h.rows, err = rows.Open(h.kv, rows.Options{
 		Now:        h.opts.Seams.Now,
 		NewDevice:  h.opts.Seams.NewDevice,
+		Random:     randomNumber,
 		References: h.blobs,
 		Owner:      h.identity.Owner(),
 	})
@@ -135,7 +136,7 @@ func (h *Host) openStores() (err error) {
 	if h.clock, err = openTimekeeper(h); err != nil {
 		return err
 	}
-	h.engine = engine.New(h.rows, engine.Events{Received: h.received, Failed: h.pullFailed})
+	h.engine = engine.New(h.rows, engine.Events{Received: h.received, Failed: h.pullFailed, Renewed: h.renewed})
 	h.engine.Audit = h.opts.Config.Sync.Interval
 	return nil
 }

@@ -157,7 +157,8 @@ func (p puller) ServePull(ctx context.Context, caller peer.Caller, open delta.Op
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(p.h.draining, cancel)()
-	err := p.h.engine.Serve(ctx, caller.Principal, open, stream.Send)
+	from := engine.Peer{Principal: caller.Principal, Device: caller.Device, Name: caller.Name}
+	err := p.h.engine.Serve(ctx, from, open, stream.Send)
 	if errors.Is(err, engine.ErrHidden) {
 		return fmt.Errorf("%w: %w", peer.ErrNotFound, err)
 	}

@@ -21,12 +21,16 @@ type Open struct {
 	Self id.Writer
 	// Probe asks only for what the responder knows: Accepted and one Progress.
 	Probe bool
+	// Witnesses are of records that the initiator holds of the responder.
+	Witnesses []Witness
 }
 
-// Message is what a responder sends. Exactly one field is set.
+// Message is what a responder sends. Exactly one field is set, but for Witnesses.
 type Message struct {
 	// Accepted lists the scopes that will be sent; it is the first message.
 	Accepted []id.Scope
+	// Witnesses go with Accepted: they are of records that the responder holds of the initiator.
+	Witnesses []Witness
 	// Commits are encoded commits (package wire) in the order in which the responder learned them.
 	Commits [][]byte
 	// Progress says that everything the responder knows of these scopes up to these vectors has been sent.

@@ -43,6 +43,8 @@ type Events struct {
 	Received func(db *rows.DB, from Peer, got rows.Received)
 	// Failed: a pull ended with an error and will be tried again.
 	Failed func(db *rows.DB, from Peer, err error)
+	// Renewed: this device has become another writer in the database, after the peer proved that it was set back.
+	Renewed func(db *rows.DB, from Peer, proof error, done rows.Renewed)
 }
 
 // Engine exchanges records of all databases of a store. Safe for concurrent use.

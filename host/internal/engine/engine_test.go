@@ -147,7 +147,7 @@ func (d *device) from(caller *device, filter func(delta.Message) (delta.Message,
 		p := &pipe{ctx: ctx, cancel: cancel, messages: make(chan delta.Message), served: make(chan struct{})}
 		go func() {
 			defer close(p.served)
-			p.err = d.engine.Serve(ctx, caller.principal(), open, func(m delta.Message) (err error) {
+			p.err = d.engine.Serve(ctx, caller.peer(), open, func(m delta.Message) (err error) {
 				if filter != nil {
 					if m, err = filter(m); err != nil {
 						return err
@@ -267,7 +267,7 @@ func TestStrangerAndMissingAreAnsweredAlike(t *testing.T) {
 	a, b := both(t)
 	scopes := []delta.ScopeVector{{Scope: id.Scope{Collection: collection("notes")}}}
 	pull := func(caller id.Principal, db, sg id.Name) error {
-		return a.engine.Serve(t.Context(), caller, delta.Open{Database: db, Syncgroups: []id.Name{sg}, Known: scopes, Probe: true},
+		return a.engine.Serve(t.Context(), Peer{Principal: caller}, delta.Open{Database: db, Syncgroups: []id.Name{sg}, Known: scopes, Probe: true},
 			func(delta.Message) error { return nil })
 	}
 	if err := pull(b.principal(), dbName, named("notes")); err != nil {
@@ -295,7 +295,7 @@ func TestOnlyScopesOfSharedSyncgroupsAreSent(t *testing.T) {
 	a.put("secrets", "k", `1`)
 	var accepted []id.Scope
 	secret := id.Scope{Collection: collection("secrets")}
-	err := a.engine.Serve(t.Context(), b.principal(), delta.Open{
+	err := a.engine.Serve(t.Context(), b.peer(), delta.Open{
 		Database: dbName, Syncgroups: []id.Name{named("notes"), named("secrets")}, Probe: true,
 		Known: []delta.ScopeVector{{Scope: id.Scope{Collection: collection("notes")}}, {Scope: secret}, {Scope: id.Scope{Collection: collection("notes"), Prefix: "x"}}},
 	}, func(m delta.Message) error {

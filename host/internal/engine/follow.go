@@ -77,6 +77,8 @@ type follower struct {
 	db   *rows.DB
 	peer Peer
 	open Opener
+	// witnesses are what the peer showed of what it holds of this device, when the session began.
+	witnesses []delta.Witness
 }
 
 // run keeps a pull open whenever there is a syncgroup in common, and opens it anew when what is in common changes.
@@ -94,7 +96,7 @@ func (f *follower) run(ctx context.Context) {
 			continue
 		default:
 			began := time.Now()
-			err = f.pull(ctx, state.Meta, names, scopes)
+			err = f.e.amend(f.db, f.peer, f.pull(ctx, state.Meta, names, scopes), f.witnesses)
 			if err == nil || time.Since(began) > lastPause {
 				pause = firstPause
 			}
@@ -152,12 +154,13 @@ func (f *follower) pull(ctx context.Context, meta uint64, names []id.Name, scope
 			stop()
 		}
 	})
+	self := f.db.Writer()
 	watch.Go(func() {
 		for ctx.Err() == nil {
 			f.untilMeta(ctx, meta, nil)
 			meta = f.db.Published().Meta
 			n, s, err := shared(f.db, f.peer.Principal)
-			if err != nil || f.db.Published().Paused || !slices.Equal(n, names) || !slices.Equal(s, scopes) {
+			if err != nil || f.db.Published().Paused || f.db.Writer() != self || !slices.Equal(n, names) || !slices.Equal(s, scopes) {
 				changed.Store(true)
 				stop()
 			}
@@ -202,10 +205,16 @@ func (f *follower) stuck(ctx context.Context, names []id.Name, scopes []id.Scope
 
 // session opens a pull and applies what arrives until it ends.
 func (f *follower) session(ctx context.Context, names []id.Name, scopes []id.Scope) error {
+	f.witnesses = nil
+	witnesses, err := f.db.Witnesses(scopes, f.peer.Device)
+	if err != nil {
+		return err
+	}
+	know := f.db.Published().Know
 	ctx, stop := context.WithCancel(ctx)
 	stream, err := f.open(ctx, delta.Open{
-		Database: f.db.Name(), Syncgroups: names, Window: window, Self: f.db.Writer(),
-		Known: delta.Request(f.db.Published().Know, scopes),
+		Database: f.db.Name(), Syncgroups: names, Window: window, Self: know.Own().Writer,
+		Known: delta.Request(know, scopes), Witnesses: witnesses,
 	})
 	if err != nil {
 		stop()
@@ -246,6 +255,12 @@ func (f *follower) session(ctx context.Context, names []id.Name, scopes []id.Sco
 func (f *follower) apply(stream Stream, messages <-chan delta.Message, asked []id.Scope) error {
 	var accepted []id.Scope
 	for m := range messages {
+		if m.Witnesses != nil {
+			f.witnesses = m.Witnesses
+			if err := f.db.Examine(m.Witnesses, nil); err != nil {
+				return err
+			}
+		}
 		step := rows.Step{Scopes: accepted}
 		size := 0
 		for more := true; more; {

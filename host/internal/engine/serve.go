@@ -18,20 +18,29 @@ const sendBytes = 256 << 10
 // Serve answers a pull: it sends what the initiator lacks of the scopes that it may have, and goes on sending what is
 // committed until ctx ends. It returns ErrHidden when there is nothing that the caller may have, also when that becomes
 // so later.
-func (e *Engine) Serve(ctx context.Context, caller id.Principal, open delta.Open, send func(delta.Message) error) error {
+func (e *Engine) Serve(ctx context.Context, caller Peer, open delta.Open, send func(delta.Message) error) error {
 	db, err := e.store.Database(open.Database)
 	if err != nil {
 		return fmt.Errorf("%w: %s", ErrHidden, open.Database)
 	}
-	r := responder{db: db, caller: caller, open: open, send: send}
+	r := responder{db: db, caller: caller.Principal, open: open, send: send}
 	if err := r.authorize(); err != nil {
+		return err
+	}
+	if err := e.amend(db, caller, db.Examine(open.Witnesses, r.known), open.Witnesses); err != nil {
 		return err
 	}
 	accepted := make([]id.Scope, 0, len(r.known))
 	for _, k := range r.known {
 		accepted = append(accepted, k.Scope)
 	}
-	if err := send(delta.Message{Accepted: accepted}); err != nil {
+	first := delta.Message{Accepted: accepted}
+	if !open.Probe {
+		if first.Witnesses, err = db.Witnesses(accepted, open.Self.Device); err != nil {
+			return err
+		}
+	}
+	if err := send(first); err != nil {
 		return err
 	}
 	r.plan = delta.NewPlan(open.Self, r.known)

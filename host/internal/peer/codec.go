@@ -155,30 +155,37 @@ func decodeName(m *peerv1.Name) (id.Name, error) {
 	return n, n.Validate()
 }
 
-func encodeScope(s id.Scope) *peerv1.Scope {
+func encodeCollection(c id.Collection) *peerv1.Collection {
 	kind := peerv1.CollectionKind_COLLECTION_KIND_UNSPECIFIED
-	if s.Collection.Kind == id.Syncgroup {
+	if c.Kind == id.Syncgroup {
 		kind = peerv1.CollectionKind_COLLECTION_KIND_SYNCGROUP
 	}
-	return &peerv1.Scope{
-		Collection: &peerv1.Collection{Kind: kind, Name: encodeName(s.Collection.Name)},
-		Prefix:     s.Prefix,
-	}
+	return &peerv1.Collection{Kind: kind, Name: encodeName(c.Name)}
 }
 
-func decodeScope(m *peerv1.Scope) (id.Scope, error) {
-	s := id.Scope{Prefix: m.GetPrefix()}
-	switch kind := m.GetCollection().GetKind(); kind {
+func decodeCollection(m *peerv1.Collection) (c id.Collection, err error) {
+	switch kind := m.GetKind(); kind {
 	case peerv1.CollectionKind_COLLECTION_KIND_UNSPECIFIED:
-		s.Collection.Kind = id.Rows
+		c.Kind = id.Rows
 	case peerv1.CollectionKind_COLLECTION_KIND_SYNCGROUP:
-		s.Collection.Kind = id.Syncgroup
+		c.Kind = id.Syncgroup
 	default:
-		return s, fmt.Errorf("the unknown collection kind %d", kind)
+		return c, fmt.Errorf("the unknown collection kind %d", kind)
 	}
-	var err error
-	if s.Collection.Name, err = decodeName(m.GetCollection().GetName()); err != nil {
-		return s, fmt.Errorf("a collection: %w", err)
+	if c.Name, err = decodeName(m.GetName()); err != nil {
+		return c, fmt.Errorf("a collection: %w", err)
+	}
+	return c, nil
+}
+
+func encodeScope(s id.Scope) *peerv1.Scope {
+	return &peerv1.Scope{Collection: encodeCollection(s.Collection), Prefix: s.Prefix}
+}
+
+func decodeScope(m *peerv1.Scope) (s id.Scope, err error) {
+	s.Prefix = m.GetPrefix()
+	if s.Collection, err = decodeCollection(m.GetCollection()); err != nil {
+		return s, err
 	}
 	if err := s.Validate(); err != nil {
 		return s, fmt.Errorf("a scope: %w", err)
@@ -278,7 +285,7 @@ func decodeVector(entries []*peerv1.VectorEntry) (id.Vector, error) {
 func encodeOpen(o delta.Open) *peerv1.PullOpen {
 	m := &peerv1.PullOpen{
 		Database: encodeName(o.Database), Known: encodeVectors(o.Known), Window: o.Window,
-		Device: o.Self.Device[:], Epoch: o.Self.Epoch, Probe: o.Probe,
+		Device: o.Self.Device[:], Epoch: o.Self.Epoch, Probe: o.Probe, Witnesses: encodeWitnesses(o.Witnesses),
 	}
 	for _, sg := range o.Syncgroups {
 		m.Syncgroups = append(m.Syncgroups, encodeName(sg))
@@ -316,7 +323,8 @@ func decodeOpen(m *peerv1.PullOpen) (o delta.Open, err error) {
 	if o.Self.Device, err = decodeDevice(m.GetDevice()); err != nil {
 		return o, err
 	}
-	return o, nil
+	o.Witnesses, err = decodeWitnesses(m.GetWitnesses())
+	return o, err
 }
 
 // checkCommits returns the size of the commits of one message.

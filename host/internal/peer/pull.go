@@ -134,8 +134,12 @@ func (p *PullStream) decodeAccepted(m *peerv1.PullAccepted) (delta.Message, erro
 		}
 		accepted[s] = true
 	}
+	witnesses, err := decodeWitnesses(m.GetWitnesses())
+	if err != nil {
+		return delta.Message{}, err
+	}
 	p.accepted = accepted
-	return delta.Message{Accepted: scopes}, nil
+	return delta.Message{Accepted: scopes, Witnesses: witnesses}, nil
 }
 
 // take uses up room for a message. A message larger than the window may come when nothing else is under way.

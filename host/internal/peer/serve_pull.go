@@ -107,7 +107,7 @@ func (p *pullSender) Send(m delta.Message) error {
 		return errors.New("pull: Accepted must be sent first, and once")
 	case m.Accepted != nil:
 		p.accepted = true
-		body := &peerv1.PullAccepted{}
+		body := &peerv1.PullAccepted{Witnesses: encodeWitnesses(m.Witnesses)}
 		for _, s := range m.Accepted {
 			body.Scopes = append(body.Scopes, encodeScope(s))
 		}

@@ -24,11 +24,13 @@ const restoredEpochs = 1 << 31
 // holds what the former one had made until the backup. Whatever peers have beyond that comes back by syncing. The function
 // random returns a number that is hard to meet twice; no two restores may have the same.
 func Restore(ctx context.Context, backup, dir string, opts kv.Options, random func() uint32) (kv.Manifest, error) {
-	return kv.Restore(ctx, backup, dir, opts, func(store *kv.Store) error { return renew(store, random()) })
+	return kv.Restore(ctx, backup, dir, opts, func(store *kv.Store) error { return RenewStore(store, random()) })
 }
 
-// renew gives the store and each of its databases a new epoch.
-func renew(store *kv.Store, random uint32) error {
+// RenewStore gives a store that is not what it was (it was restored, say, or copied) a new epoch, and each of its databases,
+// before it is opened and written to: what is in it keeps its names, and no name that may have been used elsewhere since is
+// used again.
+func RenewStore(store *kv.Store, random uint32) error {
 	data, err := store.Get(keyWriter)
 	if errors.Is(err, kv.ErrNotFound) {
 		return nil // a store without a device yet has written nothing
@@ -40,11 +42,7 @@ func renew(store *kv.Store, random uint32) error {
 		return corrupt("device name", nil)
 	}
 	writer := wire.DecodeWriter(data)
-	// The top is left to the databases that will be destroyed.
-	epoch := restoredEpochs + random%(restoredEpochs-1<<20)
-	if epoch == writer.Epoch {
-		epoch++
-	}
+	epoch := newEpoch(random, writer.Epoch)
 	s, err := Open(store, Options{})
 	if err != nil {
 		return err

@@ -23,14 +23,14 @@ type DB struct {
 	s    *Store
 	name id.Name
 	num  uint32
-	// writer is this device in the epoch in which it made the database.
-	writer id.Writer
-
 	// mu is held while a commit reads the state it builds on and is applied; it orders commits. It guards the fields
 	// below it.
 	mu        sync.Mutex
 	destroyed bool
-	seq       uint64
+	// writer is this device in its present epoch in the database, since renewed if it had another one since the start.
+	writer  id.Writer
+	renewed time.Time
+	seq     uint64
 	// used is what Used returns.
 	used uint64
 	know *delta.Knowledge
@@ -201,8 +201,8 @@ func (db *DB) SetSkew(d time.Duration) { db.skew.Store(int64(d)) }
 // now is the time at which a commit is written.
 func (db *DB) now() time.Time { return db.s.opts.Now().Add(time.Duration(db.skew.Load())) }
 
-// Writer names this device as the author of its records in the database.
-func (db *DB) Writer() id.Writer { return db.writer }
+// Writer names this device as the author of its records in the database, until it becomes another one (see Renew).
+func (db *DB) Writer() id.Writer { return db.Published().Know.Own().Writer }
 
 // Published returns what is durable.
 func (db *DB) Published() Published {

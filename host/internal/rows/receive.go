@@ -54,7 +54,7 @@ type Arrival struct {
 
 // Receive applies a step as one atomic change: its commits, the outcome of the conflicts they cause, and what is known
 // afterwards. What is held already is skipped, so nothing received twice is applied twice. It returns when the step is
-// durable. Errors: ErrRefused, ErrPaused, ErrQuota, ErrReadOnlyStore, ErrDestroyed.
+// durable. Errors: ErrRefused, *SetBackError, ErrPaused, ErrQuota, ErrReadOnlyStore, ErrDestroyed.
 func (db *DB) Receive(step Step) (Received, error) {
 	t, p, got, err := db.receiveLocked(step)
 	if err != nil || t == nil {
@@ -115,7 +115,7 @@ func (r *receiver) take(step Step) error {
 			return fmt.Errorf("%w: progress of scope %s, which was not asked for", ErrRefused, p.Scope)
 		}
 		if own := p.Vector[r.db.writer]; own > r.ownGen {
-			return r.restored(own)
+			return r.setBack(own)
 		}
 		if r.know.Advance(p.Scope, p.Vector) {
 			r.touched[p.Scope] = true
@@ -144,10 +144,9 @@ func (r *receiver) prefetchStep(step Step) error {
 	return r.prefetch(refs)
 }
 
-// restored explains that a peer has more of this writer's generations than this writer made.
-func (r *receiver) restored(gen uint64) error {
-	return fmt.Errorf("%w: it holds generation %d of this device, which has made only %d: this data directory was restored from a backup or copied from another device",
-		ErrRefused, gen, r.ownGen)
+// setBack is the proof that this device was in a later state once.
+func (r *receiver) setBack(gen uint64) error {
+	return &SetBackError{Shown: id.Version{Writer: r.db.writer, Gen: gen}, Made: r.ownGen}
 }
 
 func (r *receiver) takeCommit(c *wire.Commit) error {
@@ -162,14 +161,18 @@ func (r *receiver) takeCommit(c *wire.Commit) error {
 		}
 		v := e.Record.Version
 		if v.Writer == r.db.writer && v.Gen > r.ownGen {
-			return r.restored(v.Gen)
+			return r.setBack(v.Gen)
 		}
 		if r.know.Holds(e.Collection, e.Record.Key, v) {
 			r.got.Duplicates++
 			continue
 		}
+		if v.Writer.Device == r.db.writer.Device && r.returned(e) {
+			r.got.Duplicates++
+			continue
+		}
 		if own := e.Record.Seen[r.db.writer]; own > r.ownGen {
-			return r.restored(own)
+			return r.setBack(own)
 		}
 		if err := r.check(e); err != nil {
 			return err
@@ -189,6 +192,28 @@ func (r *receiver) takeCommit(c *wire.Commit) error {
 		}
 	}
 	return nil
+}
+
+// returned reports whether a record of this device in a former epoch is in the log, although it is not known to be: that
+// is so after a renewal that had to doubt it.
+func (r *receiver) returned(e *wire.Entry) bool {
+	coll := r.db.colls[e.Collection]
+	if coll == nil {
+		return false
+	}
+	if _, err := r.db.s.kv.Get(logKey(r.db.num, coll.num, e.Record.Version)); err != nil {
+		return false
+	}
+	r.note(e)
+	return true
+}
+
+// note takes note that a record is held.
+func (r *receiver) note(e *wire.Entry) {
+	one := id.Vector{e.Record.Version.Writer: e.Record.Version.Gen}
+	if s, found := delta.Innermost(r.scopes, e.Collection, e.Record.Key); found && r.know.Advance(s, one) {
+		r.touched[s] = true
+	}
 }
 
 // check refuses records that no correct device writes.
@@ -216,10 +241,7 @@ func (r *receiver) takeRecord(e *wire.Entry) error {
 	if outcome != history.Known && e.Record.Kind == wire.Put {
 		r.got.Fresh = append(r.got.Fresh, Arrival{Collection: e.Collection, Record: &e.Record})
 	}
-	one := id.Vector{e.Record.Version.Writer: e.Record.Version.Gen}
-	if s, found := delta.Innermost(r.scopes, e.Collection, e.Record.Key); found && r.know.Advance(s, one) {
-		r.touched[s] = true
-	}
+	r.note(e)
 	return nil
 }
 

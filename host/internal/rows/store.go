@@ -53,6 +53,9 @@ type Options struct {
 	Now func() time.Time
 	// NewDevice makes the identity of a new store; required.
 	NewDevice func() id.Device
+	// Random returns numbers that are hard to meet twice, for the epochs of stores that were set back. Without it they are
+	// no more than unlike the last one.
+	Random func() uint32
 	// References may be nil.
 	References References
 	// Owner has every kind of access to the store until an access list is set; empty is nobody.
@@ -78,6 +81,9 @@ type Store struct {
 
 // Open reads the databases that lie in the store.
 func Open(store *kv.Store, opts Options) (*Store, error) {
+	if opts.Random == nil {
+		opts.Random = func() uint32 { return 0 }
+	}
 	s := &Store{kv: store, opts: opts, dbs: map[id.Name]*DB{}, changed: make(chan struct{})}
 	s.unsynced.queue = make(chan waiting, maxUnsynced)
 	if err := errors.Join(s.loadWriter(), s.loadService()); err != nil {

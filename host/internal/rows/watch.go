@@ -127,6 +127,11 @@ func (db *DB) logRecord(coll uint32, v id.Version) (wire.Record, logHeader, erro
 	if err != nil {
 		return wire.Record{}, logHeader{}, fmt.Errorf("log record %s: %w", v, err)
 	}
+	return decodeLogRecord(data, v)
+}
+
+// decodeLogRecord reads the log record of a version; it aliases data.
+func decodeLogRecord(data []byte, v id.Version) (wire.Record, logHeader, error) {
 	h, body, err := decodeLog(data)
 	if err != nil {
 		return wire.Record{}, h, err

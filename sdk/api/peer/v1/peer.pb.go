@@ -694,6 +694,89 @@ func (x *ScopeVector) GetEntries() []*VectorEntry {
 	return nil
 }
 
+// Witness says what record its sender holds under a name. A device that has another one under that name was set back to an
+// earlier state, and goes on as another writer.
+type Witness struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Where the record is.
+	Collection *Collection `protobuf:"bytes,1,opt,name=collection,proto3" json:"collection,omitempty"`
+	// Device of the writer, 8 bytes: that of the receiver.
+	Device []byte `protobuf:"bytes,2,opt,name=device,proto3" json:"device,omitempty"`
+	// With the device, the writer.
+	Epoch uint32 `protobuf:"varint,3,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	// Not 0.
+	Generation uint64 `protobuf:"varint,4,opt,name=generation,proto3" json:"generation,omitempty"`
+	// First 16 bytes of the SHA-256 of what docs/protocol.md says of the record.
+	Digest        []byte `protobuf:"bytes,5,opt,name=digest,proto3" json:"digest,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Witness) Reset() {
+	*x = Witness{}
+	mi := &file_peer_v1_peer_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Witness) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Witness) ProtoMessage() {}
+
+func (x *Witness) ProtoReflect() protoreflect.Message {
+	mi := &file_peer_v1_peer_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Witness.ProtoReflect.Descriptor instead.
+func (*Witness) Descriptor() ([]byte, []int) {
+	return file_peer_v1_peer_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *Witness) GetCollection() *Collection {
+	if x != nil {
+		return x.Collection
+	}
+	return nil
+}
+
+func (x *Witness) GetDevice() []byte {
+	if x != nil {
+		return x.Device
+	}
+	return nil
+}
+
+func (x *Witness) GetEpoch() uint32 {
+	if x != nil {
+		return x.Epoch
+	}
+	return 0
+}
+
+func (x *Witness) GetGeneration() uint64 {
+	if x != nil {
+		return x.Generation
+	}
+	return 0
+}
+
+func (x *Witness) GetDigest() []byte {
+	if x != nil {
+		return x.Digest
+	}
+	return nil
+}
+
 // PullRequest is one message of the caller on the stream of Pull.
 type PullRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -707,7 +790,7 @@ type PullRequest struct {
 
 func (x *PullRequest) Reset() {
 	*x = PullRequest{}
-	mi := &file_peer_v1_peer_proto_msgTypes[9]
+	mi := &file_peer_v1_peer_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -719,7 +802,7 @@ func (x *PullRequest) String() string {
 func (*PullRequest) ProtoMessage() {}
 
 func (x *PullRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_v1_peer_proto_msgTypes[9]
+	mi := &file_peer_v1_peer_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -732,7 +815,7 @@ func (x *PullRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PullRequest.ProtoReflect.Descriptor instead.
 func (*PullRequest) Descriptor() ([]byte, []int) {
-	return file_peer_v1_peer_proto_rawDescGZIP(), []int{9}
+	return file_peer_v1_peer_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *PullRequest) GetOpen() *PullOpen {
@@ -767,14 +850,16 @@ type PullOpen struct {
 	// With the device, the writer that the caller is now; what it wrote in earlier epochs is sent to it like the rest.
 	Epoch uint32 `protobuf:"varint,6,opt,name=epoch,proto3" json:"epoch,omitempty"`
 	// Only tell what the responder knows: after PullAccepted one PullProgress follows, and the stream ends.
-	Probe         bool `protobuf:"varint,7,opt,name=probe,proto3" json:"probe,omitempty"`
+	Probe bool `protobuf:"varint,7,opt,name=probe,proto3" json:"probe,omitempty"`
+	// Records that the caller holds of the responder's device, so that it finds out if it was set back; at most 512.
+	Witnesses     []*Witness `protobuf:"bytes,8,rep,name=witnesses,proto3" json:"witnesses,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *PullOpen) Reset() {
 	*x = PullOpen{}
-	mi := &file_peer_v1_peer_proto_msgTypes[10]
+	mi := &file_peer_v1_peer_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -786,7 +871,7 @@ func (x *PullOpen) String() string {
 func (*PullOpen) ProtoMessage() {}
 
 func (x *PullOpen) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_v1_peer_proto_msgTypes[10]
+	mi := &file_peer_v1_peer_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -799,7 +884,7 @@ func (x *PullOpen) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PullOpen.ProtoReflect.Descriptor instead.
 func (*PullOpen) Descriptor() ([]byte, []int) {
-	return file_peer_v1_peer_proto_rawDescGZIP(), []int{10}
+	return file_peer_v1_peer_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *PullOpen) GetDatabase() *Name {
@@ -851,6 +936,13 @@ func (x *PullOpen) GetProbe() bool {
 	return false
 }
 
+func (x *PullOpen) GetWitnesses() []*Witness {
+	if x != nil {
+		return x.Witnesses
+	}
+	return nil
+}
+
 // PullResponse is one message of the responder on the stream of Pull.
 type PullResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -866,7 +958,7 @@ type PullResponse struct {
 
 func (x *PullResponse) Reset() {
 	*x = PullResponse{}
-	mi := &file_peer_v1_peer_proto_msgTypes[11]
+	mi := &file_peer_v1_peer_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -878,7 +970,7 @@ func (x *PullResponse) String() string {
 func (*PullResponse) ProtoMessage() {}
 
 func (x *PullResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_v1_peer_proto_msgTypes[11]
+	mi := &file_peer_v1_peer_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -891,7 +983,7 @@ func (x *PullResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PullResponse.ProtoReflect.Descriptor instead.
 func (*PullResponse) Descriptor() ([]byte, []int) {
-	return file_peer_v1_peer_proto_rawDescGZIP(), []int{11}
+	return file_peer_v1_peer_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *PullResponse) GetMessage() isPullResponse_Message {
@@ -959,14 +1051,16 @@ func (*PullResponse_Progress) isPullResponse_Message() {}
 type PullAccepted struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The scopes that will be sent, a subset of those asked for.
-	Scopes        []*Scope `protobuf:"bytes,1,rep,name=scopes,proto3" json:"scopes,omitempty"`
+	Scopes []*Scope `protobuf:"bytes,1,rep,name=scopes,proto3" json:"scopes,omitempty"`
+	// Records that the responder holds of the caller's device in these scopes; at most 512.
+	Witnesses     []*Witness `protobuf:"bytes,2,rep,name=witnesses,proto3" json:"witnesses,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *PullAccepted) Reset() {
 	*x = PullAccepted{}
-	mi := &file_peer_v1_peer_proto_msgTypes[12]
+	mi := &file_peer_v1_peer_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -978,7 +1072,7 @@ func (x *PullAccepted) String() string {
 func (*PullAccepted) ProtoMessage() {}
 
 func (x *PullAccepted) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_v1_peer_proto_msgTypes[12]
+	mi := &file_peer_v1_peer_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -991,12 +1085,19 @@ func (x *PullAccepted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PullAccepted.ProtoReflect.Descriptor instead.
 func (*PullAccepted) Descriptor() ([]byte, []int) {
-	return file_peer_v1_peer_proto_rawDescGZIP(), []int{12}
+	return file_peer_v1_peer_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *PullAccepted) GetScopes() []*Scope {
 	if x != nil {
 		return x.Scopes
+	}
+	return nil
+}
+
+func (x *PullAccepted) GetWitnesses() []*Witness {
+	if x != nil {
+		return x.Witnesses
 	}
 	return nil
 }
@@ -1013,7 +1114,7 @@ type Commits struct {
 
 func (x *Commits) Reset() {
 	*x = Commits{}
-	mi := &file_peer_v1_peer_proto_msgTypes[13]
+	mi := &file_peer_v1_peer_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1025,7 +1126,7 @@ func (x *Commits) String() string {
 func (*Commits) ProtoMessage() {}
 
 func (x *Commits) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_v1_peer_proto_msgTypes[13]
+	mi := &file_peer_v1_peer_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1038,7 +1139,7 @@ func (x *Commits) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Commits.ProtoReflect.Descriptor instead.
 func (*Commits) Descriptor() ([]byte, []int) {
-	return file_peer_v1_peer_proto_rawDescGZIP(), []int{13}
+	return file_peer_v1_peer_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Commits) GetCommits() [][]byte {
@@ -1059,7 +1160,7 @@ type PullProgress struct {
 
 func (x *PullProgress) Reset() {
 	*x = PullProgress{}
-	mi := &file_peer_v1_peer_proto_msgTypes[14]
+	mi := &file_peer_v1_peer_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1071,7 +1172,7 @@ func (x *PullProgress) String() string {
 func (*PullProgress) ProtoMessage() {}
 
 func (x *PullProgress) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_v1_peer_proto_msgTypes[14]
+	mi := &file_peer_v1_peer_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1084,7 +1185,7 @@ func (x *PullProgress) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PullProgress.ProtoReflect.Descriptor instead.
 func (*PullProgress) Descriptor() ([]byte, []int) {
-	return file_peer_v1_peer_proto_rawDescGZIP(), []int{14}
+	return file_peer_v1_peer_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *PullProgress) GetVectors() []*ScopeVector {
@@ -1105,7 +1206,7 @@ type GetTimeRequest struct {
 
 func (x *GetTimeRequest) Reset() {
 	*x = GetTimeRequest{}
-	mi := &file_peer_v1_peer_proto_msgTypes[15]
+	mi := &file_peer_v1_peer_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1117,7 +1218,7 @@ func (x *GetTimeRequest) String() string {
 func (*GetTimeRequest) ProtoMessage() {}
 
 func (x *GetTimeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_v1_peer_proto_msgTypes[15]
+	mi := &file_peer_v1_peer_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1130,7 +1231,7 @@ func (x *GetTimeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetTimeRequest.ProtoReflect.Descriptor instead.
 func (*GetTimeRequest) Descriptor() ([]byte, []int) {
-	return file_peer_v1_peer_proto_rawDescGZIP(), []int{15}
+	return file_peer_v1_peer_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *GetTimeRequest) GetDatabase() *Name {
@@ -1159,7 +1260,7 @@ type GetTimeResponse struct {
 
 func (x *GetTimeResponse) Reset() {
 	*x = GetTimeResponse{}
-	mi := &file_peer_v1_peer_proto_msgTypes[16]
+	mi := &file_peer_v1_peer_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1171,7 +1272,7 @@ func (x *GetTimeResponse) String() string {
 func (*GetTimeResponse) ProtoMessage() {}
 
 func (x *GetTimeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_v1_peer_proto_msgTypes[16]
+	mi := &file_peer_v1_peer_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1184,7 +1285,7 @@ func (x *GetTimeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetTimeResponse.ProtoReflect.Descriptor instead.
 func (*GetTimeResponse) Descriptor() ([]byte, []int) {
-	return file_peer_v1_peer_proto_rawDescGZIP(), []int{16}
+	return file_peer_v1_peer_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *GetTimeResponse) GetReceived() int64 {
@@ -1234,7 +1335,7 @@ type GetRecipeRequest struct {
 
 func (x *GetRecipeRequest) Reset() {
 	*x = GetRecipeRequest{}
-	mi := &file_peer_v1_peer_proto_msgTypes[17]
+	mi := &file_peer_v1_peer_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1246,7 +1347,7 @@ func (x *GetRecipeRequest) String() string {
 func (*GetRecipeRequest) ProtoMessage() {}
 
 func (x *GetRecipeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_v1_peer_proto_msgTypes[17]
+	mi := &file_peer_v1_peer_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1259,7 +1360,7 @@ func (x *GetRecipeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetRecipeRequest.ProtoReflect.Descriptor instead.
 func (*GetRecipeRequest) Descriptor() ([]byte, []int) {
-	return file_peer_v1_peer_proto_rawDescGZIP(), []int{17}
+	return file_peer_v1_peer_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *GetRecipeRequest) GetRef() string {
@@ -1280,7 +1381,7 @@ type GetRecipeResponse struct {
 
 func (x *GetRecipeResponse) Reset() {
 	*x = GetRecipeResponse{}
-	mi := &file_peer_v1_peer_proto_msgTypes[18]
+	mi := &file_peer_v1_peer_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1292,7 +1393,7 @@ func (x *GetRecipeResponse) String() string {
 func (*GetRecipeResponse) ProtoMessage() {}
 
 func (x *GetRecipeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_v1_peer_proto_msgTypes[18]
+	mi := &file_peer_v1_peer_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1305,7 +1406,7 @@ func (x *GetRecipeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetRecipeResponse.ProtoReflect.Descriptor instead.
 func (*GetRecipeResponse) Descriptor() ([]byte, []int) {
-	return file_peer_v1_peer_proto_rawDescGZIP(), []int{18}
+	return file_peer_v1_peer_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *GetRecipeResponse) GetData() []byte {
@@ -1328,7 +1429,7 @@ type GetChunksRequest struct {
 
 func (x *GetChunksRequest) Reset() {
 	*x = GetChunksRequest{}
-	mi := &file_peer_v1_peer_proto_msgTypes[19]
+	mi := &file_peer_v1_peer_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1340,7 +1441,7 @@ func (x *GetChunksRequest) String() string {
 func (*GetChunksRequest) ProtoMessage() {}
 
 func (x *GetChunksRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_v1_peer_proto_msgTypes[19]
+	mi := &file_peer_v1_peer_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1353,7 +1454,7 @@ func (x *GetChunksRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetChunksRequest.ProtoReflect.Descriptor instead.
 func (*GetChunksRequest) Descriptor() ([]byte, []int) {
-	return file_peer_v1_peer_proto_rawDescGZIP(), []int{19}
+	return file_peer_v1_peer_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *GetChunksRequest) GetRef() string {
@@ -1383,7 +1484,7 @@ type GetChunksResponse struct {
 
 func (x *GetChunksResponse) Reset() {
 	*x = GetChunksResponse{}
-	mi := &file_peer_v1_peer_proto_msgTypes[20]
+	mi := &file_peer_v1_peer_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1395,7 +1496,7 @@ func (x *GetChunksResponse) String() string {
 func (*GetChunksResponse) ProtoMessage() {}
 
 func (x *GetChunksResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_v1_peer_proto_msgTypes[20]
+	mi := &file_peer_v1_peer_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1408,7 +1509,7 @@ func (x *GetChunksResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetChunksResponse.ProtoReflect.Descriptor instead.
 func (*GetChunksResponse) Descriptor() ([]byte, []int) {
-	return file_peer_v1_peer_proto_rawDescGZIP(), []int{20}
+	return file_peer_v1_peer_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *GetChunksResponse) GetIndex() uint32 {
@@ -1469,10 +1570,20 @@ const file_peer_v1_peer_proto_rawDesc = "" +
 	"generation\"u\n" +
 	"\vScopeVector\x12-\n" +
 	"\x05scope\x18\x01 \x01(\v2\x17.syncbase.peer.v1.ScopeR\x05scope\x127\n" +
-	"\aentries\x18\x02 \x03(\v2\x1d.syncbase.peer.v1.VectorEntryR\aentries\"U\n" +
+	"\aentries\x18\x02 \x03(\v2\x1d.syncbase.peer.v1.VectorEntryR\aentries\"\xad\x01\n" +
+	"\aWitness\x12<\n" +
+	"\n" +
+	"collection\x18\x01 \x01(\v2\x1c.syncbase.peer.v1.CollectionR\n" +
+	"collection\x12\x16\n" +
+	"\x06device\x18\x02 \x01(\fR\x06device\x12\x14\n" +
+	"\x05epoch\x18\x03 \x01(\rR\x05epoch\x12\x1e\n" +
+	"\n" +
+	"generation\x18\x04 \x01(\x04R\n" +
+	"generation\x12\x16\n" +
+	"\x06digest\x18\x05 \x01(\fR\x06digest\"U\n" +
 	"\vPullRequest\x12.\n" +
 	"\x04open\x18\x01 \x01(\v2\x1a.syncbase.peer.v1.PullOpenR\x04open\x12\x16\n" +
-	"\x06credit\x18\x02 \x01(\x04R\x06credit\"\x87\x02\n" +
+	"\x06credit\x18\x02 \x01(\x04R\x06credit\"\xc0\x02\n" +
 	"\bPullOpen\x122\n" +
 	"\bdatabase\x18\x01 \x01(\v2\x16.syncbase.peer.v1.NameR\bdatabase\x126\n" +
 	"\n" +
@@ -1482,14 +1593,16 @@ const file_peer_v1_peer_proto_rawDesc = "" +
 	"\x06window\x18\x04 \x01(\x04R\x06window\x12\x16\n" +
 	"\x06device\x18\x05 \x01(\fR\x06device\x12\x14\n" +
 	"\x05epoch\x18\x06 \x01(\rR\x05epoch\x12\x14\n" +
-	"\x05probe\x18\a \x01(\bR\x05probe\"\xcc\x01\n" +
+	"\x05probe\x18\a \x01(\bR\x05probe\x127\n" +
+	"\twitnesses\x18\b \x03(\v2\x19.syncbase.peer.v1.WitnessR\twitnesses\"\xcc\x01\n" +
 	"\fPullResponse\x12<\n" +
 	"\baccepted\x18\x01 \x01(\v2\x1e.syncbase.peer.v1.PullAcceptedH\x00R\baccepted\x125\n" +
 	"\acommits\x18\x02 \x01(\v2\x19.syncbase.peer.v1.CommitsH\x00R\acommits\x12<\n" +
 	"\bprogress\x18\x03 \x01(\v2\x1e.syncbase.peer.v1.PullProgressH\x00R\bprogressB\t\n" +
-	"\amessage\"?\n" +
+	"\amessage\"x\n" +
 	"\fPullAccepted\x12/\n" +
-	"\x06scopes\x18\x01 \x03(\v2\x17.syncbase.peer.v1.ScopeR\x06scopes\"#\n" +
+	"\x06scopes\x18\x01 \x03(\v2\x17.syncbase.peer.v1.ScopeR\x06scopes\x127\n" +
+	"\twitnesses\x18\x02 \x03(\v2\x19.syncbase.peer.v1.WitnessR\twitnesses\"#\n" +
 	"\aCommits\x12\x18\n" +
 	"\acommits\x18\x01 \x03(\fR\acommits\"G\n" +
 	"\fPullProgress\x127\n" +
@@ -1542,7 +1655,7 @@ func file_peer_v1_peer_proto_rawDescGZIP() []byte {
 }
 
 var file_peer_v1_peer_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_peer_v1_peer_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
+var file_peer_v1_peer_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
 var file_peer_v1_peer_proto_goTypes = []any{
 	(MemberType)(0),           // 0: syncbase.peer.v1.MemberType
 	(CollectionKind)(0),       // 1: syncbase.peer.v1.CollectionKind
@@ -1555,18 +1668,19 @@ var file_peer_v1_peer_proto_goTypes = []any{
 	(*Scope)(nil),             // 8: syncbase.peer.v1.Scope
 	(*VectorEntry)(nil),       // 9: syncbase.peer.v1.VectorEntry
 	(*ScopeVector)(nil),       // 10: syncbase.peer.v1.ScopeVector
-	(*PullRequest)(nil),       // 11: syncbase.peer.v1.PullRequest
-	(*PullOpen)(nil),          // 12: syncbase.peer.v1.PullOpen
-	(*PullResponse)(nil),      // 13: syncbase.peer.v1.PullResponse
-	(*PullAccepted)(nil),      // 14: syncbase.peer.v1.PullAccepted
-	(*Commits)(nil),           // 15: syncbase.peer.v1.Commits
-	(*PullProgress)(nil),      // 16: syncbase.peer.v1.PullProgress
-	(*GetTimeRequest)(nil),    // 17: syncbase.peer.v1.GetTimeRequest
-	(*GetTimeResponse)(nil),   // 18: syncbase.peer.v1.GetTimeResponse
-	(*GetRecipeRequest)(nil),  // 19: syncbase.peer.v1.GetRecipeRequest
-	(*GetRecipeResponse)(nil), // 20: syncbase.peer.v1.GetRecipeResponse
-	(*GetChunksRequest)(nil),  // 21: syncbase.peer.v1.GetChunksRequest
-	(*GetChunksResponse)(nil), // 22: syncbase.peer.v1.GetChunksResponse
+	(*Witness)(nil),           // 11: syncbase.peer.v1.Witness
+	(*PullRequest)(nil),       // 12: syncbase.peer.v1.PullRequest
+	(*PullOpen)(nil),          // 13: syncbase.peer.v1.PullOpen
+	(*PullResponse)(nil),      // 14: syncbase.peer.v1.PullResponse
+	(*PullAccepted)(nil),      // 15: syncbase.peer.v1.PullAccepted
+	(*Commits)(nil),           // 16: syncbase.peer.v1.Commits
+	(*PullProgress)(nil),      // 17: syncbase.peer.v1.PullProgress
+	(*GetTimeRequest)(nil),    // 18: syncbase.peer.v1.GetTimeRequest
+	(*GetTimeResponse)(nil),   // 19: syncbase.peer.v1.GetTimeResponse
+	(*GetRecipeRequest)(nil),  // 20: syncbase.peer.v1.GetRecipeRequest
+	(*GetRecipeResponse)(nil), // 21: syncbase.peer.v1.GetRecipeResponse
+	(*GetChunksRequest)(nil),  // 22: syncbase.peer.v1.GetChunksRequest
+	(*GetChunksResponse)(nil), // 23: syncbase.peer.v1.GetChunksResponse
 }
 var file_peer_v1_peer_proto_depIdxs = []int32{
 	4,  // 0: syncbase.peer.v1.JoinRequest.database:type_name -> syncbase.peer.v1.Name
@@ -1577,33 +1691,36 @@ var file_peer_v1_peer_proto_depIdxs = []int32{
 	7,  // 5: syncbase.peer.v1.Scope.collection:type_name -> syncbase.peer.v1.Collection
 	8,  // 6: syncbase.peer.v1.ScopeVector.scope:type_name -> syncbase.peer.v1.Scope
 	9,  // 7: syncbase.peer.v1.ScopeVector.entries:type_name -> syncbase.peer.v1.VectorEntry
-	12, // 8: syncbase.peer.v1.PullRequest.open:type_name -> syncbase.peer.v1.PullOpen
-	4,  // 9: syncbase.peer.v1.PullOpen.database:type_name -> syncbase.peer.v1.Name
-	4,  // 10: syncbase.peer.v1.PullOpen.syncgroups:type_name -> syncbase.peer.v1.Name
-	10, // 11: syncbase.peer.v1.PullOpen.known:type_name -> syncbase.peer.v1.ScopeVector
-	14, // 12: syncbase.peer.v1.PullResponse.accepted:type_name -> syncbase.peer.v1.PullAccepted
-	15, // 13: syncbase.peer.v1.PullResponse.commits:type_name -> syncbase.peer.v1.Commits
-	16, // 14: syncbase.peer.v1.PullResponse.progress:type_name -> syncbase.peer.v1.PullProgress
-	8,  // 15: syncbase.peer.v1.PullAccepted.scopes:type_name -> syncbase.peer.v1.Scope
-	10, // 16: syncbase.peer.v1.PullProgress.vectors:type_name -> syncbase.peer.v1.ScopeVector
-	4,  // 17: syncbase.peer.v1.GetTimeRequest.database:type_name -> syncbase.peer.v1.Name
-	2,  // 18: syncbase.peer.v1.PeerService.Hello:input_type -> syncbase.peer.v1.HelloRequest
-	5,  // 19: syncbase.peer.v1.PeerService.Join:input_type -> syncbase.peer.v1.JoinRequest
-	11, // 20: syncbase.peer.v1.PeerService.Pull:input_type -> syncbase.peer.v1.PullRequest
-	17, // 21: syncbase.peer.v1.PeerService.GetTime:input_type -> syncbase.peer.v1.GetTimeRequest
-	19, // 22: syncbase.peer.v1.PeerService.GetRecipe:input_type -> syncbase.peer.v1.GetRecipeRequest
-	21, // 23: syncbase.peer.v1.PeerService.GetChunks:input_type -> syncbase.peer.v1.GetChunksRequest
-	3,  // 24: syncbase.peer.v1.PeerService.Hello:output_type -> syncbase.peer.v1.HelloResponse
-	6,  // 25: syncbase.peer.v1.PeerService.Join:output_type -> syncbase.peer.v1.JoinResponse
-	13, // 26: syncbase.peer.v1.PeerService.Pull:output_type -> syncbase.peer.v1.PullResponse
-	18, // 27: syncbase.peer.v1.PeerService.GetTime:output_type -> syncbase.peer.v1.GetTimeResponse
-	20, // 28: syncbase.peer.v1.PeerService.GetRecipe:output_type -> syncbase.peer.v1.GetRecipeResponse
-	22, // 29: syncbase.peer.v1.PeerService.GetChunks:output_type -> syncbase.peer.v1.GetChunksResponse
-	24, // [24:30] is the sub-list for method output_type
-	18, // [18:24] is the sub-list for method input_type
-	18, // [18:18] is the sub-list for extension type_name
-	18, // [18:18] is the sub-list for extension extendee
-	0,  // [0:18] is the sub-list for field type_name
+	7,  // 8: syncbase.peer.v1.Witness.collection:type_name -> syncbase.peer.v1.Collection
+	13, // 9: syncbase.peer.v1.PullRequest.open:type_name -> syncbase.peer.v1.PullOpen
+	4,  // 10: syncbase.peer.v1.PullOpen.database:type_name -> syncbase.peer.v1.Name
+	4,  // 11: syncbase.peer.v1.PullOpen.syncgroups:type_name -> syncbase.peer.v1.Name
+	10, // 12: syncbase.peer.v1.PullOpen.known:type_name -> syncbase.peer.v1.ScopeVector
+	11, // 13: syncbase.peer.v1.PullOpen.witnesses:type_name -> syncbase.peer.v1.Witness
+	15, // 14: syncbase.peer.v1.PullResponse.accepted:type_name -> syncbase.peer.v1.PullAccepted
+	16, // 15: syncbase.peer.v1.PullResponse.commits:type_name -> syncbase.peer.v1.Commits
+	17, // 16: syncbase.peer.v1.PullResponse.progress:type_name -> syncbase.peer.v1.PullProgress
+	8,  // 17: syncbase.peer.v1.PullAccepted.scopes:type_name -> syncbase.peer.v1.Scope
+	11, // 18: syncbase.peer.v1.PullAccepted.witnesses:type_name -> syncbase.peer.v1.Witness
+	10, // 19: syncbase.peer.v1.PullProgress.vectors:type_name -> syncbase.peer.v1.ScopeVector
+	4,  // 20: syncbase.peer.v1.GetTimeRequest.database:type_name -> syncbase.peer.v1.Name
+	2,  // 21: syncbase.peer.v1.PeerService.Hello:input_type -> syncbase.peer.v1.HelloRequest
+	5,  // 22: syncbase.peer.v1.PeerService.Join:input_type -> syncbase.peer.v1.JoinRequest
+	12, // 23: syncbase.peer.v1.PeerService.Pull:input_type -> syncbase.peer.v1.PullRequest
+	18, // 24: syncbase.peer.v1.PeerService.GetTime:input_type -> syncbase.peer.v1.GetTimeRequest
+	20, // 25: syncbase.peer.v1.PeerService.GetRecipe:input_type -> syncbase.peer.v1.GetRecipeRequest
+	22, // 26: syncbase.peer.v1.PeerService.GetChunks:input_type -> syncbase.peer.v1.GetChunksRequest
+	3,  // 27: syncbase.peer.v1.PeerService.Hello:output_type -> syncbase.peer.v1.HelloResponse
+	6,  // 28: syncbase.peer.v1.PeerService.Join:output_type -> syncbase.peer.v1.JoinResponse
+	14, // 29: syncbase.peer.v1.PeerService.Pull:output_type -> syncbase.peer.v1.PullResponse
+	19, // 30: syncbase.peer.v1.PeerService.GetTime:output_type -> syncbase.peer.v1.GetTimeResponse
+	21, // 31: syncbase.peer.v1.PeerService.GetRecipe:output_type -> syncbase.peer.v1.GetRecipeResponse
+	23, // 32: syncbase.peer.v1.PeerService.GetChunks:output_type -> syncbase.peer.v1.GetChunksResponse
+	27, // [27:33] is the sub-list for method output_type
+	21, // [21:27] is the sub-list for method input_type
+	21, // [21:21] is the sub-list for extension type_name
+	21, // [21:21] is the sub-list for extension extendee
+	0,  // [0:21] is the sub-list for field type_name
 }
 
 func init() { file_peer_v1_peer_proto_init() }
@@ -1611,7 +1728,7 @@ func file_peer_v1_peer_proto_init() {
 	if File_peer_v1_peer_proto != nil {
 		return
 	}
-	file_peer_v1_peer_proto_msgTypes[11].OneofWrappers = []any{
+	file_peer_v1_peer_proto_msgTypes[12].OneofWrappers = []any{
 		(*PullResponse_Accepted)(nil),
 		(*PullResponse_Commits)(nil),
 		(*PullResponse_Progress)(nil),
@@ -1622,7 +1739,7 @@ func file_peer_v1_peer_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_peer_v1_peer_proto_rawDesc), len(file_peer_v1_peer_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   21,
+			NumMessages:   22,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

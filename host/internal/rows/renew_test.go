@@ -1,0 +1,223 @@
+package rows
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"github.com/syncbase/syncbase/host/internal/delta"
+	"github.com/syncbase/syncbase/host/internal/id"
+	"github.com/syncbase/syncbase/host/internal/kv"
+)
+
+// setBack opens the device from an earlier state of its disk.
+func (d *device) setBack(to *kv.MemFS) {
+	d.t.Helper()
+	if err := d.kv.Close(); err != nil {
+		d.t.Fatal(err)
+	}
+	d.fs = to
+	d.reopen("db")
+}
+
+// examine shows the device what another one holds of it, and lets it renew itself if that is proof. It reports whether it
+// was.
+func (d *device) examine(of *device) bool {
+	d.t.Helper()
+	witnesses, err := of.db.Witnesses(whole, id.Device{d.num})
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	err = d.db.Examine(witnesses, delta.Request(of.db.Published().Know, whole))
+	var proof *SetBackError
+	if !errors.As(err, &proof) {
+		if err != nil {
+			d.t.Fatal(err)
+		}
+		return false
+	}
+	if _, err := d.db.Renew(proof); err != nil {
+		d.t.Fatal(err)
+	}
+	return true
+}
+
+// sound holds the store against its invariants.
+func (d *device) sound() {
+	d.t.Helper()
+	_, err := d.s.Check(d.t.Context(), func(f Finding) { d.t.Errorf("device %d: %s: %s (%x)", d.num, f.Rule, f.Text, f.Key) })
+	if err != nil {
+		d.t.Fatal(err)
+	}
+}
+
+func (d *device) holds(want map[string]string) {
+	d.t.Helper()
+	if diff := cmp.Diff(want, d.contents()); diff != "" {
+		d.t.Errorf("device %d (-want +got):\n%s", d.num, diff)
+	}
+}
+
+// A device that was set back and has used names again keeps what it wrote since, under new names, and gets back what it
+// wrote before, whether it has used fewer names again than there were, as many, or more.
+func TestSetBackDeviceLosesNothing(t *testing.T) {
+	for _, again := range []int{0, 1, 3, 7} {
+		t.Run(fmt.Sprint(again), func(t *testing.T) {
+			a, b := newDevice(t, 1).create(), newDevice(t, 2)
+			want := map[string]string{}
+			put := func(d *device, key, value string) {
+				d.put(key, value)
+				want[key] = value
+			}
+			put(a, "shared", `1`)
+			b.pull(a)
+			put(b, "theirs", `1`)
+			a.pull(b)
+			put(a, "shared", `2`)
+			b.pull(a)
+			early := a.fs.CrashClone()
+			for i := range 3 {
+				put(a, fmt.Sprint("lost-", i), `1`)
+			}
+			put(a, "shared", `"lost"`)
+			b.pull(a)
+
+			a.setBack(early)
+			for i := range again {
+				put(a, fmt.Sprint("again-", i), fmt.Sprint(i))
+			}
+			if again > 1 {
+				put(a, "theirs", `"again"`)
+				put(a, "shared", `"again"`)
+				a.del("again-0")
+				delete(want, "again-0")
+			}
+			before := a.contents()
+			if !a.examine(b) {
+				t.Fatal("what the other device holds was no proof")
+			}
+			a.holds(before)
+			a.sound()
+			a.crash()
+			a.holds(before)
+			put(a, "new", `1`)
+			if a.examine(b) {
+				t.Error("the device was proven wrong again after it had become another writer")
+			}
+			for range 2 {
+				b.pull(a)
+				a.pull(b)
+			}
+			a.holds(want)
+			b.holds(want)
+			a.sound()
+			b.sound()
+			c := newDevice(t, 3)
+			c.pull(a)
+			c.holds(want)
+			state, _ := a.watched()
+			if diff := cmp.Diff(want, state); diff != "" {
+				t.Errorf("what a watcher ends with (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// A lie about what others hold makes a device another writer now and then, and costs nothing else.
+func TestLiesRenewSeldom(t *testing.T) {
+	a := newDevice(t, 1).create()
+	a.put("k", `1`)
+	lie := &SetBackError{Shown: id.Version{Writer: a.db.Writer(), Gen: 1 << 60}, Made: 1}
+	if _, err := a.db.Renew(lie); err != nil {
+		t.Fatal(err)
+	}
+	lie.Shown.Writer = a.db.Writer()
+	if _, err := a.db.Renew(lie); !errors.Is(err, ErrRefused) {
+		t.Errorf("a second lie at once: got %v, want ErrRefused", err)
+	}
+	a.sound()
+	a.holds(map[string]string{"k": `1`})
+}
+
+// Whatever is lost and written again, and how often, two devices come to the same, hold every row that was acknowledged
+// since the last time that it was written alike, and stay sound.
+func TestSetBackConverges(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		a, b := newDevice(t, 1).create(), newDevice(t, 2)
+		defer a.close()
+		defer b.close()
+		b.pull(a)
+		// unique keys are written once, so each of them must survive.
+		want := map[string]string{}
+		next := 0
+		write := func(d *device) {
+			next++
+			key := fmt.Sprint("unique-", next)
+			want[key] = fmt.Sprint(next)
+			d.put(key, want[key])
+			if rapid.Bool().Draw(rt, "shared") {
+				d.put("shared", fmt.Sprint(next))
+			}
+			if rapid.IntRange(0, 3).Draw(rt, "delete") == 0 {
+				d.del("shared")
+			}
+		}
+		exchange := func() {
+			b.pull(a)
+			a.pull(b)
+		}
+		for range rapid.IntRange(1, 3).Draw(rt, "rounds") {
+			for range rapid.IntRange(0, 4).Draw(rt, "before") {
+				write([]*device{a, b}[rapid.IntRange(0, 1).Draw(rt, "who")])
+			}
+			if rapid.Bool().Draw(rt, "met") {
+				exchange()
+			}
+			for range rapid.IntRange(0, 2).Draw(rt, "unshared") {
+				write(a)
+			}
+			early := a.fs.CrashClone()
+			lost := rapid.IntRange(0, 5).Draw(rt, "lost")
+			for range lost {
+				write(a)
+			}
+			b.pull(a)
+			a.setBack(early)
+			for range rapid.IntRange(0, 5).Draw(rt, "again") {
+				write(a)
+			}
+			a.now = a.now.Add(renewPause)
+			a.examine(b)
+			if a.examine(b) {
+				rt.Fatal("a renewal did not settle the matter")
+			}
+			a.sound()
+			for range 3 {
+				exchange()
+			}
+			for k, v := range want {
+				if a.contents()[k] != v || b.contents()[k] != v {
+					rt.Fatalf("%s=%s is %q here and %q there", k, v, a.contents()[k], b.contents()[k])
+				}
+			}
+			if diff := cmp.Diff(a.contents(), b.contents()); diff != "" {
+				rt.Fatalf("(-a +b):\n%s", diff)
+			}
+			a.sound()
+			b.sound()
+			if t.Failed() {
+				rt.Fatal("see above")
+			}
+		}
+		c := newDevice(t, 3)
+		defer c.close()
+		c.pull(a)
+		if diff := cmp.Diff(maps.Clone(a.contents()), c.contents()); diff != "" {
+			rt.Fatalf("a newcomer differs (-a +c):\n%s", diff)
+		}
+	})
+}
