@@ -1,7 +1,8 @@
 // Command protogen regenerates the Go code of every .proto file below the sdk/api directory given as its argument.
 //
-// It compiles the files with protocompile and runs the two generator plugins (protoc-gen-go, protoc-gen-go-grpc) that
-// tools/go.mod pins, so neither protoc nor anything outside the module cache is needed.
+// It compiles the files with protocompile and runs the generator plugins (protoc-gen-go, protoc-gen-go-grpc) that
+// tools/go.mod pins, so neither protoc nor anything outside the module cache is needed. For the protocol of clients there
+// is HTTP beside gRPC; see http.go.
 package main
 
 import (
@@ -63,16 +64,16 @@ func generate(root string) error {
 	for _, file := range compiled {
 		addWithImports(req, file, seen)
 	}
-	in, err := proto.Marshal(req)
-	if err != nil {
-		return err
-	}
 	for _, tool := range []string{"protoc-gen-go", "protoc-gen-go-grpc"} {
-		if err := runGenerator(tool, in, root); err != nil {
+		resp, err := runGenerator(tool, req)
+		if err == nil {
+			err = write(resp, root)
+		}
+		if err != nil {
 			return fmt.Errorf("%s: %w", tool, err)
 		}
 	}
-	return nil
+	return generateHTTP(root, req)
 }
 
 // addWithImports appends a file after everything it imports, the order that generators demand.
@@ -89,20 +90,28 @@ func addWithImports(req *pluginpb.CodeGeneratorRequest, file protoreflect.FileDe
 	req.ProtoFile = append(req.ProtoFile, desc)
 }
 
-func runGenerator(tool string, in []byte, root string) error {
+func runGenerator(tool string, req *pluginpb.CodeGeneratorRequest) (*pluginpb.CodeGeneratorResponse, error) {
+	in, err := proto.Marshal(req)
+	if err != nil {
+		return nil, err
+	}
 	cmd := exec.Command("go", "tool", tool)
 	cmd.Stdin, cmd.Stderr = bytes.NewReader(in), os.Stderr
 	out, err := cmd.Output()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	var resp pluginpb.CodeGeneratorResponse
-	if err := proto.Unmarshal(out, &resp); err != nil {
-		return err
+	resp := &pluginpb.CodeGeneratorResponse{}
+	if err := proto.Unmarshal(out, resp); err != nil {
+		return nil, err
 	}
 	if resp.Error != nil {
-		return fmt.Errorf("%s", resp.GetError())
+		return nil, fmt.Errorf("%s", resp.GetError())
 	}
+	return resp, nil
+}
+
+func write(resp *pluginpb.CodeGeneratorResponse, root string) error {
 	for _, f := range resp.File {
 		content := f.GetContent()
 		if !strings.HasSuffix(f.GetName(), "_grpc.pb.go") {
