@@ -24,6 +24,7 @@ import (
 	"google.golang.org/grpc/credentials"
 
 	"github.com/syncbase/syncbase/host/internal/api"
+	"github.com/syncbase/syncbase/host/internal/api/gateway"
 	"github.com/syncbase/syncbase/host/internal/blobs"
 	"github.com/syncbase/syncbase/host/internal/engine"
 	"github.com/syncbase/syncbase/host/internal/fetch"
@@ -60,6 +61,7 @@ type Host struct {
 	clock    *timekeeper
 	peers    *peer.Sessions
 	api      *api.Server
+	web      *gateway.Gateway
 
 	// draining ends when the daemon begins to stop: what peers have open is not waited for.
 	draining context.Context
@@ -70,6 +72,8 @@ type Host struct {
 	mu sync.Mutex
 	// addresses are where peers are accepted.
 	addresses []string
+	// webAddresses are where clients are served over HTTP.
+	webAddresses []string
 	// linked is closed and replaced whenever a link to a peer comes up.
 	linked chan struct{}
 }
@@ -92,7 +96,7 @@ func New(opts Options) (*Host, error) {
 		return nil, err
 	}
 	h.kv = store
-	for _, step := range []func() error{h.openIdentity, h.openStores, h.newPeers, h.newFetcher, h.newAPI} {
+	for _, step := range []func() error{h.openIdentity, h.openStores, h.newPeers, h.newFetcher, h.newAPI, h.newGateway} {
 		if err := step(); err != nil {
 			return nil, errors.Join(err, h.Close())
 		}
@@ -170,17 +174,22 @@ func (h *Host) Run(ctx context.Context) error {
 	if err != nil {
 		return errors.Join(err, local.Close(), h.kv.Close())
 	}
-	if err := h.plugins.SetInstances(h.instances()); err != nil {
+	doors, err := h.openDoors()
+	if err == nil {
+		err = h.plugins.SetInstances(h.instances())
+	}
+	if err != nil {
 		closeAll(append(remote, local))
+		closeDoors(doors)
 		return errors.Join(err, h.kv.Close())
 	}
-	err = h.serve(ctx, local, proof, remote)
+	err = h.serve(ctx, local, proof, remote, doors)
 	return errors.Join(err, h.kv.Close())
 }
 
 // serve runs the rooms in layers, each of which ends only after those above it: clients and peers' calls, then our own
 // sessions, then fetching, then plugins.
-func (h *Host) serve(ctx context.Context, local net.Listener, proof credentials.TransportCredentials, remote []net.Listener) error {
+func (h *Host) serve(ctx context.Context, local net.Listener, proof credentials.TransportCredentials, remote []net.Listener, doors []gateway.Door) error {
 	localServer := grpc.NewServer(append(api.ServerOptions(), grpc.Creds(proof))...)
 	h.api.Register(localServer)
 	peerServer := grpc.NewServer(append(api.ServerOptions(), h.peers.ServerOptions()...)...)
@@ -197,6 +206,7 @@ func (h *Host) serve(ctx context.Context, local net.Listener, proof credentials.
 	listeners := start(func(ctx context.Context) error {
 		return serveAll(ctx, localServer, peerServer, local, remote)
 	})
+	web := start(func(ctx context.Context) error { return h.web.Run(ctx, doors) })
 	err := h.awaitRequired(ctx)
 	switch {
 	case ctx.Err() != nil:
@@ -205,13 +215,14 @@ func (h *Host) serve(ctx context.Context, local net.Listener, proof credentials.
 		close(h.ready)
 		select {
 		case <-ctx.Done():
-		case <-firstFailure(plugins, durable, fetcher, clock, sessions, discovery, members, listeners):
+		case <-firstFailure(plugins, durable, fetcher, clock, sessions, discovery, members, listeners, web):
 		}
 	}
 	h.log.Info("stopping")
 	h.api.Drain()
 	h.drain()
-	for _, l := range []*layer{listeners, members, discovery, sessions, clock, fetcher, plugins, durable} {
+	web.cancel() // together with the listeners
+	for _, l := range []*layer{listeners, web, members, discovery, sessions, clock, fetcher, plugins, durable} {
 		err = errors.Join(err, l.stop())
 	}
 	return err

@@ -227,6 +227,7 @@ func (n node) Facts() api.Facts {
 		Name: n.h.opts.Config.Node.Name, Version: n.h.opts.Version, DataDir: n.h.opts.Config.Node.DataDir,
 		Principal: d.Principal, NotAfter: d.Expires, Authority: d.Authority, Clocks: n.h.clock.opinions(),
 	}
+	f.HTTPAddresses = n.h.HTTPAddresses()
 	if addresses := n.h.PeerAddresses(); len(addresses) > 0 {
 		f.PeerAddress = addresses[0]
 	}

@@ -20,6 +20,9 @@ type Status struct {
 	DataDir string `json:"data_dir"`
 	// PeerAddress is where peers connect; empty when the daemon does not listen.
 	PeerAddress string `json:"peer_address"`
+	// HTTPAddresses are where clients are served over HTTP: "unix:" and a path, "https://host:port" over mutual TLS,
+	// "http://host:port" for who shows the token.
+	HTTPAddresses []string `json:"http_addresses"`
 	// Principal is the daemon's, without scheme.
 	Principal  string           `json:"principal"`
 	Plugins    []Plugin         `json:"plugins"`
@@ -100,7 +103,7 @@ func (c *Client) Status(ctx context.Context) (Status, error) {
 	}
 	s := Status{
 		Name: resp.GetName(), Device: resp.GetDevice(), Version: resp.GetVersion(), DataDir: resp.GetDataDir(),
-		PeerAddress: resp.GetPeerAddress(), Principal: resp.GetPrincipal(),
+		PeerAddress: resp.GetPeerAddress(), Principal: resp.GetPrincipal(), HTTPAddresses: append([]string{}, resp.GetHttpAddresses()...),
 		Plugins: []Plugin{}, Peers: []Peer{}, Syncgroups: []SyncgroupState{}, Clocks: []Clock{},
 	}
 	for _, k := range resp.GetClocks() {

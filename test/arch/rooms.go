@@ -127,6 +127,7 @@ var importers = []importer{
 	{"github.com/minio/minio-go", only("plugins/blobstore-s3"), "the host knows objects, not where they lie"},
 	{"github.com/pion/mdns", only("plugins/discovery-mdns"), "the host knows sightings, not how they come about"},
 	{"github.com/beevik/ntp", only("host"), "who asks for the time is composed at the top; below it is arithmetic"},
+	{"github.com/grpc-ecosystem/grpc-gateway", only("host/internal/api", "sdk/api"), "HTTP for clients is made of the protocol of clients, beside it"},
 	{"github.com/spf13/cobra", only("cmd/syncbase"), "the command line is the binary's"},
 	{"github.com/hashicorp/go-hclog", notFloors(0, 3), "inner rooms take a listener for events, not a logger"},
 	{"google.golang.org/grpc", notFloors(0, 3), "inner rooms return errors; status codes are made at the edge"},

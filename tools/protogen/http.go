@@ -69,9 +69,9 @@ func runForHTTP(tool, parameters, dir string, all *pluginpb.CodeGeneratorRequest
 		ProtoFile: all.ProtoFile,
 		Parameter: proto.String(parameters + ",grpc_api_configuration=" + filepath.Join(dir, httpRules)),
 	}
-	for _, file := range all.FileToGenerate {
-		if strings.HasPrefix(file, httpProtocol+"/") {
-			req.FileToGenerate = append(req.FileToGenerate, file)
+	for _, file := range all.ProtoFile {
+		if strings.HasPrefix(file.GetName(), httpProtocol+"/") && len(file.GetService()) > 0 {
+			req.FileToGenerate = append(req.FileToGenerate, file.GetName())
 		}
 	}
 	resp, err := runGenerator(tool, req)

@@ -56,7 +56,9 @@ type Facts struct {
 	Name, Version, DataDir string
 	// PeerAddress is where peers connect; empty when the daemon does not listen.
 	PeerAddress string
-	Principal   id.Principal
+	// HTTPAddresses are where clients are served over HTTP.
+	HTTPAddresses []string
+	Principal     id.Principal
 	// NotAfter is when the daemon's certificate ends.
 	NotAfter time.Time
 	// Authority tells whether the daemon can issue identities.

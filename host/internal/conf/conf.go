@@ -43,6 +43,7 @@ type Node struct {
 	Listen []string `yaml:"listen"`
 	// Peers holds host:port addresses of daemons to connect to besides those that discovery finds.
 	Peers []string `yaml:"peers"`
+	HTTP  HTTP     `yaml:"http"`
 }
 
 // Identity says where the key, certificate and trust bundle of this daemon lie.

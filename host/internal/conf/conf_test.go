@@ -46,7 +46,7 @@ func mustLoad(t *testing.T, text string, opts Options) Config {
 func TestDefaults(t *testing.T) {
 	got := mustLoad(t, "", Options{})
 	want := Config{
-		Node:     Node{Name: "box", DataDir: "/data", Listen: []string{"0.0.0.0:0"}, Peers: []string{}},
+		Node:     Node{Name: "box", DataDir: "/data", Listen: []string{"0.0.0.0:0"}, Peers: []string{}, HTTP: HTTP{Socket: true, Listen: []string{}, Local: []string{}, Origins: []string{}, Hosts: []string{}}},
 		Identity: Identity{Dir: "/data/identity"},
 		Plugins: map[string]Plugin{
 			"disk": {Kind: KindBlobStore, Path: PathSelf, Required: true},

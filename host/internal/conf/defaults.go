@@ -16,7 +16,10 @@ import (
 // mutual TLS, and a daemon that cannot be reached by the other devices in the room would sync with none of them.
 func defaults(name, dataDir string) Config {
 	return Config{
-		Node: Node{Name: name, DataDir: dataDir, Listen: []string{"0.0.0.0:0"}, Peers: []string{}},
+		Node: Node{
+			Name: name, DataDir: dataDir, Listen: []string{"0.0.0.0:0"}, Peers: []string{},
+			HTTP: HTTP{Socket: true, Listen: []string{}, Local: []string{}, Origins: []string{}, Hosts: []string{}},
+		},
 		Plugins: map[string]Plugin{
 			"disk": {Kind: KindBlobStore, Path: PathSelf, Required: true},
 			"lan":  {Kind: KindDiscovery, Path: PathSelf},

@@ -33,6 +33,7 @@ func (c *Config) validate(r *report) {
 	}
 	addresses(c.Node.Listen, []string{"node", "listen"}, listenAddress, r)
 	addresses(c.Node.Peers, []string{"node", "peers"}, peerAddress, r)
+	c.Node.HTTP.validate(r)
 	if d := c.Sync.Interval; d < minSyncInterval || d > maxSyncInterval {
 		r.key([]string{"sync", "interval"}, "%s is not between %s and %s", d, minSyncInterval, maxSyncInterval)
 	}

@@ -52,12 +52,8 @@ func (i *Identity) config() *tls.Config {
 
 func (i *Identity) verifier(address string, refused func(Refusal)) func(tls.ConnectionState) error {
 	return func(state tls.ConnectionState) error {
-		if _, err := i.verify(state.PeerCertificates); err != nil {
-			r := i.refusal(address, state.PeerCertificates, err)
-			if refused != nil {
-				refused(r)
-			}
-			return r
+		if err := i.admit(state, address, refused); err != nil {
+			return err
 		}
 		if state.NegotiatedProtocol != protocol {
 			return errors.New("identity: the other side does not speak HTTP/2 inside TLS")

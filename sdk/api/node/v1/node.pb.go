@@ -315,7 +315,10 @@ type StatusResponse struct {
 	// Principal of the daemon, without scheme.
 	Principal string `protobuf:"bytes,9,opt,name=principal,proto3" json:"principal,omitempty"`
 	// The daemon's own first, then those of databases in which a peer is believed instead.
-	Clocks        []*Clock `protobuf:"bytes,12,rep,name=clocks,proto3" json:"clocks,omitempty"`
+	Clocks []*Clock `protobuf:"bytes,12,rep,name=clocks,proto3" json:"clocks,omitempty"`
+	// Where clients are served over HTTP: "unix:" and the path of a socket for the owner, "https://host:port" over mutual
+	// TLS, "http://host:port" for who shows the token.
+	HttpAddresses []string `protobuf:"bytes,13,rep,name=http_addresses,json=httpAddresses,proto3" json:"http_addresses,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -416,6 +419,13 @@ func (x *StatusResponse) GetPrincipal() string {
 func (x *StatusResponse) GetClocks() []*Clock {
 	if x != nil {
 		return x.Clocks
+	}
+	return nil
+}
+
+func (x *StatusResponse) GetHttpAddresses() []string {
+	if x != nil {
+		return x.HttpAddresses
 	}
 	return nil
 }
@@ -5940,7 +5950,7 @@ var File_node_v1_node_proto protoreflect.FileDescriptor
 const file_node_v1_node_proto_rawDesc = "" +
 	"\n" +
 	"\x12node/v1/node.proto\x12\x10syncbase.node.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x13node/v1/clock.proto\"\x0f\n" +
-	"\rStatusRequest\"\x87\x03\n" +
+	"\rStatusRequest\"\xae\x03\n" +
 	"\x0eStatusResponse\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
 	"\x06device\x18\x02 \x01(\tR\x06device\x12\x18\n" +
@@ -5953,7 +5963,8 @@ const file_node_v1_node_proto_rawDesc = "" +
 	"syncgroups\x18\b \x03(\v2 .syncbase.node.v1.SyncgroupStateR\n" +
 	"syncgroups\x12\x1c\n" +
 	"\tprincipal\x18\t \x01(\tR\tprincipal\x12/\n" +
-	"\x06clocks\x18\f \x03(\v2\x17.syncbase.node.v1.ClockR\x06clocks\"\xa8\x01\n" +
+	"\x06clocks\x18\f \x03(\v2\x17.syncbase.node.v1.ClockR\x06clocks\x12%\n" +
+	"\x0ehttp_addresses\x18\r \x03(\tR\rhttpAddresses\"\xa8\x01\n" +
 	"\x06Plugin\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x14\n" +
