@@ -23,7 +23,8 @@ func BenchmarkApplyNext(b *testing.B) {
 	base.Apply(&first, 1)
 	next := first
 	next.Version = id.Version{Writer: writerOf('b'), Gen: 1}
-	next.Parents, next.Seen = base.Next(next.Version.Writer)
+	ancestry := base.Next(next.Version.Writer)
+	next.Parents, next.Seen = ancestry.Parents, ancestry.Seen
 	b.ReportAllocs()
 	for b.Loop() {
 		s := base

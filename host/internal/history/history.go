@@ -29,6 +29,11 @@ type Head struct {
 	// Seen is what the version's history covers, other than its own writer's earlier versions. Links have been merged
 	// into it.
 	Seen id.Vector
+	// Beside are versions that the head does not cover although Seen, or the order of its own writer, would: they were left
+	// open beside it. Ascending; only those that no head covers.
+	Beside []id.Version
+	// Resolves are the parents of a version that somebody made to end a conflict between them; empty for any other.
+	Resolves []id.Version
 	// Tips are the links laid on top of the version, at most wire.MaxParents; empty when there are none. Whoever writes
 	// next takes them as parents.
 	Tips []id.Version
@@ -36,6 +41,9 @@ type Head struct {
 
 // covers reports whether v is the head's version or in its history.
 func (h *Head) covers(v id.Version) bool {
+	if slices.Contains(h.Beside, v) {
+		return false
+	}
 	if v.Writer == h.Version.Writer {
 		return v.Gen <= h.Version.Gen
 	}
@@ -88,11 +96,14 @@ func (s *State) Apply(r *wire.Record, t hlc.Time) Outcome {
 	}
 	head := Head{
 		Version: r.Version, Time: t, Deleted: r.Kind == wire.Delete,
-		Raw: r.Raw, Type: r.Type, Value: r.Value, Seen: r.Seen,
+		Raw: r.Raw, Type: r.Type, Value: r.Value, Seen: r.Seen, Beside: r.Beside,
+	}
+	if r.Resolution {
+		head.Resolves = r.Parents
 	}
 	s.supersede(&head)
 	s.Heads = append(s.Heads, head)
-	s.sort()
+	s.tidy()
 	if len(s.Heads) > 1 {
 		return Conflicted
 	}
@@ -110,34 +121,15 @@ func (s *State) applyLink(r *wire.Record) Outcome {
 		if !h.covers(winner) {
 			continue
 		}
+		before := h.past()
 		topped := h.Version == winner && h.addTip(r)
-		if h.inherit(r.Seen, r.Version) || topped {
+		if h.unite(before, past{r.Seen, []id.Version{r.Version}, r.Beside}) || topped {
 			outcome = Linked
 		}
 	}
 	s.dropCovered()
+	s.tidy()
 	return outcome
-}
-
-// inherit adds to what the head's history covers and reports whether that was more than before. Seen may be shared with
-// other states, so it is replaced, never changed.
-func (h *Head) inherit(seen id.Vector, more ...id.Version) (grown bool) {
-	add := func(v id.Version) {
-		if v.Writer == h.Version.Writer || h.Seen.Covers(v) {
-			return
-		}
-		if !grown {
-			h.Seen, grown = h.Seen.Clone(), true
-		}
-		h.Seen.Add(v)
-	}
-	for w, g := range seen {
-		add(id.Version{Writer: w, Gen: g})
-	}
-	for _, v := range more {
-		add(v)
-	}
-	return grown
 }
 
 // addTip lays the link on the head, in place of the tips that it was itself laid on, and reports whether it did. A link
@@ -171,7 +163,7 @@ func (s *State) supersede(by *Head) {
 	heads := make([]Head, 0, len(s.Heads)+1)
 	for i := range s.Heads {
 		if h := &s.Heads[i]; by.covers(h.Version) {
-			by.inherit(h.Seen, h.Tips...)
+			by.inherit(h.past())
 		} else {
 			heads = append(heads, *h)
 		}
@@ -186,7 +178,7 @@ func (s *State) dropCovered() {
 		h, covered := heads[i], false
 		for j := range heads {
 			if o := &heads[j]; i != j && o.covers(h.Version) && !h.covers(o.Version) {
-				o.inherit(h.Seen, h.Tips...)
+				o.inherit(h.past())
 				covered = true
 			}
 		}
@@ -199,45 +191,61 @@ func (s *State) dropCovered() {
 	s.Heads = heads
 }
 
-func (s *State) sort() {
+// tidy orders the heads and forgets what is beside one but covered by another: between them they cover it, whatever
+// becomes of them.
+func (s *State) tidy() {
 	slices.SortFunc(s.Heads, func(a, b Head) int { return a.Version.Compare(b.Version) })
-}
-
-// Next returns the ancestry of a version about to be made by the writer on top of everything in the state. Of more than
-// wire.MaxParents parents only the first are named: what the version covers is said by seen, and seen is complete.
-func (s *State) Next(w id.Writer) (parents []id.Version, seen id.Vector) {
 	for i := range s.Heads {
 		h := &s.Heads[i]
-		parents = append(parents, h.parents()...)
-		if len(h.Seen) > 0 || len(h.Tips) > 0 || h.Version.Writer != w {
-			if seen == nil {
-				seen = id.Vector{}
-			}
-			seen.Merge(h.Seen)
-			seen.Add(h.Version)
-			for _, t := range h.Tips {
-				seen.Add(t)
-			}
+		if len(h.Beside) == 0 {
+			continue
 		}
+		kept := slices.DeleteFunc(slices.Clone(h.Beside), func(v id.Version) bool {
+			return slices.ContainsFunc(s.Heads, func(o Head) bool { return o.Version != v && o.covers(v) })
+		})
+		h.Beside = nonEmpty(kept)
 	}
-	delete(seen, w)
-	return parents[:min(len(parents), wire.MaxParents)], seen
+}
+
+func nonEmpty(list []id.Version) []id.Version {
+	if len(list) == 0 {
+		return nil
+	}
+	return list
+}
+
+// Next returns the ancestry of a version about to be made by the writer on top of everything in the state.
+func (s *State) Next(w id.Writer) Ancestry {
+	all := make([]int, len(s.Heads))
+	for i := range all {
+		all[i] = i
+	}
+	return s.NextOn(w, all)
 }
 
 // Join makes the link record of version v by which the head at index winner wins over all others, of which there must be
 // at least one, and applies it. Devices that join the same heads must choose the same winner, and a version that follows
 // from others must win over them; a choice that other devices cannot repeat has to be written as a new version instead.
 func (s *State) Join(winner int, key string, v id.Version) wire.Record {
-	won := &s.Heads[winner]
-	parents := append([]id.Version{won.Version}, won.Tips...)
+	var losers []int
 	for i := range s.Heads {
 		if i != winner {
-			parents = append(parents, s.Heads[i].parents()...)
+			losers = append(losers, i)
 		}
 	}
-	_, seen := s.Next(v.Writer)
+	return s.JoinSome(winner, losers, key, v)
+}
+
+// JoinSome is Join over some heads; those that are not among the losers stay open beside the winner.
+func (s *State) JoinSome(winner int, losers []int, key string, v id.Version) wire.Record {
+	won := &s.Heads[winner]
+	parents := append([]id.Version{won.Version}, won.Tips...)
+	for _, i := range losers {
+		parents = append(parents, s.Heads[i].parents()...)
+	}
+	next := s.NextOn(v.Writer, append([]int{winner}, losers...))
 	parents = parents[:min(len(parents), wire.MaxParents)]
-	link := wire.Record{Version: v, Kind: wire.Link, Key: key, Parents: parents, Seen: seen}
+	link := wire.Record{Version: v, Kind: wire.Link, Key: key, Parents: parents, Seen: next.Seen, Beside: next.Beside}
 	s.applyLink(&link)
 	return link
 }

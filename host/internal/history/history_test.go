@@ -38,7 +38,8 @@ func (d *device) next() id.Version {
 func (d *device) write(kind wire.Kind, wall hlc.Time) stamped {
 	r := stamped{time: max(wall, d.Time()+1)}
 	r.Version, r.Kind, r.Key = d.next(), kind, "row"
-	r.Parents, r.Seen = d.Next(d.self)
+	next := d.Next(d.self)
+	r.Parents, r.Seen, r.Beside = next.Parents, next.Seen, next.Beside
 	if kind == wire.Put {
 		r.Value = []byte(brief(r.Version))
 	}

@@ -41,7 +41,7 @@ func TestZeroState(t *testing.T) {
 	if got := s.Apply(&link, 1); got != history.Known || len(s.Heads) != 0 {
 		t.Errorf("a link: %s\n%s", outcomes[got], describe(&s))
 	}
-	if parents, seen := s.Next(writerOf('a')); len(parents) != 0 || len(seen) != 0 || s.Time() != 0 {
-		t.Errorf("parents %v, seen %v, time %d", parents, seen, s.Time())
+	if next := s.Next(writerOf('a')); len(next.Parents) != 0 || len(next.Seen) != 0 || s.Time() != 0 {
+		t.Errorf("ancestry %v, time %d", next, s.Time())
 	}
 }

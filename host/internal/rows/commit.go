@@ -187,7 +187,8 @@ func (t *txn) writeOps(ops []Op, touched []*rowState, todo []int) []id.Version {
 		op, row := &ops[i], touched[i]
 		t.ownGen++
 		rec := wire.Record{Version: id.Version{Writer: self, Gen: t.ownGen}, Key: op.Key}
-		rec.Parents, rec.Seen = row.Next(self)
+		next := row.Next(self)
+		rec.Parents, rec.Seen, rec.Beside = next.Parents, next.Seen, next.Beside
 		if op.Kind == OpDelete {
 			rec.Kind = wire.Delete
 		} else {

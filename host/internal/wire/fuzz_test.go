@@ -16,6 +16,11 @@ func sampleRecords() []wire.Record {
 		{Version: version('a', 9), Key: "k", Kind: wire.Delete, Parents: []id.Version{version('b', 300)}, Seen: id.Vector{writer('b'): 300}},
 		{Version: version('a', 10), Key: "k", Kind: wire.Link, Parents: []id.Version{version('b', 300), version('a', 9)}, Seen: id.Vector{writer('b'): 300, writer('c'): 1}},
 		{Version: version('a', 11), Key: "ключ", Raw: true, Value: []byte{0, 1, 2}},
+		{
+			Version: version('a', 12), Key: "k", Kind: wire.Delete, Resolution: true,
+			Parents: []id.Version{version('b', 300), version('c', 1)}, Seen: id.Vector{writer('b'): 300, writer('c'): 1},
+			Beside: []id.Version{version('a', 7), version('b', 299)},
+		},
 	}
 }
 

@@ -53,6 +53,11 @@ type Record struct {
 	Parents []id.Version
 	// Seen is what the history of this version covers beyond its own writer's earlier versions.
 	Seen id.Vector
+	// Beside are versions that the record does not cover although Seen, or the order of its own writer, would: they stayed
+	// open in a conflict when it was made. Ascending.
+	Beside []id.Version
+	// Resolution: the record is what somebody made of all its parents, which were in conflict.
+	Resolution bool
 	// Type name of the value, may be empty.
 	Type  string
 	Value []byte
@@ -60,11 +65,13 @@ type Record struct {
 
 // Bits of the first byte of a body.
 const (
-	bodyKind  = 0x03
-	bodyRaw   = 0x04
-	bodyType  = 0x08
-	bodySeen  = 0x10
-	bodyKnown = bodyKind | bodyRaw | bodyType | bodySeen
+	bodyKind       = 0x03
+	bodyRaw        = 0x04
+	bodyType       = 0x08
+	bodySeen       = 0x10
+	bodyBeside     = 0x20
+	bodyResolution = 0x40
+	bodyKnown      = bodyKind | bodyRaw | bodyType | bodySeen | bodyBeside | bodyResolution
 )
 
 // AppendBody appends everything of the record but its version, which stands elsewhere in every use.
@@ -79,11 +86,20 @@ func AppendBody(dst []byte, r *Record) []byte {
 	if len(r.Seen) > 0 {
 		flags |= bodySeen
 	}
+	if len(r.Beside) > 0 {
+		flags |= bodyBeside
+	}
+	if r.Resolution {
+		flags |= bodyResolution
+	}
 	dst = append(dst, flags)
 	dst = appendString(dst, r.Key)
 	dst = AppendVersions(dst, r.Version, r.Parents)
 	if flags&bodySeen != 0 {
 		dst = AppendVector(dst, r.Seen)
+	}
+	if flags&bodyBeside != 0 {
+		dst = AppendVersions(dst, r.Version, r.Beside)
 	}
 	if flags&bodyType != 0 {
 		dst = appendString(dst, r.Type)
@@ -95,11 +111,16 @@ func AppendBody(dst []byte, r *Record) []byte {
 func DecodeBody(data []byte, version id.Version) (Record, error) {
 	d := decoder{data: data}
 	flags := d.byte()
-	r := Record{Version: version, Kind: Kind(flags & bodyKind), Raw: flags&bodyRaw != 0}
+	r := Record{
+		Version: version, Kind: Kind(flags & bodyKind), Raw: flags&bodyRaw != 0, Resolution: flags&bodyResolution != 0,
+	}
 	r.Key = d.string(id.MaxKeyLen)
 	r.Parents = d.versions(version)
 	if flags&bodySeen != 0 {
 		r.Seen = d.vector(MaxWriters)
+	}
+	if flags&bodyBeside != 0 {
+		r.Beside = d.versions(version)
 	}
 	if flags&bodyType != 0 {
 		r.Type = d.string(id.MaxTypeLen)
@@ -119,14 +140,22 @@ func (r *Record) check(flags byte) error {
 	switch {
 	case flags&^bodyKnown != 0 || r.Kind > Link:
 		return fmt.Errorf("%w: record flags %#x", ErrMalformed, flags)
-	case flags&bodySeen != 0 && len(r.Seen) == 0, flags&bodyType != 0 && r.Type == "":
+	case flags&bodySeen != 0 && len(r.Seen) == 0, flags&bodyType != 0 && r.Type == "",
+		flags&bodyBeside != 0 && len(r.Beside) == 0:
 		return fmt.Errorf("%w: empty optional field", ErrMalformed)
 	case len(r.Value) > MaxValueLen:
 		return fmt.Errorf("%w: value of %d bytes, the limit is %d", ErrMalformed, len(r.Value), MaxValueLen)
 	case r.Kind != Put && (len(r.Value) > 0 || r.Type != "" || r.Raw):
 		return fmt.Errorf("%w: a delete or link with a value", ErrMalformed)
-	case r.Kind == Link && len(r.Parents) < 2:
-		return fmt.Errorf("%w: a link with %d parents, want at least 2", ErrMalformed, len(r.Parents))
+	case r.Kind == Link && len(r.Parents) < 2, r.Resolution && len(r.Parents) < 2:
+		return fmt.Errorf("%w: a link or resolution with %d parents, want at least 2", ErrMalformed, len(r.Parents))
+	case r.Kind == Link && r.Resolution:
+		return fmt.Errorf("%w: a link that is a resolution", ErrMalformed)
+	}
+	for i, v := range r.Beside {
+		if v == r.Version || i > 0 && v.Compare(r.Beside[i-1]) <= 0 {
+			return fmt.Errorf("%w: versions beside %s are out of order", ErrMalformed, r.Version)
+		}
 	}
 	if _, own := r.Seen[r.Version.Writer]; own {
 		return fmt.Errorf("%w: a record that lists its own writer as seen", ErrMalformed)
