@@ -13,6 +13,7 @@ import (
 	"github.com/syncbase/syncbase/host/internal/blobs"
 	"github.com/syncbase/syncbase/host/internal/id"
 	"github.com/syncbase/syncbase/host/internal/kv"
+	"github.com/syncbase/syncbase/host/internal/merge"
 	"github.com/syncbase/syncbase/host/internal/perm"
 	"github.com/syncbase/syncbase/host/internal/rows"
 )
@@ -62,12 +63,14 @@ var outcomes = []struct {
 	{rows.ErrNoCollection, codes.NotFound, "NO_COLLECTION"},
 	{rows.ErrNoRow, codes.NotFound, "NO_ROW"},
 	{rows.ErrExists, codes.AlreadyExists, "EXISTS"},
+	{rows.ErrNoConflict, codes.NotFound, "NO_CONFLICT"},
 	{rows.ErrConflict, codes.Aborted, "CONFLICT"},
 	{acl.ErrNoAccess, codes.PermissionDenied, "NO_ACCESS"},
 	{acl.ErrHidden, codes.NotFound, "NOT_FOUND"},
 	{perm.ErrInvalid, codes.InvalidArgument, "INVALID_PERMISSIONS"},
 	{id.ErrInvalid, codes.InvalidArgument, "INVALID_NAME"},
 	{rows.ErrInvalid, codes.InvalidArgument, "INVALID"},
+	{merge.ErrPolicy, codes.InvalidArgument, "INVALID_POLICY"},
 	{rows.ErrQuota, codes.ResourceExhausted, "QUOTA"},
 	{kv.ErrFull, codes.ResourceExhausted, "DISK_FULL"},
 	{rows.ErrCorrupt, codes.DataLoss, "CORRUPT"},

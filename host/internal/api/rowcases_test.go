@@ -201,7 +201,7 @@ func TestSchema(t *testing.T) {
 		}
 	}
 	for _, bad := range []string{
-		``, `[]`, `{"rules":[]} x`, `{"rule":[]}`, `{"rules":[{"collection":"notes"}]}`, `{"rules":[{"collection":"","resolver":"app"}]}`,
+		``, `[]`, `{"rules":[]} x`, `{"rule":[]}`, `{"rules":[{"collection":"notes"}]}`, `{"rules":[{"prefix":"a/","resolver":"app"}]}`,
 		`{"rules":[{"collection":"notes","resolver":"plugin:"}]}`, `{"rules":[{"collection":"notes","resolver":"first-wins"}]}`,
 		`{"rules":[{"collection":"notes","prefix":"\u0001","resolver":"app"}]}`, `{"rules":[{"collection":"notes","type":"\u0001","resolver":"app"}]}`,
 	} {

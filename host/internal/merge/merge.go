@@ -6,6 +6,7 @@ package merge
 
 import (
 	"cmp"
+	"slices"
 
 	"github.com/syncbase/syncbase/host/internal/history"
 )
@@ -15,16 +16,31 @@ import (
 func LastWins(heads []history.Head) int {
 	best := 0
 	for i := range heads {
-		if compare(&heads[i], &heads[best]) > 0 {
+		if Compare(&heads[i], &heads[best]) > 0 {
 			best = i
 		}
 	}
 	return best
 }
 
-func compare(a, b *history.Head) int {
+// Compare orders heads as LastWins does.
+func Compare(a, b *history.Head) int {
 	if c := cmp.Compare(a.Time, b.Time); c != 0 {
 		return c
 	}
 	return a.Version.Compare(b.Version)
+}
+
+// SameResolution reports whether both heads resolve the same versions. Two devices that end a conflict each in its own way
+// have made another one, about which there is nothing more to decide: the last of them wins.
+func SameResolution(a, b *history.Head) bool {
+	if len(a.Resolves) == 0 || len(a.Resolves) != len(b.Resolves) {
+		return false
+	}
+	for _, v := range a.Resolves {
+		if !slices.Contains(b.Resolves, v) {
+			return false
+		}
+	}
+	return true
 }

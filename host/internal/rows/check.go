@@ -45,6 +45,8 @@ const (
 	RuleLog Rule = "log"
 	// RuleRow: a row is not present and deleted at once.
 	RuleRow Rule = "row"
+	// RuleOpen: a row in conflict has its other heads, and no other row has any; readers see the last written.
+	RuleOpen Rule = "open"
 	// RuleKnowledge: knowledge is kept of collections that exist, and never of the device itself.
 	RuleKnowledge Rule = "knowledge"
 	// RuleUsed: the size that is kept is the size that there is.
@@ -151,7 +153,7 @@ func (c *checker) store() error {
 	}
 	for _, db := range dbs {
 		c.sum.Databases++
-		for _, step := range []func() error{db.collections, db.sequence, db.knowledge, db.rows, db.tombstones, db.log, db.size} {
+		for _, step := range []func() error{db.collections, db.sequence, db.knowledge, db.rows, db.tombstones, db.openHeads, db.log, db.size} {
 			if err := step(); err != nil {
 				return err
 			}
@@ -374,6 +376,9 @@ func (d *checkedDB) readHead(key, value []byte, deleted bool) (history.Head, boo
 		d.bad(RuleEncoding, key, "row: %v", err)
 		return head, false
 	}
+	if contested(value) {
+		d.contested(key, &head)
+	}
 	return head, true
 }
 
@@ -439,6 +444,12 @@ func (d *checkedDB) record(key []byte, coll *checkedCollection, rec *wire.Record
 		return nil // reported with the row
 	}
 	state := history.State{Heads: []history.Head{head}}
+	if contested(row) {
+		err = openHeads(d.from, d.rec.num, num, rec.Key, func(h history.Head, _ []byte) { state.Heads = append(state.Heads, h) })
+		if err != nil {
+			return nil // reported with the open heads
+		}
+	}
 	if state.Apply(rec, h.time) != history.Known {
 		d.bad(RuleLog, key, "the current version %s of %q does not cover %s", head.Version, rec.Key, v)
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"unicode/utf8"
 
+	"github.com/syncbase/syncbase/host/internal/history"
 	"github.com/syncbase/syncbase/host/internal/id"
 	"github.com/syncbase/syncbase/host/internal/perm"
 	"github.com/syncbase/syncbase/host/internal/wire"
@@ -38,6 +39,10 @@ type Op struct {
 	Type  string
 	// Expect belongs to OpCheck.
 	Expect Expect
+	// whole: a conflict of the row ends with the operation.
+	whole bool
+	// resolve is set for one that resolves a conflict.
+	resolve *Resolution
 }
 
 // Expect is what a check demands: that the row is absent, or has the version if one is given, or else has the value.
@@ -121,6 +126,13 @@ func (db *DB) commitLocked(ops []Op, ready func(t *txn, colls []*collection) err
 		return nil, Published{}, make([]id.Version, len(ops)), err
 	}
 	versions := t.writeOps(ops, touched, todo)
+	if t.contested {
+		_, err = t.settle(db.clock.Next(db.now()))
+	}
+	if err != nil {
+		t.b.Discard()
+		return nil, Published{}, nil, err
+	}
 	p, err := t.apply(db.know)
 	if err != nil {
 		return nil, Published{}, nil, err
@@ -136,6 +148,9 @@ func (t *txn) effective(ops []Op, colls []*collection) (touched []*rowState, tod
 		refs[i] = rowRef{colls[i], ops[i].Key}
 	}
 	if err := t.prefetch(refs); err != nil {
+		return nil, nil, err
+	}
+	if err := t.prepare(ops, colls); err != nil {
 		return nil, nil, err
 	}
 	touched = make([]*rowState, len(ops))
@@ -154,7 +169,7 @@ func (t *txn) effective(ops []Op, colls []*collection) (touched []*rowState, tod
 	}
 	todo = make([]int, 0, len(ops))
 	for i, row := range touched {
-		if row.write == i && (ops[i].Kind != OpDelete || row.live() != nil) {
+		if row.write == i && !ops[i].idle(row) {
 			todo = append(todo, i)
 		}
 	}
@@ -187,13 +202,14 @@ func (t *txn) writeOps(ops []Op, touched []*rowState, todo []int) []id.Version {
 		op, row := &ops[i], touched[i]
 		t.ownGen++
 		rec := wire.Record{Version: id.Version{Writer: self, Gen: t.ownGen}, Key: op.Key}
-		next := row.Next(self)
+		next := t.ancestry(op, row)
 		rec.Parents, rec.Seen, rec.Beside = next.Parents, next.Seen, next.Beside
 		if op.Kind == OpDelete {
 			rec.Kind = wire.Delete
 		} else {
 			rec.Value, rec.Raw, rec.Type = op.Value, op.Raw, op.Type
 		}
+		op.resolves(&rec)
 		t.record(row.coll, row, &rec)
 		row.made = rec.Version
 	}
@@ -204,6 +220,16 @@ func (t *txn) writeOps(ops []Op, touched []*rowState, todo []int) []id.Version {
 		}
 	}
 	return versions
+}
+
+// ancestry returns what an operation is written on top of: what readers see. Other heads stay open, unless the whole row is
+// to go.
+func (t *txn) ancestry(op *Op, row *rowState) history.Ancestry {
+	if len(row.Heads) < 2 || op.whole || op.resolve != nil {
+		return row.Next(t.db.writer)
+	}
+	t.contested = true
+	return row.NextOn(t.db.writer, []int{row.at()})
 }
 
 func (db *DB) validateOps(ops []Op) error {
@@ -330,7 +356,7 @@ func (db *DB) DestroyCollection(c id.Collection, guard Guard) error {
 		var ops []Op
 		more := false
 		err := db.Scan(c, ScanRange{}, func(r Row) (bool, error) {
-			ops = append(ops, Op{Kind: OpDelete, Collection: c, Key: r.Key})
+			ops = append(ops, Op{Kind: OpDelete, Collection: c, Key: r.Key, whole: true})
 			more = len(ops) == destroyBatch
 			return !more, nil
 		})

@@ -14,6 +14,7 @@ import (
 	"github.com/syncbase/syncbase/host/internal/hlc"
 	"github.com/syncbase/syncbase/host/internal/id"
 	"github.com/syncbase/syncbase/host/internal/kv"
+	"github.com/syncbase/syncbase/host/internal/merge"
 	"github.com/syncbase/syncbase/host/internal/perm"
 	"github.com/syncbase/syncbase/host/internal/wire"
 )
@@ -39,6 +40,11 @@ type DB struct {
 	colls map[id.Collection]*collection
 	byNum map[uint32]*collection
 	rec   databaseRecord
+	// policy says who settles conflicts.
+	policy merge.Policy
+
+	// open knows what is in conflict.
+	open openIndex
 
 	// clock orders the writes of this database: a peer with a wrong clock moves those of no database that it does not share.
 	clock hlc.Clock
@@ -94,7 +100,7 @@ func (s *Store) openDB(name id.Name, record []byte) (*DB, error) {
 	}
 	db.rec, db.num, db.paused = rec, rec.num, rec.Settings.SyncPaused
 	db.writer = id.Writer{Device: s.writer.Device, Epoch: rec.epoch}
-	for _, load := range []func() error{db.loadLog, db.loadCollections, db.loadKnowledge} {
+	for _, load := range []func() error{db.loadLog, db.loadCollections, db.loadKnowledge, db.loadPolicy, db.loadOpenIndex} {
 		if err := load(); err != nil {
 			return nil, err
 		}

@@ -24,24 +24,35 @@ func corrupt(what string, cause error) error {
 	return fmt.Errorf("%w: %s: %v", ErrCorrupt, what, cause)
 }
 
-// appendHead encodes a row or tombstone.
+// contestedVersion is the version byte of a row or tombstone whose other heads lie in space `19`.
+const contestedVersion = 2
+
+// contested reports whether a stored row or tombstone has open heads beside the one that it holds.
+func contested(data []byte) bool { return len(data) > 0 && data[0] == contestedVersion }
+
+// appendHead encodes a row or tombstone, or an open head.
 func appendHead(dst []byte, h *history.Head) []byte {
 	dst = append(dst, valueVersion)
 	dst = wire.AppendWriter(dst, h.Version.Writer)
 	dst = binary.AppendUvarint(dst, h.Version.Gen)
 	dst = binary.BigEndian.AppendUint64(dst, uint64(h.Time))
 	dst = wire.AppendVersions(dst, h.Version, h.Tips)
-	body := wire.Record{Version: h.Version, Raw: h.Raw, Seen: h.Seen, Type: h.Type, Value: h.Value}
+	body := wire.Record{
+		Version: h.Version, Raw: h.Raw, Seen: h.Seen, Beside: h.Beside, Type: h.Type, Value: h.Value,
+		Parents: h.Resolves, Resolution: len(h.Resolves) > 0,
+	}
 	if h.Deleted {
 		body.Kind = wire.Delete
 	}
 	return wire.AppendBody(dst, &body)
 }
 
-// decodeHead reads a row or tombstone; the head aliases data.
+// decodeHead reads a row or tombstone, or an open head; the head aliases data.
 func decodeHead(data []byte) (history.Head, error) {
 	c := cursor{data: data}
-	c.version()
+	if v := c.byte(); v != valueVersion && v != contestedVersion {
+		c.bad = true
+	}
 	v := id.Version{Writer: c.writer(), Gen: c.uvarint()}
 	t := hlc.Time(c.uint64())
 	if c.bad {
@@ -57,7 +68,7 @@ func decodeHead(data []byte) (history.Head, error) {
 	}
 	return history.Head{
 		Version: v, Time: t, Deleted: r.Kind == wire.Delete, Raw: r.Raw,
-		Type: r.Type, Value: r.Value, Seen: r.Seen, Tips: tips,
+		Type: r.Type, Value: r.Value, Seen: r.Seen, Beside: r.Beside, Resolves: r.Parents, Tips: tips,
 	}, nil
 }
 

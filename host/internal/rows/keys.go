@@ -20,11 +20,13 @@ const (
 	spaceKnowledge  = 0x16
 	spaceSchema     = 0x17
 	spaceSyncgroup  = 0x18
+	spaceOpen       = 0x19
 )
 
 // spacesOfDatabase are those whose keys begin with a database number.
 var spacesOfDatabase = []byte{
 	spaceCollection, spaceRow, spaceTomb, spaceLog, spaceSeq, spaceKnowledge, spaceSchema, spaceSyncgroup,
+	spaceOpen,
 }
 
 var (
@@ -84,6 +86,30 @@ const logKeyLen = collKeyLen + wire.WriterLen + 8
 func appendLogKey(dst []byte, db, coll uint32, v id.Version) []byte {
 	dst = wire.AppendWriter(appendCollKey(dst, spaceLog, db, coll), v.Writer)
 	return binary.BigEndian.AppendUint64(dst, v.Gen)
+}
+
+// openSuffixLen is the length of what follows the row's key in the key of an open head.
+const openSuffixLen = 1 + wire.WriterLen + 8
+
+// openPrefix is the beginning of the keys of a row's open heads. No row key contains the byte 0, so no other row's keys
+// begin like it.
+func openPrefix(db, coll uint32, key string) []byte {
+	return append(rowKey(spaceOpen, db, coll, key), 0)
+}
+
+func openKey(db, coll uint32, key string, v id.Version) []byte {
+	return binary.BigEndian.AppendUint64(wire.AppendWriter(openPrefix(db, coll, key), v.Writer), v.Gen)
+}
+
+// parseOpenKey reads what openKey wrote.
+func parseOpenKey(data []byte) (coll uint32, key string, v id.Version, ok bool) {
+	at := len(data) - openSuffixLen
+	if at < collKeyLen || data[at] != 0 {
+		return 0, "", v, false
+	}
+	v.Writer = wire.DecodeWriter(data[at+1:])
+	v.Gen = binary.BigEndian.Uint64(data[len(data)-8:])
+	return binary.BigEndian.Uint32(data[5:]), string(data[collKeyLen:at]), v, true
 }
 
 // logGen returns the generation at the end of a log key.

@@ -38,7 +38,7 @@ type Received struct {
 	Records int
 	// Duplicates that were held already and left alone.
 	Duplicates int
-	// Conflicts that were found and settled between versions of different content.
+	// Conflicts that were found between versions of different content, whoever settles them.
 	Conflicts int
 	// Ahead is how many commits bore a time too far ahead of this device's clock to follow.
 	Ahead int
@@ -125,9 +125,10 @@ func (r *receiver) take(step Step) error {
 		return nil
 	}
 	now := r.db.clock.Next(r.db.now())
-	r.got.Conflicts = r.settle(now)
+	var err error
+	r.got.Conflicts, err = r.settle(now)
 	r.writeKnowledge()
-	return nil
+	return err
 }
 
 // prefetchStep loads the rows that the step touches in collections this device has heard of.

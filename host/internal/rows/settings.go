@@ -8,6 +8,7 @@ import (
 
 	"github.com/syncbase/syncbase/host/internal/id"
 	"github.com/syncbase/syncbase/host/internal/kv"
+	"github.com/syncbase/syncbase/host/internal/merge"
 	"github.com/syncbase/syncbase/host/internal/perm"
 )
 
@@ -39,7 +40,7 @@ const MaxSchemaPolicy = 1 << 20
 type Schema struct {
 	// Version 0 means that there is none.
 	Version uint32
-	// Policy is JSON whose meaning is the applications'.
+	// Policy says who settles conflicts, in the form that merge.ParsePolicy reads.
 	Policy json.RawMessage
 }
 
@@ -185,7 +186,8 @@ func decodeSchema(data []byte) (Schema, error) {
 	return s, nil
 }
 
-// SetSchema replaces the schema metadata. Only a higher version replaces; for any other it fails with ErrConflict.
+// SetSchema replaces the schema metadata. Only a higher version replaces; for any other it fails with ErrConflict. The new
+// policy counts for conflicts to come; those that are open are offered again (TakeConflicts).
 func (db *DB) SetSchema(s Schema) error {
 	switch {
 	case s.Version == 0:
@@ -194,6 +196,10 @@ func (db *DB) SetSchema(s Schema) error {
 		return fmt.Errorf("%w: schema policy of %d bytes, the limit is %d", ErrInvalid, len(s.Policy), MaxSchemaPolicy)
 	case !json.Valid(s.Policy):
 		return fmt.Errorf("%w: schema policy is not JSON", ErrInvalid)
+	}
+	policy, err := merge.ParsePolicy(s.Policy, db.name.Owner)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
 	db.mu.Lock()
 	defer db.mu.Unlock()
@@ -209,7 +215,15 @@ func (db *DB) SetSchema(s Schema) error {
 	}
 	b := db.s.kv.NewBatch()
 	b.Set(dbKey(spaceSchema, db.num), append(binary.BigEndian.AppendUint32([]byte{valueVersion}, s.Version), s.Policy...))
-	return writeError(b.Commit(kv.Sync))
+	if err := b.Commit(kv.Sync); err != nil {
+		return writeError(err)
+	}
+	db.policy = policy
+	db.open.mu.Lock()
+	db.open.all, db.open.changed = true, nil
+	db.open.mu.Unlock()
+	db.stir()
+	return nil
 }
 
 // serviceList is the access list of the whole store.

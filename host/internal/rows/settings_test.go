@@ -63,10 +63,11 @@ func TestSchema(t *testing.T) {
 		{0, `{}`, ErrInvalid},
 		{1, `{`, ErrInvalid},
 		{1, `"` + strings.Repeat("x", MaxSchemaPolicy) + `"`, ErrInvalid},
-		{2, `{"rules":[2]}`, nil},
+		{1, `{"rules":[{"collection":"notes","resolver":"coin"}]}`, ErrInvalid},
+		{2, `{"rules":[{"resolver":"app"}]}`, nil},
 		{2, `{"rules":[]}`, ErrConflict},
 		{1, `{"rules":[]}`, ErrConflict},
-		{7, `{"rules":[7]}`, nil},
+		{7, `{"rules":[{"resolver":"defer"}]}`, nil},
 	}
 	for _, s := range steps {
 		if err := d.db.SetSchema(Schema{Version: s.version, Policy: json.RawMessage(s.policy)}); !errors.Is(err, s.want) {
@@ -75,7 +76,7 @@ func TestSchema(t *testing.T) {
 	}
 	d.crash()
 	got, err := d.db.Schema()
-	if diff := cmp.Diff(Schema{Version: 7, Policy: json.RawMessage(`{"rules":[7]}`)}, got); err != nil || diff != "" {
+	if diff := cmp.Diff(Schema{Version: 7, Policy: json.RawMessage(`{"rules":[{"resolver":"defer"}]}`)}, got); err != nil || diff != "" {
 		t.Errorf("after a power loss: %v (-want +got):\n%s", err, diff)
 	}
 	if err := d.s.Destroy(dbName); err != nil {

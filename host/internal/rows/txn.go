@@ -34,6 +34,14 @@ type txn struct {
 	puts bool
 	// async: the commit is acknowledged before it is durable.
 	async bool
+	// batches are the commits that the transaction adds, by the versions in them, the last of which is last; they are kept
+	// only if some conflicts may stay open.
+	batches map[id.Version]*batch
+	last    *batch
+	// contested: a row was written whose conflict stays open.
+	contested bool
+	// overflow counts heads that were too many for one row.
+	overflow int
 }
 
 type rowRef struct {
@@ -58,6 +66,8 @@ type rowState struct {
 	// the version that it made.
 	write int
 	made  id.Version
+	// open are the encoded heads that lay in space 19 before the transaction.
+	open map[id.Version][]byte
 }
 
 func (db *DB) begin() *txn {
@@ -101,18 +111,31 @@ func (t *txn) enroll(ref rowRef, data []byte, isRow bool) (*rowState, error) {
 		if r.hadRow, r.hadTomb = isRow, !isRow; isRow {
 			r.before = head.Value
 		}
+		if contested(data) {
+			if err := r.loadOpen(t.db, ref); err != nil {
+				return nil, err
+			}
+		}
 	}
 	t.rows[ref] = r
 	t.order = append(t.order, r)
 	return r, nil
 }
 
+// at is the index of the head that readers see, of several the one that was written last.
+func (r *rowState) at() int {
+	if len(r.Heads) == 1 {
+		return 0
+	}
+	return merge.LastWins(r.Heads)
+}
+
 // live returns the row's current head unless the row is absent or deleted.
 func (r *rowState) live() *history.Head {
-	if len(r.Heads) == 0 || r.Heads[0].Deleted {
+	if len(r.Heads) == 0 || r.Heads[r.at()].Deleted {
 		return nil
 	}
-	return &r.Heads[0]
+	return &r.Heads[r.at()]
 }
 
 // seqOf is the sequence number that the i-th commit of the transaction will have.
@@ -132,12 +155,20 @@ func (t *txn) record(coll *collection, row *rowState, rec *wire.Record) history.
 		return outcome
 	}
 	row.dirty = true
-	// A link may leave one of several heads, so the version to show is not always the record's own.
-	if now := row.Heads; len(now) == 1 && now[0].Version != row.shown {
-		row.shown = now[0].Version
-		c.changes = append(c.changes, change{coll: coll.num, version: row.shown})
-	}
+	t.show(coll, row)
 	return outcome
+}
+
+// show lists a change if readers are to see another version of the row than before. A link may leave one of several heads,
+// so that is not always the version of the record that came last.
+func (t *txn) show(coll *collection, row *rowState) {
+	now := row.Heads[row.at()].Version
+	if now == row.shown {
+		return
+	}
+	row.shown = now
+	c := &t.commits[len(t.commits)-1]
+	c.changes = append(c.changes, change{coll: coll.num, version: now})
 }
 
 func (t *txn) log(coll *collection, rec *wire.Record) {
@@ -150,42 +181,7 @@ func (t *txn) log(coll *collection, rec *wire.Record) {
 	t.b.Set(t.key, t.body)
 	t.grown += int64(len(t.key) + len(t.body))
 	t.puts = t.puts || rec.Kind == wire.Put
-}
-
-// settle resolves every row that has more than one head, as a commit of this device: each gets a link from the winner
-// to the losers, and the winner is listed as a change where readers saw another version.
-func (t *txn) settle(now hlc.Time) (conflicts int) {
-	var open []*rowState
-	for _, row := range t.order {
-		if len(row.Heads) > 1 {
-			open = append(open, row)
-		}
-	}
-	if len(open) == 0 {
-		return 0
-	}
-	for i, row := range open {
-		if i%wire.MaxCommitRecords == 0 {
-			t.startCommit(true, t.db.writer, t.ownGen+1, uint64(min(len(open)-i, wire.MaxCommitRecords)), now)
-		}
-		winner := merge.LastWins(row.Heads)
-		won := row.Heads[winner]
-		for i := range row.Heads {
-			if !row.Heads[i].SameContent(&won) {
-				conflicts++
-				break
-			}
-		}
-		t.ownGen++
-		link := row.Join(winner, row.key, id.Version{Writer: t.db.writer, Gen: t.ownGen})
-		t.log(row.coll, &link)
-		if row.shown != won.Version {
-			c := &t.commits[len(t.commits)-1]
-			c.changes = append(c.changes, change{coll: row.coll.num, version: won.Version})
-			row.shown = won.Version
-		}
-	}
-	return conflicts
+	t.note(c, rowRef{coll, rec.Key}, rec.Version)
 }
 
 // write puts the final state of every touched row into the batch.
@@ -204,8 +200,14 @@ func (t *txn) write() error {
 }
 
 func (t *txn) writeRow(row *rowState) error {
-	head := &row.Heads[0]
+	head := &row.Heads[row.at()]
 	t.body = appendHead(t.body[:0], head)
+	if len(row.Heads) > 1 {
+		t.body[0] = contestedVersion
+	}
+	if err := t.writeOpen(row.rowRef, row); err != nil {
+		return err
+	}
 	to, from, had := byte(spaceRow), byte(spaceTomb), row.hadTomb
 	var after []byte
 	if head.Deleted {
@@ -253,6 +255,7 @@ func (t *txn) apply(know *delta.Knowledge) (Published, error) {
 		coll.perms = list
 		coll.version = t.rows[rowRef{coll, ""}].shown
 	}
+	t.noteConflicts()
 	db.seq += uint64(len(t.commits))
 	know.SetOwn(t.ownGen)
 	for _, row := range t.order {

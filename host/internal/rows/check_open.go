@@ -1,0 +1,50 @@
+package rows
+
+import (
+	"bytes"
+
+	"github.com/syncbase/syncbase/host/internal/history"
+	"github.com/syncbase/syncbase/host/internal/merge"
+)
+
+// contested checks a row, or tombstone, that says that it has open heads.
+func (d *checkedDB) contested(key []byte, head *history.Head) {
+	prefix := append(bytes.Clone(key), 0)
+	prefix[0] = spaceOpen
+	n := 0
+	err := d.prefix(prefix, func(open, value []byte) {
+		n++
+		if h, err := decodeHead(value); err == nil && merge.Compare(&h, head) >= 0 {
+			d.bad(RuleOpen, open, "readers do not see this version, which was written after %s", head.Version)
+		}
+	})
+	if err == nil && n == 0 {
+		d.bad(RuleOpen, key, "the row is in conflict with nothing")
+	}
+}
+
+// openHeads checks the heads that readers do not see.
+func (d *checkedDB) openHeads() error {
+	return d.prefix(dbKey(spaceOpen, d.rec.num), func(key, value []byte) {
+		d.used += uint64(len(key) + len(value))
+		_, rowKey, v, valid := parseOpenKey(key)
+		if !valid || rowKey == "" {
+			d.bad(RuleEncoding, key, "key of an open head")
+			return
+		}
+		if d.collection(key) == nil {
+			return
+		}
+		if h, err := decodeHead(value); err != nil || h.Version != v {
+			d.bad(RuleEncoding, key, "open head: %v", err)
+		}
+		row := bytes.Clone(key[:len(key)-openSuffixLen])
+		for _, space := range []byte{spaceRow, spaceTomb} {
+			row[0] = space
+			if data, err := d.from.Get(row); err == nil && contested(data) {
+				return
+			}
+		}
+		d.bad(RuleOpen, key, "the row is not in conflict")
+	})
+}
