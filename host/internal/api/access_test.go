@@ -242,6 +242,12 @@ func shared(tags []perm.Tag) perm.List {
 
 func TestAccess(t *testing.T) {
 	w := newWorld(t)
+	checkAccess(t, w, w.raw)
+}
+
+// checkAccess makes the calls of the table over a client.
+func checkAccess(t *testing.T, w *world, asked nodev1.NodeServiceClient) {
+	t.Helper()
 	ctx := t.Context()
 	c := w.collection("db", "c")
 	if _, err := c.Put(ctx, "k", 1); err != nil {
@@ -265,7 +271,7 @@ func TestAccess(t *testing.T) {
 			{"friends.local/guest", a.guest}, {"friends.local/reader", a.reader}, {"friends.local/writer", a.writer},
 			{"elsewhere.local/x", a.stranger}, {owner, a.owner},
 		} {
-			if got := trimmed(a.call(as(ctx, who.principal), w.raw)); got != who.want {
+			if got := trimmed(a.call(as(ctx, who.principal), asked)); got != who.want {
 				t.Errorf("%s by %q: %s, want %s", a.method, who.principal, got, who.want)
 			}
 		}

@@ -3,15 +3,18 @@ package api
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/metadata"
 
 	"github.com/syncbase/syncbase/host/internal/api/gateway"
 	"github.com/syncbase/syncbase/host/internal/id"
@@ -29,6 +32,17 @@ type testProof struct {
 func (testProof) AuthType() string           { return "test" }
 func (p testProof) Principal() id.Principal  { return p.principal }
 func (p testProof) GetSecurityLevel() string { return "test" }
+
+// nothingElse fails when anything of a request has become metadata of its call.
+func nothingElse(ctx context.Context) error {
+	md, _ := metadata.FromIncomingContext(ctx)
+	for name := range md {
+		if !slices.Contains([]string{":authority", "content-type", "user-agent", "grpc-accept-encoding"}, name) {
+			return fmt.Errorf("metadata %s came with the call: %q", name, md[name])
+		}
+	}
+	return nil
+}
 
 func proveByHeader(r *http.Request, _ net.Conn) (credentials.AuthInfo, error) {
 	if values := r.Header.Values(callerHeader); len(values) > 0 {

@@ -158,6 +158,11 @@ func (g *Gateway) generated(w *paced, r *http.Request, p place) {
 	u := *r.URL
 	u.RawPath = p.path
 	r.URL = &u
+	// What the generated gateway makes metadata of whatever it is told.
+	r.Host, r.RemoteAddr = "", ""
+	for _, name := range []string{"Grpc-Timeout", "X-Forwarded-For", "X-Forwarded-Host"} {
+		r.Header.Del(name)
+	}
 	g.calls.ServeHTTP(w, r)
 }
 

@@ -52,7 +52,7 @@ func (g *Gateway) serveWatch(w *paced, r *http.Request, p place) error {
 	messages := receive(ctx, stream)
 	defer messages.wait()
 	defer cancel()
-	out.follow(messages.next)
+	out.follow(ctx, messages.next)
 	return nil
 }
 
@@ -129,7 +129,7 @@ var errSlow = &failure{
 }
 
 // follow writes messages until one ends the watch, the client leaves, or it is too slow.
-func (o *watchWriter) follow(messages <-chan received) {
+func (o *watchWriter) follow(ctx context.Context, messages <-chan received) {
 	ticker := time.NewTicker(o.heartbeat)
 	defer ticker.Stop()
 	for {
@@ -137,6 +137,8 @@ func (o *watchWriter) follow(messages <-chan received) {
 		select {
 		case next = <-messages:
 		case <-ticker.C:
+		case <-ctx.Done():
+			return
 		}
 		if next.err != nil {
 			o.end(failureOf(ended(next.err)))
