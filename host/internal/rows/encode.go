@@ -76,23 +76,24 @@ func decodeHead(data []byte) (history.Head, error) {
 // parents; the links before it are none either.
 const plainBody = "\x00\x00\x00\x00"
 
-// decodePlain reads a row that has nothing but a JSON value, which is what almost all rows of a scan are. It reports false
-// for every other, and for what it cannot read.
-func decodePlain(key string, data []byte) (Row, bool) {
+// decodePlain reads a row that has nothing but a JSON value, which is what almost all rows of a scan are. It reports false,
+// and leaves r as it is, for every other and for what it cannot read.
+func (r *Row) decodePlain(data []byte) bool {
 	const fixed = 1 + wire.WriterLen
 	if len(data) < fixed+1 || data[0] != valueVersion {
-		return Row{}, false
+		return false
 	}
 	gen, n := binary.Uvarint(data[fixed:])
 	rest := data[fixed:]
 	if n <= 0 || len(rest) < n+8+len(plainBody) || string(rest[n+8:n+8+len(plainBody)]) != plainBody {
-		return Row{}, false
+		return false
 	}
-	return Row{
-		Key: key, Value: rest[n+8+len(plainBody):],
-		Version: id.Version{Writer: wire.DecodeWriter(data[1:]), Gen: gen},
-		Time:    hlc.Time(binary.BigEndian.Uint64(rest[n:])),
-	}, true
+	// Field by field: building a whole Row and copying it costs a fifth of a scan.
+	r.Value = rest[n+8+len(plainBody):]
+	r.Raw, r.Type = false, ""
+	r.Version.Writer, r.Version.Gen = wire.DecodeWriter(data[1:]), gen
+	r.Time = hlc.Time(binary.BigEndian.Uint64(rest[n:]))
+	return true
 }
 
 // logHeader is what a log record says beside its body.

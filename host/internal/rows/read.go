@@ -3,6 +3,7 @@ package rows
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/syncbase/syncbase/host/internal/hlc"
 	"github.com/syncbase/syncbase/host/internal/id"
@@ -60,16 +61,22 @@ func (db *DB) readable(c id.Collection) (uint32, error) {
 }
 
 func decodeRow(key string, data []byte) (Row, error) {
-	if row, plain := decodePlain(key, data); plain {
-		return row, nil
+	row := Row{Key: key}
+	err := row.decode(data)
+	return row, err
+}
+
+// decode reads a stored row into r, which keeps its key and aliases data.
+func (r *Row) decode(data []byte) error {
+	if r.decodePlain(data) {
+		return nil
 	}
 	head, err := decodeHead(data)
 	if err != nil {
-		return Row{}, fmt.Errorf("row %q: %w", key, err)
+		return fmt.Errorf("row %q: %w", r.Key, err)
 	}
-	return Row{
-		Key: key, Value: head.Value, Raw: head.Raw, Type: head.Type, Version: head.Version, Time: head.Time,
-	}, nil
+	r.Value, r.Raw, r.Type, r.Version, r.Time = head.Value, head.Raw, head.Type, head.Version, head.Time
+	return nil
 }
 
 // Scan visits the rows of the range in the order of their keys, as they were at one moment. The value is valid
@@ -105,13 +112,11 @@ func scan(from kv.Reader, lo, hi []byte, reverse bool, visit func(Row) (bool, er
 	if err != nil {
 		return err
 	}
-	first, next := it.First, it.Next
-	if reverse {
-		first, next = it.Last, it.Prev
-	}
-	for ok := first(); ok; ok = next() {
-		row, err := decodeRow(string(it.Key()[9:]), it.Value())
-		if err == nil {
+	var keys keyStrings
+	var row Row
+	for ok := start(it, reverse); ok; ok = step(it, reverse) {
+		row.Key = keys.string(it.Key()[collKeyLen:])
+		if err = row.decode(it.Value()); err == nil {
 			ok, err = visit(row)
 		}
 		if err != nil || !ok {
@@ -119,6 +124,41 @@ func scan(from kv.Reader, lo, hi []byte, reverse bool, visit func(Row) (bool, er
 		}
 	}
 	return it.Close()
+}
+
+func start(it *kv.Iter, reverse bool) bool {
+	if reverse {
+		return it.Last()
+	}
+	return it.First()
+}
+
+func step(it *kv.Iter, reverse bool) bool {
+	if reverse {
+		return it.Prev()
+	}
+	return it.Next()
+}
+
+// maxKeyBlock is how many bytes of other keys a key that is kept may keep with it.
+const maxKeyBlock = 4096
+
+// keyStrings makes strings of many keys with few allocations: they are cut from blocks, of which the first are small.
+type keyStrings struct {
+	block strings.Builder
+	next  int
+}
+
+func (k *keyStrings) string(key []byte) string {
+	n := k.block.Len()
+	if k.block.Cap()-n < len(key) {
+		k.next = min(max(2*k.next, 128), maxKeyBlock)
+		k.block.Reset()
+		k.block.Grow(max(k.next, len(key)))
+		n = 0
+	}
+	k.block.Write(key)
+	return k.block.String()[n:]
 }
 
 // Local is a small value that an upper room keeps with the database on this device alone.
