@@ -201,6 +201,7 @@ func (h *Host) serve(ctx context.Context, local net.Listener, proof credentials.
 	fetcher := start(h.fetcher.Run)
 	clock := start(h.clock.run)
 	sessions := start(h.peers.Run)
+	reclaimer := start(h.reclaimer().Run)
 	discovery := start(h.runDiscovery)
 	members := start(h.introduceMembers)
 	listeners := start(func(ctx context.Context) error {
@@ -215,14 +216,14 @@ func (h *Host) serve(ctx context.Context, local net.Listener, proof credentials.
 		close(h.ready)
 		select {
 		case <-ctx.Done():
-		case <-firstFailure(plugins, durable, fetcher, clock, sessions, discovery, members, listeners, web):
+		case <-firstFailure(plugins, durable, fetcher, clock, sessions, reclaimer, discovery, members, listeners, web):
 		}
 	}
 	h.log.Info("stopping")
 	h.api.Drain()
 	h.drain()
 	web.cancel() // together with the listeners
-	for _, l := range []*layer{listeners, web, members, discovery, sessions, clock, fetcher, plugins, durable} {
+	for _, l := range []*layer{listeners, web, members, discovery, reclaimer, sessions, clock, fetcher, plugins, durable} {
 		err = errors.Join(err, l.stop())
 	}
 	return err

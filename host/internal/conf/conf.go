@@ -28,6 +28,7 @@ type Config struct {
 	Blobs    Blobs             `yaml:"blobs"`
 	// Discovery names the discovery instances to listen to. Unless set it is "lan", where there is such an instance.
 	Discovery []string `yaml:"discovery"`
+	Store     Store    `yaml:"store"`
 	Sync      Sync     `yaml:"sync"`
 	Clock     Clock    `yaml:"clock"`
 	Log       Log      `yaml:"log"`
@@ -94,6 +95,20 @@ type Blobs struct {
 	Store string `yaml:"store"`
 	// Cache names a second blobstore instance, nearer than Store, that may forget. Empty: none.
 	Cache string `yaml:"cache"`
+}
+
+// Store says how the store of rows is kept.
+type Store struct {
+	History History `yaml:"history"`
+}
+
+// History is what is kept of rows beside their present values: versions that were superseded, and the list of commits that
+// watches resume from.
+type History struct {
+	// Keep is how long it is kept, within MaxMiB.
+	Keep time.Duration `yaml:"keep"`
+	// MaxMiB is about how much is kept of each database; the oldest goes first, however young it is.
+	MaxMiB int `yaml:"max_mib"`
 }
 
 // Sync paces the exchange with peers.

@@ -146,6 +146,7 @@ node:
     - "h:0"
 sync: {interval: 1ms}
 log: {level: loud, format: xml}
+store: {history: {keep: -1s, max_mib: 0}}
 `, want: []string{
 			`test.yaml:3: node.name: "-x" is not a name: 1 to 63 letters, digits, '.', '_' or '-', a letter or digit at both ends`,
 			`test.yaml:4: node.listen.0: "nowhere" is not HOST:PORT`,
@@ -155,6 +156,8 @@ log: {level: loud, format: xml}
 			`test.yaml:8: sync.interval: 1ms is not between 100ms and 24h0m0s`,
 			`test.yaml:9: log.level: "loud" is not one of trace, debug, info, warn, error`,
 			`test.yaml:9: log.format: "xml" is not one of text, json`,
+			`test.yaml:10: store.history.keep: -1s is not between 0s and 87600h0m0s`,
+			`test.yaml:10: store.history.max_mib: 0 is not between 1 and 1048576`,
 		}},
 		{name: "YAML beyond a configuration", file: `
 node: &n {name: a}
@@ -208,11 +211,12 @@ discovery: []
 			`environment variable SYNCBASE_PLUGINS__DISK__ARGS__0: plugins.disk.args.0: unknown key "0": what it stands in is a list of texts, set as a whole with commas between its items`,
 		}},
 		{name: "flags", opts: Options{Flags: map[string]any{
-			"node.lisen": "x", "node.name": []string{"a"}, "log.level": 7, "sync.interval": "fast",
+			"node.lisen": "x", "node.name": []string{"a"}, "log.level": 7, "sync.interval": "fast", "store.history.max_mib": "1MiB",
 		}}, want: []string{
 			`flag: log.level: a flag cannot hold a value of type int`,
 			`flag: node.lisen: unknown key "lisen"; did you mean "listen"?`,
 			`flag: node.name: must be a text`,
+			`flag: store.history.max_mib: must be a whole number, not "1MiB"`,
 			`flag: sync.interval: must be a duration such as "30s", not "fast"`,
 		}},
 	}

@@ -232,6 +232,13 @@ func (r *fileReader) scalar(n *yaml.Node, want shape, path []string) any {
 			return nil
 		}
 		return d
+	case shapeNumber:
+		i, err := strconv.Atoi(n.Value)
+		if err != nil || n.ShortTag() != "!!int" {
+			r.wrongType(n, path, want)
+			return nil
+		}
+		return i
 	default:
 		if n.ShortTag() != "!!str" {
 			r.wrongType(n, path, want)

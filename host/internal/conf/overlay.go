@@ -168,6 +168,12 @@ func parseText(want shape, value string) (any, error) {
 			return nil, fmt.Errorf("must be %s, not %q", want, value)
 		}
 		return d, nil
+	case shapeNumber:
+		i, err := strconv.Atoi(value)
+		if err != nil {
+			return nil, fmt.Errorf("must be %s, not %q", want, value)
+		}
+		return i, nil
 	case shapeList:
 		if value = strings.TrimSpace(value); value == "" {
 			return []any{}, nil

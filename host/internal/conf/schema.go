@@ -21,6 +21,7 @@ const (
 	shapeText                  // string
 	shapeBool                  // bool
 	shapeDuration              // time.Duration, written as "30s"
+	shapeNumber                // int
 	shapeUnknown
 )
 
@@ -48,6 +49,8 @@ func shapeOf(t reflect.Type) shape {
 		return shapeText
 	case reflect.Bool:
 		return shapeBool
+	case reflect.Int:
+		return shapeNumber
 	default:
 		return shapeUnknown
 	}
@@ -65,6 +68,8 @@ func (s shape) String() string {
 		return "true or false"
 	case shapeDuration:
 		return `a duration such as "30s"`
+	case shapeNumber:
+		return "a whole number"
 	default:
 		return "unknown"
 	}

@@ -24,6 +24,8 @@ const (
 	maxTimeServers   = 8
 	minClockInterval = time.Minute
 	maxClockInterval = 7 * 24 * time.Hour
+	maxKeep          = 10 * 365 * 24 * time.Hour
+	maxHistoryMiB    = 1 << 20
 )
 
 // validate reports every value that has the right type and still makes no sense.
@@ -38,6 +40,12 @@ func (c *Config) validate(r *report) {
 		r.key([]string{"sync", "interval"}, "%s is not between %s and %s", d, minSyncInterval, maxSyncInterval)
 	}
 	c.Clock.validate(r)
+	if d := c.Store.History.Keep; d < 0 || d > maxKeep {
+		r.key([]string{"store", "history", "keep"}, "%s is not between 0s and %s", d, maxKeep)
+	}
+	if n := c.Store.History.MaxMiB; n < 1 || n > maxHistoryMiB {
+		r.key([]string{"store", "history", "max_mib"}, "%d is not between 1 and %d", n, maxHistoryMiB)
+	}
 	oneOf(c.Log.Level, []string{"trace", "debug", "info", "warn", "error"}, []string{"log", "level"}, r)
 	oneOf(c.Log.Format, []string{"text", "json"}, []string{"log", "format"}, r)
 

@@ -39,7 +39,7 @@ const (
 	RuleOwner Rule = "owner"
 	// RuleSequence: the commits have no hole, and generations do not go back.
 	RuleSequence Rule = "sequence"
-	// RuleChange: a listed change, and the current version of a row, are in the log unless it was reclaimed.
+	// RuleChange: the current version of a row is in the log, and so is a listed change unless something was reclaimed.
 	RuleChange Rule = "change"
 	// RuleLog: a log record lies within what is known and within the commits, and the row's current version covers it.
 	RuleLog Rule = "log"
@@ -153,7 +153,7 @@ func (c *checker) store() error {
 	}
 	for _, db := range dbs {
 		c.sum.Databases++
-		for _, step := range []func() error{db.collections, db.sequence, db.knowledge, db.rows, db.tombstones, db.openHeads, db.log, db.size} {
+		for _, step := range []func() error{db.collections, db.reclaimed, db.sequence, db.knowledge, db.rows, db.tombstones, db.openHeads, db.log, db.size} {
 			if err := step(); err != nil {
 				return err
 			}
@@ -199,6 +199,7 @@ type checkedDB struct {
 	// first and last are the ends of the sequence of commits; head is that of its last value.
 	first, last uint64
 	head        seqHead
+	floor       floorMark
 	know        *delta.Knowledge
 	used        uint64
 }
@@ -246,7 +247,7 @@ func (d *checkedDB) collection(key []byte) *checkedCollection {
 func (d *checkedDB) sequence() error {
 	var faults error
 	err := d.prefix(dbKey(spaceSeq, d.rec.num), func(key, value []byte) {
-		head, commits, err := decodeSeq(value)
+		head, commits, left, err := decodeSeq(value)
 		if err != nil || len(key) != 13 || len(commits) == 0 {
 			d.bad(RuleEncoding, key, "commits: %v", err)
 			return
@@ -254,6 +255,9 @@ func (d *checkedDB) sequence() error {
 		seq := binary.BigEndian.Uint64(key[5:])
 		if d.first == 0 {
 			d.first = seq
+			if seq != d.floor.floor+1 {
+				d.bad(RuleSequence, key, "commit %d is the first, and the floor is %d", seq, d.floor.floor)
+			}
 		} else if seq != d.last+1 {
 			d.bad(RuleSequence, key, "commit %d follows %d", seq, d.last)
 		}
@@ -262,6 +266,11 @@ func (d *checkedDB) sequence() error {
 		}
 		d.last, d.head = seq+uint64(len(commits))-1, head
 		d.sum.Commits += len(commits)
+		for _, l := range left {
+			if d.colls[l.coll] == nil {
+				d.bad(RuleOwner, key, "litter in a collection with the number %d, which there is not", l.coll)
+			}
+		}
 		faults = errors.Join(faults, d.listed(key, commits))
 	})
 	if n := len(d.rec.Former); n > 0 && d.last <= d.rec.Former[n-1].Seq {
@@ -275,12 +284,15 @@ func (d *checkedDB) epochEnds(seq uint64) bool {
 	return slices.ContainsFunc(d.rec.Former, func(f formerEpoch) bool { return f.Seq == seq })
 }
 
-// listed checks that the changes of commits are in the log.
+// listed checks that the changes of commits are in the log, or something that follows from them: what was reclaimed.
 func (d *checkedDB) listed(key []byte, commits []learned) error {
 	for i := range commits {
 		for _, ch := range commits[i].changes {
 			if d.colls[ch.coll] == nil {
 				d.bad(RuleOwner, key, "a change of a collection with the number %d, which there is not", ch.coll)
+				continue
+			}
+			if d.floor.floor > 0 {
 				continue
 			}
 			if err := d.logged(key, ch.coll, ch.version); err != nil {
@@ -291,13 +303,11 @@ func (d *checkedDB) listed(key []byte, commits []learned) error {
 	return nil
 }
 
-// logged checks that a version is in the log. A log that does not begin with the first commit was reclaimed.
+// logged checks that a version is in the log.
 func (d *checkedDB) logged(key []byte, coll uint32, v id.Version) error {
 	_, err := d.from.Get(logKey(d.rec.num, coll, v))
 	if errors.Is(err, kv.ErrNotFound) {
-		if d.first <= 1 {
-			d.bad(RuleChange, key, "version %s is not in the log", v)
-		}
+		d.bad(RuleChange, key, "version %s is not in the log", v)
 		return nil
 	}
 	return err
@@ -458,8 +468,12 @@ func (d *checkedDB) record(key []byte, coll *checkedCollection, rec *wire.Record
 
 // size compares the size that is kept with the real one, and reads what belongs to no other step.
 func (d *checkedDB) size() error {
-	if d.used != d.head.used && d.last > 0 {
-		d.bad(RuleUsed, seqKey(d.rec.num, d.last), "%d bytes are counted, %d are there", d.head.used, d.used)
+	counted := d.head.used
+	if d.floor.at == d.last {
+		counted = d.floor.used
+	}
+	if d.used != counted && d.last > 0 {
+		d.bad(RuleUsed, seqKey(d.rec.num, d.last), "%d bytes are counted, %d are there", counted, d.used)
 	}
 	prefix := dbKey(spaceSyncgroup, d.rec.num)
 	err := d.prefix(prefix, func(key, _ []byte) {

@@ -101,12 +101,12 @@ func TestCheckFindsEachCorruption(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			head, commits, err := decodeSeq(value)
+			head, commits, left, err := decodeSeq(value)
 			if err != nil {
 				t.Fatal(err)
 			}
 			head.used++
-			b.Set(seqKey(1, d.db.seq), appendSeq(nil, head, commits))
+			b.Set(seqKey(1, d.db.seq), appendSeq(nil, head, commits, left))
 		}, RuleUsed},
 		"a schema is unreadable": {func(d *device, b *kv.Batch) {
 			b.Set(dbKey(spaceSchema, 1), binary.BigEndian.AppendUint32([]byte{1}, 0))

@@ -194,7 +194,12 @@ func (t *txn) writeOps(ops []Op, touched []*rowState, todo []int) []id.Version {
 	self := t.db.writer
 	at := t.db.clock.Next(t.db.now())
 	for _, i := range todo {
-		at = max(at, touched[i].Time()+1)
+		row := touched[i]
+		at = max(at, row.Time()+1)
+		if len(row.Heads) == 0 && row.coll.droppedAt > 0 {
+			// Others may still have a tombstone of the row that is gone here: what is written now has to win against it.
+			at = max(at, row.coll.droppedAt+1)
+		}
 	}
 	t.startCommit(false, self, t.ownGen+1, uint64(len(todo)), at)
 	t.commits[0].changes = make([]change, 0, len(todo))

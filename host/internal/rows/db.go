@@ -34,7 +34,11 @@ type DB struct {
 	seq     uint64
 	// used is what Used returns.
 	used uint64
-	know *delta.Knowledge
+	// past is seqHead.past of the last commit.
+	past uint64
+	// behind is seqHead.past of the last commit that was reclaimed.
+	behind uint64
+	know   *delta.Knowledge
 	// rev counts the states that know has had.
 	rev   uint64
 	colls map[id.Collection]*collection
@@ -53,6 +57,10 @@ type DB struct {
 
 	// meta counts changes of syncgroups' metadata, for Published.
 	meta atomic.Uint64
+
+	// floor is the last commit that was reclaimed; readers hold it back.
+	floor   atomic.Uint64
+	readers readers
 
 	// tail serves subscriptions.
 	tail tail
@@ -75,6 +83,9 @@ type collection struct {
 	// perms is nil while the collection does not exist.
 	perms   perm.List
 	version id.Version
+	// dropped are the deletes whose tombstones are gone, up to these generations; the latest was made at droppedAt.
+	dropped   id.Vector
+	droppedAt hlc.Time
 }
 
 // Published is the durable state of a database's log. Know is shared and must not be changed.
@@ -100,7 +111,9 @@ func (s *Store) openDB(name id.Name, record []byte) (*DB, error) {
 	}
 	db.rec, db.num, db.paused = rec, rec.num, rec.Settings.SyncPaused
 	db.writer = id.Writer{Device: s.writer.Device, Epoch: rec.epoch}
-	for _, load := range []func() error{db.loadLog, db.loadCollections, db.loadKnowledge, db.loadPolicy, db.loadOpenIndex} {
+	for _, load := range []func() error{
+		db.loadLog, db.loadFloor, db.loadCollections, db.loadKnowledge, db.loadDropped, db.loadPolicy, db.loadOpenIndex,
+	} {
 		if err := load(); err != nil {
 			return nil, err
 		}
@@ -121,6 +134,7 @@ func (db *DB) loadLog() error {
 		var count uint64
 		if head, count, err = seqHeader(it.Value()); err == nil {
 			db.seq, db.used = binary.BigEndian.Uint64(it.Key()[5:])+count-1, head.used
+			db.past = head.past
 		}
 	}
 	if n := len(db.rec.Former); n > 0 && db.seq <= db.rec.Former[n-1].Seq {

@@ -144,18 +144,31 @@ type seqHead struct {
 	ownGen uint64
 	// used is what DB.Used counts.
 	used uint64
+	// past is about how many bytes of history there have ever been, reclaimed or not; see DB.Reclaim.
+	past uint64
 }
 
-// appendSeq encodes a run of commits.
-func appendSeq(dst []byte, h seqHead, commits []learned) []byte {
-	dst = append(dst, valueVersion)
+// seqVersion is the version byte of values of space `15`. Those of version 1 have neither seqHead.past nor litter.
+const seqVersion = 2
+
+// appendSeq encodes a run of commits and what they left behind.
+func appendSeq(dst []byte, h seqHead, commits []learned, left []litter) []byte {
+	dst = append(dst, seqVersion)
 	dst = binary.AppendUvarint(dst, h.ownGen)
 	dst = binary.AppendUvarint(dst, h.used)
+	dst = binary.AppendUvarint(dst, h.past)
 	dst = binary.AppendUvarint(dst, uint64(len(commits)))
 	for i := range commits {
 		dst = commits[i].append(dst)
 	}
-	return dst
+	return appendLitter(dst, firstWriter(commits), left)
+}
+
+func firstWriter(commits []learned) id.Writer {
+	if len(commits) == 0 {
+		return id.Writer{}
+	}
+	return commits[0].writer
 }
 
 func (l *learned) append(dst []byte) []byte {
@@ -184,20 +197,19 @@ func (l *learned) append(dst []byte) []byte {
 }
 
 // decodeSeq reads what appendSeq wrote.
-func decodeSeq(data []byte) (h seqHead, commits []learned, err error) {
+func decodeSeq(data []byte) (h seqHead, commits []learned, left []litter, err error) {
 	c := cursor{data: data}
-	c.version()
-	h = seqHead{ownGen: c.uvarint(), used: c.uvarint()}
+	h, version := c.seqHead()
 	n := c.uvarint()
 	if c.bad || n > uint64(len(c.data)) {
-		return h, nil, corrupt("commit sequence", nil)
+		return h, nil, nil, corrupt("commit sequence", nil)
 	}
 	commits = make([]learned, 0, n)
 	for range n {
 		l := learned{fromSync: c.byte()&1 != 0, writer: c.writer(), first: c.uvarint(), count: c.uvarint(), time: hlc.Time(c.uint64())}
 		m := c.uvarint()
 		if c.bad || m > uint64(len(c.data)) {
-			return h, nil, corrupt("commit sequence", nil)
+			return h, nil, nil, corrupt("commit sequence", nil)
 		}
 		l.changes = make([]change, 0, m)
 		for range m {
@@ -205,17 +217,31 @@ func decodeSeq(data []byte) (h seqHead, commits []learned, err error) {
 		}
 		commits = append(commits, l)
 	}
-	if c.bad || len(c.data) != 0 {
-		return h, nil, corrupt("commit sequence", nil)
+	if version > 1 {
+		left = c.litter(firstWriter(commits))
 	}
-	return h, commits, nil
+	if c.bad || len(c.data) != 0 {
+		return h, nil, nil, corrupt("commit sequence", nil)
+	}
+	return h, commits, left, nil
+}
+
+func (c *cursor) seqHead() (h seqHead, version byte) {
+	version = c.byte()
+	if version == 0 || version > seqVersion {
+		c.bad = true
+	}
+	h = seqHead{ownGen: c.uvarint(), used: c.uvarint()}
+	if version > 1 {
+		h.past = c.uvarint()
+	}
+	return h, version
 }
 
 // seqHeader reads only the head and the number of commits.
 func seqHeader(data []byte) (h seqHead, count uint64, err error) {
 	c := cursor{data: data}
-	c.version()
-	h = seqHead{ownGen: c.uvarint(), used: c.uvarint()}
+	h, _ = c.seqHead()
 	count = c.uvarint()
 	if c.bad || count == 0 {
 		return h, 0, corrupt("commit sequence", nil)

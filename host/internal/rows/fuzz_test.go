@@ -2,6 +2,7 @@ package rows
 
 import (
 	"bytes"
+	"slices"
 	"testing"
 
 	"github.com/syncbase/syncbase/host/internal/history"
@@ -43,14 +44,14 @@ func FuzzDecodeLog(f *testing.F) {
 func FuzzDecodeSeq(f *testing.F) {
 	f.Add(appendSeq(nil, seqHead{ownGen: 7, used: 8}, []learned{{fromSync: true, writer: aWriter, first: 2, count: 3, time: 4, changes: []change{
 		{coll: 1, version: id.Version{Writer: aWriter, Gen: 3}}, {coll: 2, version: id.Version{Writer: id.Writer{Epoch: 1}, Gen: 9}},
-	}}}))
+	}}}, []litter{{coll: 1, version: id.Version{Writer: aWriter, Gen: 2}}, {coll: 2, version: id.Version{Writer: id.Writer{Epoch: 1}, Gen: 3}, tomb: true}}))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		head, commits, err := decodeSeq(data)
+		head, commits, left, err := decodeSeq(data)
 		if err != nil {
 			return
 		}
-		head2, commits2, err := decodeSeq(appendSeq(nil, head, commits))
-		if err != nil || head2 != head || len(commits2) != len(commits) {
+		head2, commits2, left2, err := decodeSeq(appendSeq(nil, head, commits, left))
+		if err != nil || head2 != head || len(commits2) != len(commits) || !slices.Equal(left2, left) {
 			t.Errorf("%+v, %+v comes back as %+v, %+v, %v", head, commits, head2, commits2, err)
 		}
 	})

@@ -21,12 +21,13 @@ const (
 	spaceSchema     = 0x17
 	spaceSyncgroup  = 0x18
 	spaceOpen       = 0x19
+	spaceReclaim    = 0x1a
 )
 
 // spacesOfDatabase are those whose keys begin with a database number.
 var spacesOfDatabase = []byte{
 	spaceCollection, spaceRow, spaceTomb, spaceLog, spaceSeq, spaceKnowledge, spaceSchema, spaceSyncgroup,
-	spaceOpen,
+	spaceOpen, spaceReclaim,
 }
 
 var (

@@ -50,7 +50,7 @@ func TestPrefetchFindsWhatALookUpFinds(t *testing.T) {
 				t.Fatal(err)
 			}
 			got := together.rows[ref]
-			if diff := cmp.Diff(want, got, cmp.AllowUnexported(rowState{}), cmpopts.IgnoreTypes(rowRef{})); diff != "" {
+			if diff := cmp.Diff(want, got, cmp.AllowUnexported(trace{}, rowState{}), cmpopts.IgnoreTypes(rowRef{})); diff != "" {
 				t.Fatalf("rows %s, seed %d: row %s (-alone +together):\n%s", name, seed, ref.key, diff)
 			}
 		}

@@ -34,12 +34,15 @@ type tail struct {
 type Subscription struct {
 	db  *DB
 	pos uint64
+	// reader holds back the reclaiming of what was not read yet, within limits.
+	reader *reader
 	// ahead are batches that this subscription read for itself because it lagged behind the tail.
 	ahead  []Batch
 	closed sync.Once
 }
 
-// Subscribe follows the log after the marker. The caller must Close the subscription. Errors: ErrMarker, ErrDestroyed.
+// Subscribe follows the log after the marker. The caller must Close the subscription. Errors: ErrMarker, ErrMarkerTooOld,
+// ErrDestroyed.
 func (db *DB) Subscribe(after uint64) (*Subscription, error) {
 	if err := db.Err(); err != nil {
 		return nil, err
@@ -47,16 +50,22 @@ func (db *DB) Subscribe(after uint64) (*Subscription, error) {
 	if end := db.Published().Seq; after > end {
 		return nil, fmt.Errorf("%w: %d lies beyond the end of the log, %d", ErrMarker, after, end)
 	}
+	reader := db.readers.enter(after)
+	if err := db.tooOld(after, nil); err != nil {
+		db.readers.leave(reader)
+		return nil, err
+	}
 	db.tail.mu.Lock()
 	defer db.tail.mu.Unlock()
 	db.tail.subscribers++
-	return &Subscription{db: db, pos: after}, nil
+	return &Subscription{db: db, pos: after, reader: reader}, nil
 }
 
 // Close ends the subscription. It may be called more than once, and while Next waits, which then goes on waiting for its
 // context.
 func (s *Subscription) Close() {
 	s.closed.Do(func() {
+		s.db.readers.leave(s.reader)
 		t := &s.db.tail
 		t.mu.Lock()
 		defer t.mu.Unlock()
@@ -70,12 +79,14 @@ func (s *Subscription) Close() {
 // that follows the marker gets what Next would return.
 func (s *Subscription) Marker() uint64 { return s.pos }
 
-// Next waits for the next batch. Errors: ErrDestroyed, and that of ctx.
+// Next waits for the next batch. Errors: ErrMarkerTooOld when the subscription read so slowly that the log was reclaimed
+// before it came there, ErrDestroyed, and that of ctx.
 func (s *Subscription) Next(ctx context.Context) (Batch, error) {
 	for {
 		if err := ctx.Err(); err != nil {
 			return Batch{}, err
 		}
+		s.reader.pos.Store(s.pos)
 		if len(s.ahead) > 0 {
 			b := s.ahead[0]
 			s.ahead, s.pos = s.ahead[1:], b.Seq

@@ -34,6 +34,8 @@ type Tx struct {
 	snap     *kv.Snapshot
 	// seq is the last commit that the snapshot has.
 	seq uint64
+	// reader holds back the reclaiming of what was committed since.
+	reader *reader
 	// colls are the collections as the snapshot has them.
 	colls map[id.Collection]uint32
 
@@ -68,7 +70,7 @@ func (db *DB) Begin(readOnly bool) (*Tx, error) {
 		return nil, err
 	}
 	t := &Tx{
-		db: db, readOnly: readOnly, snap: db.s.kv.Snapshot(), seq: db.seq, colls: map[id.Collection]uint32{},
+		db: db, readOnly: readOnly, snap: db.s.kv.Snapshot(), seq: db.seq, reader: db.readers.enter(db.seq), colls: map[id.Collection]uint32{},
 		reads: map[txRef]struct{}{}, writes: map[txRef]*Op{},
 	}
 	for c, coll := range db.colls {
@@ -318,6 +320,7 @@ func (t *Tx) end() error {
 		return nil
 	}
 	t.done = true
+	t.db.readers.leave(t.reader)
 	return t.snap.Close()
 }
 
@@ -326,6 +329,9 @@ func (t *Tx) end() error {
 func (t *Tx) unchanged() error {
 	if t.seq == t.db.seq {
 		return nil
+	}
+	if t.seq < t.db.floor.Load() {
+		return fmt.Errorf("what the batch read is so old that the log since then has been reclaimed: it may have %w", ErrConflict)
 	}
 	return t.db.eachLearned(t.seq, t.db.seq, func(l *learned) error {
 		for _, ch := range l.changes {

@@ -30,6 +30,8 @@ type txn struct {
 	key, body []byte
 	// grown is by how much the transaction changes what DB.Used counts.
 	grown int64
+	// past is what seqHead.past becomes.
+	past uint64
 	// puts: some record is a put.
 	puts bool
 	// async: the commit is acknowledged before it is durable.
@@ -67,7 +69,8 @@ type rowState struct {
 	write int
 	made  id.Version
 	// open are the encoded heads that lay in space 19 before the transaction.
-	open map[id.Version][]byte
+	open  map[id.Version][]byte
+	trace trace
 }
 
 func (db *DB) begin() *txn {
@@ -116,6 +119,7 @@ func (t *txn) enroll(ref rowRef, data []byte, isRow bool) (*rowState, error) {
 				return nil, err
 			}
 		}
+		r.remember()
 	}
 	t.rows[ref] = r
 	t.order = append(t.order, r)
@@ -148,9 +152,14 @@ func (t *txn) startCommit(fromSync bool, w id.Writer, first, count uint64, at hl
 
 // record appends to the log and takes the record into its row.
 func (t *txn) record(coll *collection, row *rowState, rec *wire.Record) history.Outcome {
-	t.log(coll, rec)
 	c := &t.commits[len(t.commits)-1]
 	outcome := row.Apply(rec, c.time)
+	if outcome == history.Known && len(row.Heads) < 2 && row.live() == nil {
+		// The tombstone stands for it. In the log it could outlive the tombstone, and make the row rise again elsewhere.
+		return outcome
+	}
+	t.log(coll, rec)
+	row.logged(rec.Version)
 	if outcome == history.Known {
 		return outcome
 	}
@@ -194,8 +203,10 @@ func (t *txn) write() error {
 			return err
 		}
 	}
-	head := seqHead{ownGen: t.ownGen, used: uint64(int64(t.db.used) + t.grown)}
-	t.b.Set(seqKey(t.db.num, t.seqOf(0)), appendSeq(nil, head, t.commits))
+	left, size := t.litter()
+	t.past = t.db.past + size + uint64(len(t.commits))*commitOverhead
+	head := seqHead{ownGen: t.ownGen, used: uint64(int64(t.db.used) + t.grown), past: t.past}
+	t.b.Set(seqKey(t.db.num, t.seqOf(0)), appendSeq(nil, head, t.commits, left))
 	return nil
 }
 
@@ -250,6 +261,7 @@ func (t *txn) apply(know *delta.Knowledge) (Published, error) {
 	}
 	db := t.db
 	db.used += uint64(t.grown)
+	db.past = t.past
 	db.adopt(t.fresh)
 	for coll, list := range lists {
 		coll.perms = list

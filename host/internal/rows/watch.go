@@ -7,6 +7,7 @@ import (
 
 	"github.com/syncbase/syncbase/host/internal/hlc"
 	"github.com/syncbase/syncbase/host/internal/id"
+	"github.com/syncbase/syncbase/host/internal/kv"
 	"github.com/syncbase/syncbase/host/internal/wire"
 )
 
@@ -49,7 +50,10 @@ func (db *DB) ReadLog(after uint64, filter func(c id.Collection, key string) boo
 	if after == end {
 		return after, nil
 	}
-	return db.readCommits(after, end, func(seq uint64, l *learned) (bool, error) {
+	if err := db.tooOld(after, nil); err != nil {
+		return after, err
+	}
+	next, err := db.readCommits(after, end, func(seq uint64, l *learned) (bool, error) {
 		batch := Batch{Seq: seq, FromSync: l.fromSync, Name: id.Version{Writer: l.writer, Gen: l.first}}
 		var err error
 		if batch.Changes, err = db.changes(l, filter); err != nil || len(batch.Changes) == 0 {
@@ -57,6 +61,10 @@ func (db *DB) ReadLog(after uint64, filter func(c id.Collection, key string) boo
 		}
 		return visit(batch)
 	})
+	if errors.Is(err, kv.ErrNotFound) {
+		err = db.tooOld(next, err)
+	}
+	return next, err
 }
 
 // readCommits visits the commits after the marker up to end until visit returns false, and returns the marker after the
@@ -73,7 +81,7 @@ func (db *DB) readCommits(after, end uint64, visit func(seq uint64, l *learned) 
 	for more := true; ok && more && err == nil; ok = it.Next() {
 		first := binary.BigEndian.Uint64(it.Key()[5:])
 		var commits []learned
-		if _, commits, err = decodeSeq(it.Value()); err != nil {
+		if _, commits, _, err = decodeSeq(it.Value()); err != nil {
 			break
 		}
 		for i := range commits {

@@ -1,0 +1,115 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/syncbase/syncbase/host/internal/id"
+	"github.com/syncbase/syncbase/host/internal/rows"
+	"github.com/syncbase/syncbase/host/internal/syncgroup"
+)
+
+// History says how much of a database is kept beside the present values of its rows.
+type History struct {
+	// Keep is how long, within MaxBytes. Default 24 hours.
+	Keep time.Duration
+	// MaxBytes is about how much. Default 32 MiB. Watches and batches that have not read it yet hold back four times that.
+	MaxBytes uint64
+}
+
+func (h History) withDefaults() History {
+	if h.MaxBytes == 0 {
+		h = History{Keep: 24 * time.Hour, MaxBytes: 32 << 20}
+	}
+	return h
+}
+
+// readerShare is how many times MaxBytes readers may hold back.
+const readerShare = 4
+
+// Pace of reclamation: how often it looks whether there is something to do, and how long it rests after a step in
+// proportion to how long the step took, so that it takes at most a fifth of a core and of the disk.
+const (
+	reclaimEvery = 2 * time.Second
+	reclaimRest  = 4
+	minRest      = 2 * time.Millisecond
+)
+
+// Reclaimer gives space back: it removes from each database the history that is older or more than it should be, and the
+// tombstones that every member knows of.
+type Reclaimer struct {
+	// History of each database.
+	History History
+	// Now is the wall clock.
+	Now func() time.Time
+	// Failed is told when a database cannot be seen to; it is tried again later. It may be nil.
+	Failed func(db *rows.DB, err error)
+
+	store *rows.Store
+}
+
+// NewReclaimer returns a reclaimer for all databases of the store; it starts nothing.
+func NewReclaimer(store *rows.Store, history History, now func() time.Time) *Reclaimer {
+	return &Reclaimer{History: history.withDefaults(), Now: now, store: store}
+}
+
+// Run works until ctx ends, and returns nil.
+func (r *Reclaimer) Run(ctx context.Context) error {
+	ticker := time.NewTicker(reclaimEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+		}
+		dbs, _ := r.store.Databases()
+		for _, db := range dbs {
+			if err := r.tidy(ctx, db); err != nil && !errors.Is(err, rows.ErrDestroyed) && r.Failed != nil {
+				r.Failed(db, err)
+			}
+		}
+	}
+}
+
+// tidy reclaims what may go of one database, step by step.
+func (r *Reclaimer) tidy(ctx context.Context, db *rows.DB) error {
+	limits, err := r.limits(db)
+	if err != nil {
+		return err
+	}
+	for ctx.Err() == nil {
+		began := time.Now()
+		got, err := db.Reclaim(limits)
+		if err != nil || !got.More {
+			return err
+		}
+		rest := time.NewTimer(max(minRest, reclaimRest*time.Since(began)))
+		select {
+		case <-rest.C:
+		case <-ctx.Done():
+		}
+		rest.Stop()
+	}
+	return nil
+}
+
+// limits decides what may go of a database now.
+func (r *Reclaimer) limits(db *rows.DB) (rows.Limits, error) {
+	limits := rows.Limits{
+		Before: r.Now().Add(-r.History.Keep), MaxBytes: r.History.MaxBytes, ReaderBytes: readerShare * r.History.MaxBytes,
+	}
+	shared := map[id.Collection]bool{}
+	groups, err := syncgroup.All(db)
+	if err != nil {
+		return limits, err
+	}
+	for _, g := range groups {
+		for _, s := range g.Spec.Scopes(g.Name) {
+			shared[s.Collection] = true
+		}
+	}
+	limits.Stable = func(c id.Collection) (id.Vector, bool) { return nil, shared[c] }
+	return limits, nil
+}

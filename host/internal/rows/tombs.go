@@ -1,0 +1,259 @@
+package rows
+
+import (
+	"encoding/binary"
+	"errors"
+
+	"github.com/syncbase/syncbase/host/internal/history"
+	"github.com/syncbase/syncbase/host/internal/hlc"
+	"github.com/syncbase/syncbase/host/internal/id"
+	"github.com/syncbase/syncbase/host/internal/kv"
+	"github.com/syncbase/syncbase/host/internal/wire"
+)
+
+// tombs is the part of a sweep that sees to tombstones: one that everybody knows of is dropped, any other waits in a queue
+// of its own, so that it does not hold back the rest. Used with DB.mu held.
+type tombs struct {
+	*sweep
+	// dropped has, for each collection with tombstones that go, what was dropped from it including them.
+	dropped map[*collection]drops
+	// seen are the tombstones that were looked at, some of which are listed more than once.
+	seen map[litter]bool
+}
+
+// drops is what was dropped from a collection: deletes up to these generations, the latest of them made at a time.
+type drops struct {
+	upTo id.Vector
+	at   hlc.Time
+}
+
+func newTombs(s *sweep) *tombs {
+	return &tombs{sweep: s, dropped: map[*collection]drops{}, seen: map[litter]bool{}}
+}
+
+// bury handles the tombstones below the new floor and those that have been waiting.
+func (t *tombs) bury() error {
+	for _, l := range t.dead {
+		if err := t.take(l, false); err != nil {
+			return err
+		}
+	}
+	if err := t.queue(t.limits.Items - len(t.gone) - len(t.dead)); err != nil {
+		return err
+	}
+	for coll, d := range t.dropped {
+		t.b.Set(droppedKey(t.db.num, coll.num), d.append(nil))
+	}
+	return nil
+}
+
+// done takes over what was dropped, after the batch was applied.
+func (t *tombs) done() {
+	for coll, d := range t.dropped {
+		coll.dropped, coll.droppedAt = d.upTo, d.at
+	}
+}
+
+// take drops the tombstone if it is still the last word on its row and everybody knows of it. Otherwise it makes it wait.
+func (t *tombs) take(l litter, waits bool) error {
+	coll := t.db.byNum[l.coll]
+	if coll == nil {
+		return corrupt("litter", nil)
+	}
+	if t.seen[l] {
+		return nil
+	}
+	t.seen[l] = true
+	rec, _, err := t.db.logRecord(l.coll, l.version)
+	if errors.Is(err, kv.ErrNotFound) {
+		t.forget(l, waits) // the row was written again since
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	key := rowKey(spaceTomb, t.db.num, l.coll, rec.Key)
+	data, err := t.db.s.kv.Get(key)
+	if errors.Is(err, kv.ErrNotFound) {
+		t.forget(l, waits)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	head, err := decodeHead(data)
+	if err != nil {
+		return err
+	}
+	if head.Version != l.version || contested(data) {
+		t.forget(l, waits)
+		return nil
+	}
+	ready, err := t.ready(coll, &head)
+	if err != nil {
+		return err
+	}
+	if !ready {
+		if !waits {
+			t.b.Set(waitingKey(t.db.num, l), []byte{valueVersion})
+		}
+		return nil
+	}
+	t.remove(key, len(key)+len(data))
+	t.got.Tombstones++
+	t.forget(l, waits)
+	return t.drop(coll, &head)
+}
+
+// forget takes a tombstone that waits no longer out of the queue.
+func (t *tombs) forget(l litter, waits bool) {
+	if waits {
+		t.b.Delete(waitingKey(t.db.num, l))
+	}
+}
+
+// ready reports whether everybody knows of the delete and of the links on top of it, and whether all that lost against it
+// has been reclaimed before it.
+func (t *tombs) ready(coll *collection, head *history.Head) (bool, error) {
+	if !t.limits.stable(coll.id, head.Version) {
+		return false, nil
+	}
+	for _, tip := range head.Tips {
+		if !t.limits.stable(coll.id, tip) {
+			return false, nil
+		}
+		_, h, err := t.db.logRecord(coll.num, tip)
+		if err != nil && !errors.Is(err, kv.ErrNotFound) {
+			return false, err
+		}
+		if err == nil && h.seq > t.floor {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+// drop removes the log records of a tombstone and takes note that it is gone.
+func (t *tombs) drop(coll *collection, head *history.Head) error {
+	for _, v := range append([]id.Version{head.Version}, head.Tips...) {
+		key := logKey(t.db.num, coll.num, v)
+		value, err := t.db.s.kv.Get(key)
+		if errors.Is(err, kv.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		t.remove(key, len(key)+len(value))
+	}
+	d, found := t.dropped[coll]
+	if !found {
+		d = drops{upTo: coll.dropped.Clone(), at: coll.droppedAt}
+	}
+	d.upTo.Add(head.Version)
+	d.at = max(d.at, head.Time)
+	t.dropped[coll] = d
+	return nil
+}
+
+// queue looks at tombstones that wait and that everybody may know of by now, as many as there is room for. It leaps over
+// those that somebody does not know of.
+func (t *tombs) queue(room int) error {
+	prefix := append(dbKey(spaceReclaim, t.db.num), reclaimWaiting)
+	it, err := t.db.s.kv.Iter(prefix, kv.PrefixEnd(prefix))
+	if err != nil {
+		return err
+	}
+	defer it.Close()
+	for ok := it.First(); ok; {
+		l, valid := parseWaiting(it.Key())
+		coll := t.db.byNum[l.coll]
+		if !valid || coll == nil {
+			return corrupt("tombstone that waits", nil)
+		}
+		if !t.limits.stable(coll.id, l.version) {
+			next := l
+			next.version.Gen = 1<<64 - 1
+			ok = it.SeekGE(append(waitingKey(t.db.num, next), 0))
+			continue
+		}
+		if room--; room < 0 {
+			t.got.More = true
+			return nil
+		}
+		if err := t.take(l, true); err != nil {
+			return err
+		}
+		ok = it.Next()
+	}
+	return nil
+}
+
+func waitingKey(db uint32, l litter) []byte {
+	key := append(dbKey(spaceReclaim, db), reclaimWaiting)
+	key = binary.BigEndian.AppendUint32(key, l.coll)
+	key = wire.AppendWriter(key, l.version.Writer)
+	return binary.BigEndian.AppendUint64(key, l.version.Gen)
+}
+
+// parseWaiting reads what waitingKey wrote.
+func parseWaiting(key []byte) (litter, bool) {
+	const fixed = 6
+	if len(key) != fixed+4+wire.WriterLen+8 {
+		return litter{}, false
+	}
+	key = key[fixed:]
+	return litter{
+		coll: binary.BigEndian.Uint32(key), tomb: true,
+		version: id.Version{Writer: wire.DecodeWriter(key[4:]), Gen: logGen(key)},
+	}, true
+}
+
+func droppedKey(db, coll uint32) []byte {
+	return binary.BigEndian.AppendUint32(append(dbKey(spaceReclaim, db), reclaimDropped), coll)
+}
+
+func (d *drops) append(dst []byte) []byte {
+	dst = append(dst, valueVersion)
+	dst = binary.BigEndian.AppendUint64(dst, uint64(d.at))
+	return wire.AppendVector(dst, d.upTo)
+}
+
+func decodeDrops(data []byte) (drops, error) {
+	c := cursor{data: data}
+	c.version()
+	d := drops{at: hlc.Time(c.uint64())}
+	if c.bad {
+		return d, corrupt("dropped tombstones", nil)
+	}
+	var err error
+	if d.upTo, err = wire.DecodeVector(c.data); err != nil {
+		return d, corrupt("dropped tombstones", err)
+	}
+	return d, nil
+}
+
+// loadDropped reads what was dropped from each collection, after loadCollections.
+func (db *DB) loadDropped() error {
+	prefix := append(dbKey(spaceReclaim, db.num), reclaimDropped)
+	it, err := db.s.kv.Iter(prefix, kv.PrefixEnd(prefix))
+	if err != nil {
+		return err
+	}
+	for ok := it.First(); ok && err == nil; ok = it.Next() {
+		var d drops
+		if d, err = decodeDrops(it.Value()); err != nil {
+			break
+		}
+		var coll *collection
+		if key := it.Key(); len(key) == 10 {
+			coll = db.byNum[binary.BigEndian.Uint32(key[6:])]
+		}
+		if coll == nil {
+			err = corrupt("dropped tombstones", nil)
+			break
+		}
+		coll.dropped, coll.droppedAt = d.upTo, d.at
+	}
+	return errors.Join(err, it.Close())
+}
