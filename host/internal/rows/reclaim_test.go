@@ -1,7 +1,6 @@
 package rows
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"testing"
@@ -34,15 +33,6 @@ func (d *device) reclaim(limits Limits) (sum Reclaimed) {
 	}
 	d.sound()
 	return sum
-}
-
-// sound fails the test if the store breaks an invariant.
-func (d *device) sound() {
-	d.t.Helper()
-	_, err := d.s.Check(context.Background(), func(f Finding) { d.t.Errorf("device %d: %s %x: %s", d.num, f.Rule, f.Key, f.Text) })
-	if err != nil {
-		d.t.Fatal(err)
-	}
 }
 
 // logSize counts the records of the log.

@@ -107,7 +107,7 @@ func (db *DB) renewSince(sure id.Version, now time.Time) (Renewed, error) {
 	}
 	r := renewal{txn: db.begin(), to: to, touched: map[rowRef]uint64{}}
 	err := r.find(sure)
-	for _, step := range []func() error{r.log, r.heads, r.sequence} {
+	for _, step := range []func() error{r.log, r.heads, r.sequence, r.reclaimed} {
 		if err == nil {
 			err = step()
 		}
@@ -189,11 +189,17 @@ func (r *renewal) find(sure id.Version) error {
 	if err != nil {
 		return err
 	}
+	floor := db.floor.Load()
 	if it.Last() {
 		r.from = binary.BigEndian.Uint64(it.Key()[5:])
-		if it.Prev() {
+		if r.from == floor+1 && floor > 0 {
+			before, err = r.beforeFloor(sure, it.Value())
+		} else if it.Prev() {
 			before, _, err = seqHeader(it.Value())
 		}
+	} else if r.from <= floor {
+		// The commit has been reclaimed: what is left of it is in the log alone.
+		r.from, before.ownGen = floor+1, sure.Gen
 	}
 	if err := errors.Join(err, it.Close()); err != nil {
 		return err
@@ -368,7 +374,7 @@ func (r *renewal) sequence() error {
 	}
 	lo, hi := seqKey(r.db.num, r.from), seqKey(r.db.num, r.db.seq+1)
 	return r.each(lo, hi, func(key, value []byte) (bool, error) {
-		head, commits, err := decodeSeq(value)
+		head, commits, left, err := decodeSeq(value)
 		if err != nil {
 			return false, err
 		}
@@ -391,7 +397,10 @@ func (r *renewal) sequence() error {
 				l.changes[j].version, _ = r.name(l.changes[j].version)
 			}
 		}
-		r.b.Set(key, appendSeq(nil, head, commits))
+		for i := range left {
+			left[i].version, _ = r.name(left[i].version)
+		}
+		r.b.Set(key, appendSeq(nil, head, commits, left))
 		return true, nil
 	})
 }
