@@ -76,6 +76,8 @@ type Host struct {
 	webAddresses []string
 	// linked is closed and replaced whenever a link to a peer comes up.
 	linked chan struct{}
+	// twins are the runs of copies of this device that have been met.
+	twins map[[16]byte]bool
 }
 
 // New opens the data directory and the identity, creating both when absent, and starts nothing. The caller must Run the
@@ -85,7 +87,7 @@ func New(opts Options) (*Host, error) {
 		opts.Log = hclog.NewNullLogger()
 	}
 	opts.Seams = opts.Seams.withDefaults()
-	h := &Host{opts: opts, log: opts.Log, ready: make(chan struct{}), linked: make(chan struct{})}
+	h := &Host{opts: opts, log: opts.Log, ready: make(chan struct{}), linked: make(chan struct{}), twins: map[[16]byte]bool{}}
 	h.draining, h.drain = context.WithCancel(context.Background())
 	dir := opts.Config.Node.DataDir
 	if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -96,7 +98,7 @@ func New(opts Options) (*Host, error) {
 		return nil, err
 	}
 	h.kv = store
-	for _, step := range []func() error{h.openIdentity, h.openStores, h.newPeers, h.newFetcher, h.newAPI, h.newGateway} {
+	for _, step := range []func() error{h.settle, h.openIdentity, h.openStores, h.newPeers, h.newFetcher, h.newAPI, h.newGateway} {
 		if err := step(); err != nil {
 			return nil, errors.Join(err, h.Close())
 		}
@@ -184,6 +186,7 @@ func (h *Host) Run(ctx context.Context) error {
 		return errors.Join(err, h.kv.Close())
 	}
 	err = h.serve(ctx, local, proof, remote, doors)
+	h.leave()
 	return errors.Join(err, h.kv.Close())
 }
 

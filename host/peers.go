@@ -27,6 +27,8 @@ func (h *Host) newPeers() (err error) {
 	h.peers, err = peer.New(peer.Options{
 		Identity:  h.identity,
 		Device:    h.rows.Writer().Device,
+		Instance:  newInstance(),
+		OnTwin:    h.metTwin,
 		Name:      h.opts.Config.Node.Name,
 		Software:  h.opts.Version,
 		Addresses: h.PeerAddresses,

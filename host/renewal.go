@@ -1,6 +1,8 @@
 package host
 
 import (
+	"crypto/rand"
+
 	"github.com/syncbase/syncbase/host/internal/engine"
 	"github.com/syncbase/syncbase/host/internal/rows"
 )
@@ -12,5 +14,34 @@ func (h *Host) renewed(db *rows.DB, from engine.Peer, proof error, done rows.Ren
 		"database", db.Name(), "peer", from.Name, "proof", proof, "was", done.From, "is", done.To, "records_renamed", done.Renamed)
 	if err := h.rows.Renew(); err != nil {
 		h.log.Error("cannot make this device another writer in its other databases", "error", err)
+	}
+}
+
+// newInstance names one run of a daemon.
+func newInstance() (instance [16]byte) {
+	// crypto/rand.Read never fails.
+	_, _ = rand.Read(instance[:])
+	return instance
+}
+
+// maxTwins bounds the copies of this device for each of which it becomes another writer.
+const maxTwins = 64
+
+// metTwin tells that a copy of this device runs somewhere. Both become other writers, so that no name is used twice from now
+// on; what has happened until then, witnesses will tell.
+func (h *Host) metTwin(instance [16]byte, address string) {
+	h.mu.Lock()
+	fresh := !h.twins[instance] && len(h.twins) < maxTwins
+	if fresh {
+		h.twins[instance] = true
+	}
+	h.mu.Unlock()
+	if !fresh {
+		return
+	}
+	h.log.Error("another daemon runs with the keys and the data of this device: its data directory was copied. Both go on as writers of their own; stop one of them, give it an identity of its own and an empty data directory, and let it join again",
+		"address", address)
+	if err := h.rows.Renew(); err != nil {
+		h.log.Error("cannot make this device another writer", "error", err)
 	}
 }

@@ -190,10 +190,10 @@ func (h *Host) Crash() {
 	}
 	h.c.network.unplug(h.ip, true)
 	_ = h.run.conn.Close()
-	left := h.disk.CrashClone()
+	left := h.Snapshot()
 	// What the daemon still does now, nobody will ever see.
 	_ = h.end()
-	h.disk = left
+	h.putBack(left)
 }
 
 // API is the daemon's service for clients, called by its owner.

@@ -3,6 +3,7 @@ package hosttest_test
 import (
 	"fmt"
 	"maps"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -84,6 +85,36 @@ func TestDestroyedDatabaseComesBack(t *testing.T) {
 		a.Wait()
 		a.Commit(hosttest.Put("new", `1`))
 		want["new"] = `1`
+		c.Settle(time.Minute)
+		if diff := cmp.Diff(want, a.Rows()); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+	})
+}
+
+// A host whose store was put back from a copy is another writer before its first write, also where nobody can tell it.
+func TestPutBackCopyIsAnotherWriter(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := hosttest.New(t, hosttest.Options{Seed: 1})
+		c.Share()
+		a, b := c.Host("a"), c.Host("b")
+		a.Commit(hosttest.Put("kept", `1`))
+		c.Settle(time.Minute)
+		early := a.Snapshot()
+		a.Commit(hosttest.Put("sent", `1`), hosttest.Put("both", `"sent"`))
+		before := a.Commit(hosttest.Put("more", `1`))[0]
+		c.Settle(time.Minute)
+		want := b.Rows()
+		a.Stop()
+		a.PutBackCopy(early)
+		c.Partition([]string{"a"}, []string{"b"})
+		a.Start()
+		after := a.Commit(hosttest.Put("alone", `1`))[0]
+		want["alone"] = `1`
+		if w, _, _ := strings.Cut(before, "-"); strings.HasPrefix(after, w+"-") {
+			t.Errorf("it wrote version %s after it was put back, and %s before", after, before)
+		}
+		c.Heal()
 		c.Settle(time.Minute)
 		if diff := cmp.Diff(want, a.Rows()); diff != "" {
 			t.Errorf("(-want +got):\n%s", diff)

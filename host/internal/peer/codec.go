@@ -94,6 +94,8 @@ type acquaintance struct {
 	software  string
 	features  []string
 	addresses []string
+	// instance is zero for a peer that does not tell.
+	instance Instance
 }
 
 // hello is what HelloRequest and HelloResponse have in common.
@@ -103,6 +105,7 @@ type hello interface {
 	GetSoftware() string
 	GetFeatures() []string
 	GetAddresses() []string
+	GetInstance() []byte
 }
 
 func decodeHello(m hello) (acquaintance, error) {
@@ -130,13 +133,21 @@ func decodeHello(m hello) (acquaintance, error) {
 			return acquaintance{}, err
 		}
 	}
-	return acquaintance{
+	a := acquaintance{
 		name:      m.GetName(),
 		device:    device,
 		software:  m.GetSoftware(),
 		features:  m.GetFeatures(),
 		addresses: m.GetAddresses(),
-	}, nil
+	}
+	switch n := len(m.GetInstance()); n {
+	case 0:
+	case len(a.instance):
+		a.instance = Instance(m.GetInstance())
+	default:
+		return acquaintance{}, fmt.Errorf("an instance of %d bytes, want %d", n, len(a.instance))
+	}
+	return a, nil
 }
 
 func decodeDevice(raw []byte) (d id.Device, err error) {

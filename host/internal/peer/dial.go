@@ -189,6 +189,7 @@ func (s *Sessions) greet(link *Link, ch *channel) (met, error) {
 		Software:  s.opts.Software,
 		Features:  s.opts.Features,
 		Addresses: s.addresses(),
+		Instance:  s.opts.Instance[:],
 	})
 	if err != nil {
 		return met{}, fmt.Errorf("%s does not say hello: %w", ch.address, classify(err))
@@ -197,10 +198,14 @@ func (s *Sessions) greet(link *Link, ch *channel) (met, error) {
 	if err != nil {
 		return met{}, violation("%w", err)
 	}
+	principal := ch.proof.Principal()
+	if s.isTwin(said, principal) {
+		s.opts.OnTwin(said.instance, ch.address)
+		return met{}, fmt.Errorf("%w: at %s", ErrTwin, ch.address)
+	}
 	if said.device == s.opts.Device {
 		return met{}, errSelf
 	}
-	principal := ch.proof.Principal()
 	s.update(func(time.Time) { err = s.claims.claim(said.device, principal) })
 	if err != nil {
 		return met{}, fmt.Errorf("%w: %w", ErrProtocol, err)
@@ -220,6 +225,12 @@ func (s *Sessions) greet(link *Link, ch *channel) (met, error) {
 		address:   ch.address,
 		addresses: seenFrom(ch.RemoteAddr(), said.addresses),
 	}, nil
+}
+
+// isTwin reports whether somebody with the keys of this device is another run of a daemon than this one, at the same time.
+func (s *Sessions) isTwin(said acquaintance, principal id.Principal) bool {
+	return said.device == s.opts.Device && principal == s.opts.Identity.Principal() &&
+		said.instance != s.opts.Instance && said.instance != (Instance{})
 }
 
 // addresses returns the addresses of this daemon in the number that a Hello can carry.

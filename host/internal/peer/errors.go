@@ -28,6 +28,9 @@ var (
 	// ErrUnknown says that no peer of that name is known.
 	ErrUnknown = errors.New("no such peer")
 
+	// ErrTwin says that the peer is a copy of this device.
+	ErrTwin = errors.New("another daemon runs with the keys and the data of this device")
+
 	// errSelf says that the address is our own.
 	errSelf = errors.New("the address is this daemon's own")
 )

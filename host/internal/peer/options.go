@@ -14,6 +14,9 @@ import (
 	"github.com/syncbase/syncbase/host/internal/identity"
 )
 
+// Instance names one run of a daemon.
+type Instance = [16]byte
+
 // Caller is who makes a request.
 type Caller struct {
 	// Principal is proven by the caller's certificate.
@@ -73,6 +76,10 @@ type Options struct {
 	Identity *identity.Identity
 	// Device is this daemon's.
 	Device id.Device
+	// Instance is this run of the daemon. Zero: copies of this device are not told from it.
+	Instance Instance
+	// OnTwin is called each time that a copy of this device was met, which has its keys; it must not block for long.
+	OnTwin func(instance Instance, address string)
 	// Name and Software of this daemon, for people.
 	Name, Software string
 	// Features that this daemon understands.
@@ -103,6 +110,9 @@ type Options struct {
 func (o Options) withDefaults() Options {
 	if o.Addresses == nil {
 		o.Addresses = func() []string { return nil }
+	}
+	if o.OnTwin == nil {
+		o.OnTwin = func(Instance, string) {}
 	}
 	if o.OnLink == nil {
 		o.OnLink = func(context.Context, *Link) {}

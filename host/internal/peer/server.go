@@ -148,7 +148,9 @@ func (v *service) Hello(ctx context.Context, req *peerv1.HelloRequest) (*peerv1.
 	if err != nil {
 		return nil, invalid(err)
 	}
-	if err := s.meet(in, said); err != nil {
+	if s.isTwin(said, in.Principal()) {
+		s.opts.OnTwin(said.instance, in.address.String())
+	} else if err := s.meet(in, said); err != nil {
 		return nil, err
 	}
 	return &peerv1.HelloResponse{
@@ -157,6 +159,7 @@ func (v *service) Hello(ctx context.Context, req *peerv1.HelloRequest) (*peerv1.
 		Software:  s.opts.Software,
 		Features:  s.opts.Features,
 		Addresses: s.addresses(),
+		Instance:  s.opts.Instance[:],
 	}, nil
 }
 

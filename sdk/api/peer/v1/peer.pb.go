@@ -145,7 +145,9 @@ type HelloRequest struct {
 	// Names of the features that the caller understands; at most 64 of at most 64 bytes.
 	Features []string `protobuf:"bytes,4,rep,name=features,proto3" json:"features,omitempty"`
 	// "host:port" where the caller accepts peers, so that the responder can call back; at most 16.
-	Addresses     []string `protobuf:"bytes,5,rep,name=addresses,proto3" json:"addresses,omitempty"`
+	Addresses []string `protobuf:"bytes,5,rep,name=addresses,proto3" json:"addresses,omitempty"`
+	// 16 bytes that name this run of the caller, or none: two runs of one device at a time are copies of each other.
+	Instance      []byte `protobuf:"bytes,6,opt,name=instance,proto3" json:"instance,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -215,6 +217,13 @@ func (x *HelloRequest) GetAddresses() []string {
 	return nil
 }
 
+func (x *HelloRequest) GetInstance() []byte {
+	if x != nil {
+		return x.Instance
+	}
+	return nil
+}
+
 // HelloResponse is what the responder says of itself, under the same bounds.
 type HelloResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -227,7 +236,9 @@ type HelloResponse struct {
 	// Names of the features that the responder understands; at most 64 of at most 64 bytes. Unknown ones are ignored.
 	Features []string `protobuf:"bytes,4,rep,name=features,proto3" json:"features,omitempty"`
 	// "host:port" where the responder accepts peers; at most 16. An unspecified host means the one it is seen at.
-	Addresses     []string `protobuf:"bytes,5,rep,name=addresses,proto3" json:"addresses,omitempty"`
+	Addresses []string `protobuf:"bytes,5,rep,name=addresses,proto3" json:"addresses,omitempty"`
+	// 16 bytes that name this run of the responder, or none.
+	Instance      []byte `protobuf:"bytes,6,opt,name=instance,proto3" json:"instance,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -293,6 +304,13 @@ func (x *HelloResponse) GetFeatures() []string {
 func (x *HelloResponse) GetAddresses() []string {
 	if x != nil {
 		return x.Addresses
+	}
+	return nil
+}
+
+func (x *HelloResponse) GetInstance() []byte {
+	if x != nil {
+		return x.Instance
 	}
 	return nil
 }
@@ -1530,19 +1548,21 @@ var File_peer_v1_peer_proto protoreflect.FileDescriptor
 
 const file_peer_v1_peer_proto_rawDesc = "" +
 	"\n" +
-	"\x12peer/v1/peer.proto\x12\x10syncbase.peer.v1\"\x90\x01\n" +
+	"\x12peer/v1/peer.proto\x12\x10syncbase.peer.v1\"\xac\x01\n" +
 	"\fHelloRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
 	"\x06device\x18\x02 \x01(\fR\x06device\x12\x1a\n" +
 	"\bsoftware\x18\x03 \x01(\tR\bsoftware\x12\x1a\n" +
 	"\bfeatures\x18\x04 \x03(\tR\bfeatures\x12\x1c\n" +
-	"\taddresses\x18\x05 \x03(\tR\taddresses\"\x91\x01\n" +
+	"\taddresses\x18\x05 \x03(\tR\taddresses\x12\x1a\n" +
+	"\binstance\x18\x06 \x01(\fR\binstance\"\xad\x01\n" +
 	"\rHelloResponse\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
 	"\x06device\x18\x02 \x01(\fR\x06device\x12\x1a\n" +
 	"\bsoftware\x18\x03 \x01(\tR\bsoftware\x12\x1a\n" +
 	"\bfeatures\x18\x04 \x03(\tR\bfeatures\x12\x1c\n" +
-	"\taddresses\x18\x05 \x03(\tR\taddresses\"2\n" +
+	"\taddresses\x18\x05 \x03(\tR\taddresses\x12\x1a\n" +
+	"\binstance\x18\x06 \x01(\fR\binstance\"2\n" +
 	"\x04Name\x12\x14\n" +
 	"\x05owner\x18\x01 \x01(\tR\x05owner\x12\x14\n" +
 	"\x05local\x18\x02 \x01(\tR\x05local\"\xb6\x01\n" +
