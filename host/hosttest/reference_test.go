@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/syncbase/syncbase/host/hosttest"
+	nodev1 "github.com/syncbase/syncbase/sdk/api/node/v1"
 )
 
 // shared runs a test with hosts that share a collection.
@@ -223,5 +224,70 @@ func TestDiffSeesADifference(t *testing.T) {
 		}
 		c.Heal()
 		c.Settle(time.Minute)
+	})
+}
+
+// A newcomer among many members gets what they hold once between them, not once from each.
+func TestNewcomerIsSentEverythingOnce(t *testing.T) {
+	carried := func(names ...string) (bytes uint64) {
+		knows := func(host, _ string) bool { return host != "new" }
+		shared(t, hosttest.Options{Hosts: append(names, "new"), Knows: knows}, func(t *testing.T, c *hosttest.Cluster) {
+			newcomer := c.Host("new")
+			newcomer.Stop()
+			for i := range 40 {
+				var ops []*nodev1.Op
+				for j := range 250 {
+					ops = append(ops, hosttest.Put(fmt.Sprintf("%03d/%03d", i, j), `"`+strings.Repeat("x", 200)+`"`))
+				}
+				c.Host(names[0]).Commit(ops...)
+			}
+			time.Sleep(time.Minute) // until the others are level, which without the newcomer nobody can check
+			received := func() (n uint64) {
+				for _, name := range names {
+					n += c.Carried(name, "new")
+				}
+				return n
+			}
+			before := received()
+			newcomer.Start()
+			c.Settle(time.Minute)
+			bytes = received() - before
+		})
+		return bytes
+	}
+	one, four := carried("a"), carried("a", "b", "c", "d")
+	t.Logf("%d bytes from one member, %d from four", one, four)
+	if four > one*3/2 {
+		t.Errorf("four members sent %d bytes, and one member %d", four, one)
+	}
+}
+
+// In a large syncgroup a change is sent to each member by a few others and not by all, and still reaches everybody.
+func TestChangeIsSentByFewMembers(t *testing.T) {
+	var names []string
+	for i := range 12 {
+		names = append(names, fmt.Sprintf("h%02d", i))
+	}
+	shared(t, hosttest.Options{Hosts: names}, func(t *testing.T, c *hosttest.Cluster) {
+		carried := func(to string) (n uint64) {
+			for _, from := range names {
+				if from != to {
+					n += c.Carried(from, to)
+				}
+			}
+			return n
+		}
+		before := map[string]uint64{}
+		for _, name := range names {
+			before[name] = carried(name)
+		}
+		const size = 100_000
+		c.Host(names[3]).Commit(hosttest.Put("big", `"`+strings.Repeat("x", size)+`"`))
+		c.Settle(10 * time.Second)
+		for _, name := range names {
+			if n := carried(name) - before[name]; n > 5*size {
+				t.Errorf("%s was sent %d bytes for a change of %d", name, n, size)
+			}
+		}
 	})
 }

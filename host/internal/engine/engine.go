@@ -53,8 +53,9 @@ type Engine struct {
 	// the pull anew if it lacks the same since the last time. Set it before Follow; 0 means never.
 	Audit time.Duration
 
-	store  *rows.Store
-	events Events
+	store      *rows.Store
+	events     Events
+	neighbours neighbours
 
 	// mu guards held and faults.
 	mu sync.Mutex
@@ -71,7 +72,10 @@ type heldKey struct {
 
 // New returns an engine; it starts nothing.
 func New(store *rows.Store, events Events) *Engine {
-	return &Engine{store: store, events: events, held: map[heldKey][]delta.ScopeVector{}, faults: map[heldKey]error{}}
+	return &Engine{
+		store: store, events: events, neighbours: neighbours{circles: map[*rows.DB]*circle{}},
+		held: map[heldKey][]delta.ScopeVector{}, faults: map[heldKey]error{},
+	}
 }
 
 // shared returns the syncgroups of the database that the peer is a member of too, and the scopes they have together.

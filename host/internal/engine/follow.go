@@ -84,6 +84,7 @@ type follower struct {
 // run keeps a pull open whenever there is a syncgroup in common, and opens it anew when what is in common changes.
 func (f *follower) run(ctx context.Context) {
 	defer f.e.forget(f.peer, f.db)
+	defer f.e.neighbours.leave(f.db, f.peer)
 	pause := firstPause
 	for ctx.Err() == nil {
 		state := f.db.Published()
@@ -92,11 +93,17 @@ func (f *follower) run(ctx context.Context) {
 		case err != nil:
 			f.failed(err)
 		case len(names) == 0 || state.Paused:
+			f.e.neighbours.leave(f.db, f.peer)
 			f.untilMeta(ctx, state.Meta, nil)
 			continue
 		default:
+			chosen, turned, line := f.e.neighbours.sit(f.db, f.peer, names)
+			if !chosen {
+				f.standBy(ctx, state.Meta, turned, names, scopes)
+				continue
+			}
 			began := time.Now()
-			err = f.e.amend(f.db, f.peer, f.pull(ctx, state.Meta, names, scopes), f.witnesses)
+			err = f.e.amend(f.db, f.peer, f.pull(ctx, state.Meta, turned, line, names, scopes), f.witnesses)
 			if err == nil || time.Since(began) > lastPause {
 				pause = firstPause
 			}
@@ -104,6 +111,7 @@ func (f *follower) run(ctx context.Context) {
 				continue
 			}
 			if ctx.Err() == nil {
+				f.e.neighbours.report(f.db, f.peer, true)
 				f.failed(err)
 			}
 		}
@@ -141,9 +149,9 @@ func (f *follower) untilMeta(ctx context.Context, meta uint64, timeout <-chan ti
 	}
 }
 
-// pull runs one session until it fails, ctx ends, or the syncgroups in common are no longer names and scopes: then it
-// returns nil.
-func (f *follower) pull(ctx context.Context, meta uint64, names []id.Name, scopes []id.Scope) error {
+// pull runs one session until it fails or ctx ends; until the syncgroups in common are no longer names and scopes, turned
+// is closed, or the turn to catch up goes to another peer: then it returns nil.
+func (f *follower) pull(ctx context.Context, meta uint64, turned <-chan struct{}, line *catchUp, names []id.Name, scopes []id.Scope) error {
 	ctx, stop := context.WithCancel(ctx)
 	var watch sync.WaitGroup
 	// changed is set by whoever ends the session for a reason that is no failure.
@@ -155,6 +163,15 @@ func (f *follower) pull(ctx context.Context, meta uint64, names []id.Name, scope
 		}
 	})
 	self := f.db.Writer()
+	until := func(over <-chan struct{}) {
+		select {
+		case <-over:
+			changed.Store(true)
+			stop()
+		case <-ctx.Done():
+		}
+	}
+	watch.Go(func() { until(turned) })
 	watch.Go(func() {
 		for ctx.Err() == nil {
 			f.untilMeta(ctx, meta, nil)
@@ -166,13 +183,64 @@ func (f *follower) pull(ctx context.Context, meta uint64, names []id.Name, scope
 			}
 		}
 	})
-	err := f.session(ctx, names, scopes)
+	turn := line.enter(ctx)
+	watch.Go(func() { until(turn.over) })
+	err := f.session(ctx, turn, names, scopes)
+	turn.leave()
 	stop()
 	watch.Wait()
 	if changed.Load() {
 		return nil
 	}
 	return err
+}
+
+// standBy waits while others are the neighbours: until turned is closed, the metadata has changed since meta, or ctx ends. A
+// peer that holds what after a whole period has not come from anybody is made a neighbour.
+func (f *follower) standBy(ctx context.Context, meta uint64, turned <-chan struct{}, names []id.Name, scopes []id.Scope) {
+	ctx, stop := context.WithCancel(ctx)
+	var watch sync.WaitGroup
+	defer watch.Wait()
+	defer stop()
+	watch.Go(func() {
+		if f.e.Audit > 0 {
+			f.checkOn(ctx, names, scopes)
+		}
+	})
+	// over is closed when turned is or ctx has ended.
+	over := make(chan time.Time)
+	watch.Go(func() {
+		defer close(over)
+		select {
+		case <-turned:
+		case <-ctx.Done():
+		}
+	})
+	f.untilMeta(ctx, meta, over)
+}
+
+// checkOn asks a peer that is not a neighbour what it holds, every period until ctx ends.
+func (f *follower) checkOn(ctx context.Context, names []id.Name, scopes []id.Scope) {
+	ticker := time.NewTicker(f.e.Audit)
+	defer ticker.Stop()
+	var before []delta.ScopeVector
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		held, err := probe(ctx, f.db, names, scopes, f.open)
+		if err != nil {
+			continue
+		}
+		f.e.note(f.peer, f.db, held)
+		if !level(f.db.Published().Know, before) {
+			f.e.neighbours.want(f.db, f.peer)
+			return
+		}
+		before = held
+	}
 }
 
 // stuck asks the peer now and then what it holds, until ctx ends. It reports true when something was lacking twice in a
@@ -204,7 +272,7 @@ func (f *follower) stuck(ctx context.Context, names []id.Name, scopes []id.Scope
 }
 
 // session opens a pull and applies what arrives until it ends.
-func (f *follower) session(ctx context.Context, names []id.Name, scopes []id.Scope) error {
+func (f *follower) session(ctx context.Context, turn *turn, names []id.Name, scopes []id.Scope) error {
 	f.witnesses = nil
 	witnesses, err := f.db.Witnesses(scopes, f.peer.Device)
 	if err != nil {
@@ -241,7 +309,7 @@ func (f *follower) session(ctx context.Context, names []id.Name, scopes []id.Sco
 			}
 		}
 	})
-	err = f.apply(stream, messages, scopes)
+	err = f.apply(stream, turn, messages, scopes)
 	stop()
 	stream.Close()
 	reader.Wait()
@@ -252,7 +320,7 @@ func (f *follower) session(ctx context.Context, names []id.Name, scopes []id.Sco
 }
 
 // apply takes messages, as many at a time as have arrived and fit into a step, until there are no more.
-func (f *follower) apply(stream Stream, messages <-chan delta.Message, asked []id.Scope) error {
+func (f *follower) apply(stream Stream, turn *turn, messages <-chan delta.Message, asked []id.Scope) error {
 	var accepted []id.Scope
 	for m := range messages {
 		if m.Witnesses != nil {
@@ -276,6 +344,10 @@ func (f *follower) apply(stream Stream, messages <-chan delta.Message, asked []i
 		accepted = step.Scopes
 		if err := f.take(stream, step, uint64(size)); err != nil {
 			return err
+		}
+		if turn.alive(); len(step.Progress) > 0 {
+			turn.leave()
+			f.e.neighbours.report(f.db, f.peer, false)
 		}
 	}
 	return nil
