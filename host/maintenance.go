@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/syncbase/syncbase/host/internal/id"
 	"github.com/syncbase/syncbase/host/internal/kv"
 	"github.com/syncbase/syncbase/host/internal/rows"
 )
@@ -46,27 +45,4 @@ func randomNumber() uint32 {
 	// crypto/rand.Read never fails.
 	_, _ = rand.Read(b[:])
 	return binary.BigEndian.Uint32(b[:])
-}
-
-// Finding is something in a store that must not be.
-type Finding struct {
-	// Database is a full name; empty when it belongs to none.
-	Database, Rule, Text string
-	// Key of the store where it was found.
-	Key []byte
-}
-
-// Checkup counts what was looked at, and what was found.
-type Checkup = rows.Summary
-
-// CheckStore goes through the store of a data directory that no daemon has open, changing nothing, and calls report for
-// each thing that breaks an invariant.
-func CheckStore(ctx context.Context, dataDir string, report func(Finding)) (Checkup, error) {
-	return rows.CheckDir(ctx, filepath.Join(dataDir, storeDir), kv.Options{Steps: formatSteps}, func(f rows.Finding) {
-		found := Finding{Rule: string(f.Rule), Text: f.Text, Key: f.Key}
-		if f.Database != (id.Name{}) {
-			found.Database = f.Database.String()
-		}
-		report(found)
-	})
 }

@@ -19,7 +19,7 @@ func TestUsage(t *testing.T) {
 		"syncgroup create a b", "syncgroup wait a b --timeout soon", "identity issue x", "plugin check x --config {",
 		"watch a --resume m --initial", "db perms a --set {", "db perms a --set null", `db perms a --set {"Read":{"inn":[]}}`,
 		"watch a --resume=", "serve extra", "config check",
-		"blob get a " + someRef + " -o json", "blob get a " + someRef + " --length 0",
+		"doctor --accept-loss", "blob get a " + someRef + " -o json", "blob get a " + someRef + " --length 0",
 	} {
 		var out, errs bytes.Buffer
 		a := &app{in: strings.NewReader(""), out: &out, err: &errs, getenv: func(string) string { return "unix:///nowhere" }}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/hex"
 	"fmt"
 	"io"
 	"os"
@@ -81,14 +82,30 @@ func restoreStore(ctx context.Context, backup, dataDir string) (client.Backup, e
 }
 
 // checkStore looks through the store of a data directory that no daemon has open.
-func checkStore(ctx context.Context, dataDir string, report func(client.Finding)) (client.Checkup, error) {
-	sum, err := host.CheckStore(ctx, dataDir, func(f host.Finding) {
-		report(client.Finding{Database: f.Database, Rule: f.Rule, Key: f.Key, Text: f.Text})
+func checkStore(ctx context.Context, dataDir string, report func(findingObject)) (client.Checkup, error) {
+	sum, err := host.CheckStore(ctx, dataDir, func(f host.Finding) { report(findingOf(f)) })
+	return checkupOf(sum), err
+}
+
+// repairStore mends the store of a data directory that no daemon has open.
+func repairStore(ctx context.Context, dataDir string, acceptLoss bool, report func(findingObject)) (repairObject, error) {
+	r, err := host.RepairStore(ctx, dataDir, host.RepairOptions{AcceptLoss: acceptLoss}, func(f host.Finding) {
+		found := findingOf(f)
+		found.Repaired = &f.Repaired
+		report(found)
 	})
+	return repairObject{Repaired: r.Repaired, Copy: r.Copy, checkupObject: checkupObject(checkupOf(r.Left))}, err
+}
+
+func findingOf(f host.Finding) findingObject {
+	return findingObject{Database: f.Database, Rule: f.Rule, Key: hex.EncodeToString(f.Key), Text: f.Text, Remedy: f.Remedy, Loses: f.Loses}
+}
+
+func checkupOf(sum host.Checkup) client.Checkup {
 	return client.Checkup{
 		Databases: uint64(sum.Databases), Collections: uint64(sum.Collections), Rows: uint64(sum.Rows), Tombstones: uint64(sum.Tombstones),
 		Records: uint64(sum.Records), Commits: uint64(sum.Commits), Findings: uint64(sum.Findings),
-	}, err
+	}
 }
 
 func factsOf(dir string, i host.IdentityInfo) identityFacts {

@@ -26,6 +26,12 @@ type Finding struct {
 	Key []byte
 	// Text says what was found there.
 	Text string
+	// Remedy says what Repair does about it, empty for nothing.
+	Remedy string
+	// Loses: the remedy gives up something that may have been acknowledged.
+	Loses bool
+
+	mend mend
 }
 
 // Rule is an invariant of the store.
@@ -92,8 +98,16 @@ type checker struct {
 }
 
 func (c *checker) found(db id.Name, rule Rule, key []byte, format string, args ...any) {
+	c.mendable(db, mend{}, rule, key, format, args...)
+}
+
+// mendable is found for what can be repaired.
+func (c *checker) mendable(db id.Name, m mend, rule Rule, key []byte, format string, args ...any) {
 	c.sum.Findings++
-	c.report(Finding{Database: db, Rule: rule, Key: bytes.Clone(key), Text: fmt.Sprintf(format, args...)})
+	c.report(Finding{
+		Database: db, Rule: rule, Key: bytes.Clone(key), Text: fmt.Sprintf(format, args...),
+		Remedy: m.what, Loses: m.loses, mend: m,
+	})
 }
 
 // each visits a range in order.
@@ -171,13 +185,13 @@ func (c *checker) orphans(nums map[uint32]bool) error {
 		}
 		for ok := it.First(); ok; {
 			if len(it.Key()) < 5 {
-				c.found(id.Name{}, RuleEncoding, it.Key(), "key of %d bytes", len(it.Key()))
+				c.mendable(id.Name{}, dropKey(it.Key()), RuleEncoding, it.Key(), "key of %d bytes", len(it.Key()))
 				ok = it.Next()
 				continue
 			}
 			num := binary.BigEndian.Uint32(it.Key()[1:])
 			if !nums[num] {
-				c.found(id.Name{}, RuleOwner, it.Key(), "there is no database with the number %d", num)
+				c.mendable(id.Name{}, dropPrefix(dbKey(space, num)), RuleOwner, it.Key(), "there is no database with the number %d", num)
 			}
 			next := kv.PrefixEnd(dbKey(space, num))
 			ok = it.SeekGE(next)
@@ -198,10 +212,12 @@ type checkedDB struct {
 	colls  map[uint32]*checkedCollection
 	// first and last are the ends of the sequence of commits; head is that of its last value.
 	first, last uint64
-	head        seqHead
-	floor       floorMark
-	know        *delta.Knowledge
-	used        uint64
+	// lastKey is the number in the last key of the sequence.
+	lastKey uint64
+	head    seqHead
+	floor   floorMark
+	know    *delta.Knowledge
+	used    uint64
 }
 
 type checkedCollection struct{ id id.Collection }
@@ -234,12 +250,12 @@ func (d *checkedDB) collections() error {
 // collection returns the collection that a key belongs to.
 func (d *checkedDB) collection(key []byte) *checkedCollection {
 	if len(key) < collKeyLen {
-		d.bad(RuleEncoding, key, "key of %d bytes", len(key))
+		d.mendable(d.name, dropKey(key), RuleEncoding, key, "key of %d bytes", len(key))
 		return nil
 	}
 	coll := d.colls[binary.BigEndian.Uint32(key[5:])]
 	if coll == nil {
-		d.bad(RuleOwner, key, "there is no collection with this number")
+		d.mendable(d.name, dropPrefix(key[:collKeyLen]), RuleOwner, key, "there is no collection with this number")
 	}
 	return coll
 }
@@ -256,19 +272,20 @@ func (d *checkedDB) sequence() error {
 		if d.first == 0 {
 			d.first = seq
 			if seq != d.floor.floor+1 {
-				d.bad(RuleSequence, key, "commit %d is the first, and the floor is %d", seq, d.floor.floor)
+				d.mendable(d.name, d.listAnew(d.floor.floor+1, seq-1), RuleSequence, key, "commit %d is the first, and the floor is %d", seq, d.floor.floor)
 			}
 		} else if seq != d.last+1 {
-			d.bad(RuleSequence, key, "commit %d follows %d", seq, d.last)
+			d.mendable(d.name, d.listAnew(d.last+1, seq-1), RuleSequence, key, "commit %d follows %d", seq, d.last)
 		}
 		if head.ownGen < d.head.ownGen && !d.epochEnds(d.last) {
-			d.bad(RuleSequence, key, "the own generation goes back from %d to %d", d.head.ownGen, head.ownGen)
+			d.mendable(d.name, d.raiseOwn(key, d.head.ownGen), RuleSequence, key, "the own generation goes back from %d to %d", d.head.ownGen, head.ownGen)
+			head.ownGen = d.head.ownGen
 		}
-		d.last, d.head = seq+uint64(len(commits))-1, head
+		d.last, d.lastKey, d.head = seq+uint64(len(commits))-1, seq, head
 		d.sum.Commits += len(commits)
 		for _, l := range left {
 			if d.colls[l.coll] == nil {
-				d.bad(RuleOwner, key, "litter in a collection with the number %d, which there is not", l.coll)
+				d.mendable(d.name, unlitter(key, l.coll), RuleOwner, key, "litter in a collection with the number %d, which there is not", l.coll)
 			}
 		}
 		faults = errors.Join(faults, d.listed(key, commits))
@@ -289,13 +306,13 @@ func (d *checkedDB) listed(key []byte, commits []learned) error {
 	for i := range commits {
 		for _, ch := range commits[i].changes {
 			if d.colls[ch.coll] == nil {
-				d.bad(RuleOwner, key, "a change of a collection with the number %d, which there is not", ch.coll)
+				d.mendable(d.name, unlist(key, ch), RuleOwner, key, "a change of a collection with the number %d, which there is not", ch.coll)
 				continue
 			}
 			if d.floor.floor > 0 {
 				continue
 			}
-			if err := d.logged(key, ch.coll, ch.version); err != nil {
+			if err := d.logged(key, unlist(key, ch), ch.coll, ch.version); err != nil {
 				return err
 			}
 		}
@@ -304,10 +321,10 @@ func (d *checkedDB) listed(key []byte, commits []learned) error {
 }
 
 // logged checks that a version is in the log.
-func (d *checkedDB) logged(key []byte, coll uint32, v id.Version) error {
+func (d *checkedDB) logged(key []byte, m mend, coll uint32, v id.Version) error {
 	_, err := d.from.Get(logKey(d.rec.num, coll, v))
 	if errors.Is(err, kv.ErrNotFound) {
-		d.bad(RuleChange, key, "version %s is not in the log", v)
+		d.mendable(d.name, m, RuleChange, key, "version %s is not in the log", v)
 		return nil
 	}
 	return err
@@ -317,20 +334,20 @@ func (d *checkedDB) knowledge() error {
 	return d.prefix(dbKey(spaceKnowledge, d.rec.num), func(key, value []byte) {
 		coll := d.colls[binary.BigEndian.Uint32(append(bytes.Clone(key), 0, 0, 0, 0)[5:])]
 		if coll == nil {
-			d.bad(RuleKnowledge, key, "knowledge of a collection that there is not")
+			d.mendable(d.name, forget(key), RuleKnowledge, key, "knowledge of a collection that there is not")
 			return
 		}
 		if len(value) == 0 || value[0] != valueVersion {
-			d.bad(RuleEncoding, key, "knowledge")
+			d.mendable(d.name, forget(key), RuleEncoding, key, "knowledge")
 			return
 		}
 		v, err := wire.DecodeVector(value[1:])
 		if err != nil {
-			d.bad(RuleEncoding, key, "knowledge: %v", err)
+			d.mendable(d.name, forget(key), RuleEncoding, key, "knowledge: %v", err)
 			return
 		}
 		if v[d.writer] > 0 {
-			d.bad(RuleKnowledge, key, "the device keeps knowledge of itself")
+			d.mendable(d.name, forgetSelf(key, v, d.writer), RuleKnowledge, key, "the device keeps knowledge of itself")
 		}
 		s := id.Scope{Collection: coll.id, Prefix: string(key[collKeyLen:])}
 		d.know.Track(s)
@@ -352,7 +369,7 @@ func (d *checkedDB) rows() error {
 				d.bad(RuleEncoding, key, "access list: %v", err)
 			}
 		}
-		faults = errors.Join(faults, d.logged(key, binary.BigEndian.Uint32(key[5:]), head.Version))
+		faults = errors.Join(faults, d.logged(key, lossy(d.rebuild(key)), binary.BigEndian.Uint32(key[5:]), head.Version))
 	})
 	return errors.Join(err, faults)
 }
@@ -368,9 +385,9 @@ func (d *checkedDB) tombstones() error {
 		row := bytes.Clone(key)
 		row[0] = spaceRow
 		if _, err := d.from.Get(row); err == nil {
-			d.bad(RuleRow, key, "the row is there as well")
+			d.mendable(d.name, d.rebuild(key), RuleRow, key, "the row is there as well")
 		}
-		faults = errors.Join(faults, d.logged(key, binary.BigEndian.Uint32(key[5:]), head.Version))
+		faults = errors.Join(faults, d.logged(key, lossy(d.rebuild(key)), binary.BigEndian.Uint32(key[5:]), head.Version))
 	})
 	return errors.Join(err, faults)
 }
@@ -383,7 +400,7 @@ func (d *checkedDB) readHead(key, value []byte, deleted bool) (history.Head, boo
 	}
 	head, err := decodeHead(value)
 	if err != nil || head.Deleted != deleted {
-		d.bad(RuleEncoding, key, "row: %v", err)
+		d.mendable(d.name, d.rebuild(key), RuleEncoding, key, "row: %v", err)
 		return head, false
 	}
 	if contested(value) {
@@ -402,18 +419,18 @@ func (d *checkedDB) log() error {
 			return
 		}
 		if len(key) != collKeyLen+wire.WriterLen+8 {
-			d.bad(RuleEncoding, key, "log key of %d bytes", len(key))
+			d.mendable(d.name, dropKey(key), RuleEncoding, key, "log key of %d bytes", len(key))
 			return
 		}
 		v := id.Version{Writer: wire.DecodeWriter(key[collKeyLen:]), Gen: logGen(key)}
 		h, body, err := decodeLog(value)
 		if err != nil {
-			d.bad(RuleEncoding, key, "log record: %v", err)
+			d.mendable(d.name, dropKey(key), RuleEncoding, key, "log record: %v", err)
 			return
 		}
 		rec, err := wire.DecodeBody(body, v)
 		if err != nil {
-			d.bad(RuleEncoding, key, "log record: %v", err)
+			d.mendable(d.name, dropKey(key), RuleEncoding, key, "log record: %v", err)
 			return
 		}
 		faults = errors.Join(faults, d.record(key, coll, &rec, h))
@@ -425,10 +442,14 @@ func (d *checkedDB) log() error {
 func (d *checkedDB) record(key []byte, coll *checkedCollection, rec *wire.Record, h logHeader) error {
 	v := rec.Version
 	if h.seq == 0 || h.seq > d.last || h.index >= h.count {
-		d.bad(RuleLog, key, "record %d of %d in commit %d, the last of which is %d", h.index, h.count, h.seq, d.last)
+		m := mend{}
+		if h.seq > d.last && h.index < h.count {
+			m = d.listAnew(d.last+1, h.seq)
+		}
+		d.mendable(d.name, m, RuleLog, key, "record %d of %d in commit %d, the last of which is %d", h.index, h.count, h.seq, d.last)
 	}
 	if v.Writer == d.writer && v.Gen > d.head.ownGen {
-		d.bad(RuleLog, key, "generation %d of this device, which has made %d", v.Gen, d.head.ownGen)
+		d.mendable(d.name, d.raiseOwn(seqKey(d.rec.num, d.lastKey), v.Gen), RuleLog, key, "generation %d of this device, which has made %d", v.Gen, d.head.ownGen)
 	}
 	// The record of a collection itself may lie in several scopes and is known at each of them only later.
 	if rec.Key != "" && !d.know.Holds(coll.id, rec.Key, v) && !d.rec.formerVector(d.writer.Device).Covers(v) {
@@ -443,7 +464,7 @@ func (d *checkedDB) record(key []byte, coll *checkedCollection, rec *wire.Record
 		row, err = d.from.Get(rowKey(spaceTomb, d.rec.num, num, rec.Key))
 	}
 	if errors.Is(err, kv.ErrNotFound) {
-		d.bad(RuleLog, key, "there is neither a row nor a tombstone for %q", rec.Key)
+		d.mendable(d.name, d.rebuild(rowKey(spaceRow, d.rec.num, num, rec.Key)), RuleLog, key, "there is neither a row nor a tombstone for %q", rec.Key)
 		return nil
 	}
 	if err != nil {
@@ -461,7 +482,8 @@ func (d *checkedDB) record(key []byte, coll *checkedCollection, rec *wire.Record
 		}
 	}
 	if state.Apply(rec, h.time) != history.Known {
-		d.bad(RuleLog, key, "the current version %s of %q does not cover %s", head.Version, rec.Key, v)
+		d.mendable(d.name, d.rebuild(rowKey(spaceRow, d.rec.num, num, rec.Key)), RuleLog, key,
+			"the current version %s of %q does not cover %s", head.Version, rec.Key, v)
 	}
 	return nil
 }
@@ -473,17 +495,17 @@ func (d *checkedDB) size() error {
 		counted = d.floor.used
 	}
 	if d.used != counted && d.last > 0 {
-		d.bad(RuleUsed, seqKey(d.rec.num, d.last), "%d bytes are counted, %d are there", counted, d.used)
+		d.mendable(d.name, d.setUsed(), RuleUsed, seqKey(d.rec.num, d.lastKey), "%d bytes are counted, %d are there", counted, d.used)
 	}
 	prefix := dbKey(spaceSyncgroup, d.rec.num)
 	err := d.prefix(prefix, func(key, _ []byte) {
 		if _, valid := parseName(key[len(prefix):]); !valid {
-			d.bad(RuleEncoding, key, "name of a local value")
+			d.mendable(d.name, dropKey(key), RuleEncoding, key, "name of a local value")
 		}
 	})
 	return errors.Join(err, d.prefix(dbKey(spaceSchema, d.rec.num), func(key, value []byte) {
 		if _, err := decodeSchema(value); err != nil {
-			d.bad(RuleEncoding, key, "schema: %v", err)
+			d.mendable(d.name, dropKey(key), RuleEncoding, key, "schema: %v", err)
 		}
 	}))
 }

@@ -15,11 +15,11 @@ func (d *checkedDB) contested(key []byte, head *history.Head) {
 	err := d.prefix(prefix, func(open, value []byte) {
 		n++
 		if h, err := decodeHead(value); err == nil && merge.Compare(&h, head) >= 0 {
-			d.bad(RuleOpen, open, "readers do not see this version, which was written after %s", head.Version)
+			d.mendable(d.name, d.rebuild(key), RuleOpen, open, "readers do not see this version, which was written after %s", head.Version)
 		}
 	})
 	if err == nil && n == 0 {
-		d.bad(RuleOpen, key, "the row is in conflict with nothing")
+		d.mendable(d.name, d.rebuild(key), RuleOpen, key, "the row is in conflict with nothing")
 	}
 }
 
@@ -29,22 +29,22 @@ func (d *checkedDB) openHeads() error {
 		d.used += uint64(len(key) + len(value))
 		_, rowKey, v, valid := parseOpenKey(key)
 		if !valid || rowKey == "" {
-			d.bad(RuleEncoding, key, "key of an open head")
+			d.mendable(d.name, dropKey(key), RuleEncoding, key, "key of an open head")
 			return
 		}
 		if d.collection(key) == nil {
 			return
 		}
-		if h, err := decodeHead(value); err != nil || h.Version != v {
-			d.bad(RuleEncoding, key, "open head: %v", err)
-		}
 		row := bytes.Clone(key[:len(key)-openSuffixLen])
+		if h, err := decodeHead(value); err != nil || h.Version != v {
+			d.mendable(d.name, d.rebuild(row), RuleEncoding, key, "open head: %v", err)
+		}
 		for _, space := range []byte{spaceRow, spaceTomb} {
 			row[0] = space
 			if data, err := d.from.Get(row); err == nil && contested(data) {
 				return
 			}
 		}
-		d.bad(RuleOpen, key, "the row is not in conflict")
+		d.mendable(d.name, d.rebuild(row), RuleOpen, key, "the row is not in conflict")
 	})
 }

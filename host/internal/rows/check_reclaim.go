@@ -26,9 +26,9 @@ func (d *checkedDB) reclaimed() error {
 			err = corrupt("key", nil)
 		}
 		if err != nil {
-			d.bad(RuleEncoding, key, "what was reclaimed: %v", err)
+			d.mendable(d.name, unreclaimed(key), RuleEncoding, key, "what was reclaimed: %v", err)
 		} else if coll != 0 && d.colls[coll] == nil {
-			d.bad(RuleOwner, key, "there is no collection with the number %d", coll)
+			d.mendable(d.name, unreclaimed(key), RuleOwner, key, "there is no collection with the number %d", coll)
 		}
 	})
 }

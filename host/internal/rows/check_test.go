@@ -58,60 +58,106 @@ func TestSoundStoreHasNoFindings(t *testing.T) {
 	}
 }
 
+// corruption is a way to damage the sound device's store.
+type corruption struct {
+	plant func(d *device, b *kv.Batch)
+	want  Rule
+	cure  cure
+}
+
+// cure is what a repair can do about it.
+type cure int
+
+const (
+	// cured: everything is as it was.
+	cured cure = iota
+	// curedAtALoss: only with AcceptLoss is nothing found any more.
+	curedAtALoss
+	// curedByPeers: what remains goes away by syncing.
+	curedByPeers
+	incurable
+)
+
+var corruptions = map[string]corruption{
+	"a log record is lost": {func(d *device, b *kv.Batch) { b.Delete(logKey(1, 1, id.Version{Writer: d.db.Writer(), Gen: 1})) }, RuleChange, curedAtALoss},
+	"a row is lost":        {func(d *device, b *kv.Batch) { b.Delete(rowKey(spaceRow, 1, 1, "new")) }, RuleLog, cured},
+	"a row is old": {func(d *device, b *kv.Batch) {
+		head, err := d.kv.Get(rowKey(spaceRow, 1, 1, "theirs"))
+		if err != nil {
+			d.t.Fatal(err)
+		}
+		b.Set(rowKey(spaceRow, 1, 1, "new"), head)
+	}, RuleLog, cured},
+	"a row is unreadable": {func(d *device, b *kv.Batch) { b.Set(rowKey(spaceRow, 1, 1, "k"), []byte{9}) }, RuleEncoding, cured},
+	"a row is present and deleted": {func(d *device, b *kv.Batch) {
+		head, err := d.kv.Get(rowKey(spaceTomb, 1, 1, "gone"))
+		if err != nil {
+			d.t.Fatal(err)
+		}
+		b.Set(rowKey(spaceTomb, 1, 1, "new"), head)
+	}, RuleRow, cured},
+	"a commit is lost":              {func(d *device, b *kv.Batch) { b.Delete(seqKey(1, 3)) }, RuleSequence, cured},
+	"the last commit is lost":       {func(d *device, b *kv.Batch) { b.Delete(seqKey(1, d.db.seq)) }, RuleLog, cured},
+	"the access list is unreadable": {func(d *device, b *kv.Batch) { b.Set(databaseKey(dbName), []byte{1, 0, 0, 0, 1, 1, 0, 0, 0, 1, '{'}) }, RuleEncoding, incurable},
+	"the database is lost":          {func(d *device, b *kv.Batch) { b.Delete(databaseKey(dbName)) }, RuleOwner, curedAtALoss},
+	"the collection is lost":        {func(d *device, b *kv.Batch) { b.Delete(collKey(spaceCollection, 1, 1)) }, RuleOwner, curedAtALoss},
+	"a scope has no collection": {func(d *device, b *kv.Batch) {
+		b.Set(rowKey(spaceKnowledge, 1, 9, ""), wire.AppendVector([]byte{1}, nil))
+	}, RuleKnowledge, cured},
+	"knowledge is lost": {func(d *device, b *kv.Batch) {
+		b.Set(rowKey(spaceKnowledge, 1, 1, ""), wire.AppendVector([]byte{1}, nil))
+	}, RuleLog, curedByPeers},
+	"knowledge of itself": {func(d *device, b *kv.Batch) {
+		v := d.db.Published().Know.At(whole[0])
+		b.Set(rowKey(spaceKnowledge, 1, 1, ""), wire.AppendVector([]byte{1}, v))
+	}, RuleKnowledge, cured},
+	"the size is wrong": {func(d *device, b *kv.Batch) {
+		value, err := d.kv.Get(seqKey(1, d.db.seq))
+		if err != nil {
+			d.t.Fatal(err)
+		}
+		head, commits, left, err := decodeSeq(value)
+		if err != nil {
+			d.t.Fatal(err)
+		}
+		head.used++
+		b.Set(seqKey(1, d.db.seq), appendSeq(nil, head, commits, left))
+	}, RuleUsed, cured},
+	"a schema is unreadable": {func(d *device, b *kv.Batch) {
+		b.Set(dbKey(spaceSchema, 1), binary.BigEndian.AppendUint32([]byte{1}, 0))
+	}, RuleEncoding, curedAtALoss},
+	"a list of commits is unreadable": {func(d *device, b *kv.Batch) { b.Set(seqKey(1, 4), []byte{1, 2}) }, RuleEncoding, cured},
+	"all lists of commits are lost": {func(d *device, b *kv.Batch) {
+		b.DeleteRange(dbKey(spaceSeq, 1), kv.PrefixEnd(dbKey(spaceSeq, 1)))
+	}, RuleLog, cured},
+	"generations are forgotten": {func(d *device, b *kv.Batch) {
+		value, err := d.kv.Get(seqKey(1, d.db.seq))
+		if err != nil {
+			d.t.Fatal(err)
+		}
+		head, commits, left, err := decodeSeq(value)
+		if err != nil {
+			d.t.Fatal(err)
+		}
+		head.ownGen = 0
+		b.Set(seqKey(1, d.db.seq), appendSeq(nil, head, commits, left))
+	}, RuleLog, cured},
+	"a log record is unreadable": {func(d *device, b *kv.Batch) {
+		b.Set(logKey(1, 1, id.Version{Writer: d.db.Writer(), Gen: 1}), []byte{1})
+	}, RuleEncoding, curedAtALoss},
+	"knowledge is unreadable": {func(d *device, b *kv.Batch) { b.Set(rowKey(spaceKnowledge, 1, 1, ""), []byte{7}) }, RuleEncoding, curedByPeers},
+	"the name of a local value is unreadable": {func(d *device, b *kv.Batch) {
+		b.Set(append(dbKey(spaceSyncgroup, 1), 'x'), nil)
+	}, RuleEncoding, curedAtALoss},
+	"a key is cut short": {func(d *device, b *kv.Batch) { b.Set([]byte{spaceRow, 0, 0}, nil) }, RuleEncoding, curedAtALoss},
+	"rows of a database that is gone": {func(d *device, b *kv.Batch) {
+		b.Set(rowKey(spaceRow, 9, 1, "k"), nil)
+		b.Set(rowKey(spaceTomb, 9, 1, "l"), nil)
+	}, RuleOwner, curedAtALoss},
+}
+
 func TestCheckFindsEachCorruption(t *testing.T) {
-	mine := func(d *device) id.Version { return id.Version{Writer: d.db.Writer(), Gen: 1} }
-	for name, c := range map[string]struct {
-		plant func(d *device, b *kv.Batch)
-		want  Rule
-	}{
-		"a log record is lost": {func(d *device, b *kv.Batch) { b.Delete(logKey(1, 1, mine(d))) }, RuleChange},
-		"a row is lost":        {func(d *device, b *kv.Batch) { b.Delete(rowKey(spaceRow, 1, 1, "new")) }, RuleLog},
-		"a row is old": {func(d *device, b *kv.Batch) {
-			head, err := d.kv.Get(rowKey(spaceRow, 1, 1, "theirs"))
-			if err != nil {
-				t.Fatal(err)
-			}
-			b.Set(rowKey(spaceRow, 1, 1, "new"), head)
-		}, RuleLog},
-		"a row is unreadable": {func(d *device, b *kv.Batch) { b.Set(rowKey(spaceRow, 1, 1, "k"), []byte{9}) }, RuleEncoding},
-		"a row is present and deleted": {func(d *device, b *kv.Batch) {
-			head, err := d.kv.Get(rowKey(spaceTomb, 1, 1, "gone"))
-			if err != nil {
-				t.Fatal(err)
-			}
-			b.Set(rowKey(spaceTomb, 1, 1, "new"), head)
-		}, RuleRow},
-		"a commit is lost":              {func(d *device, b *kv.Batch) { b.Delete(seqKey(1, 3)) }, RuleSequence},
-		"the last commit is lost":       {func(d *device, b *kv.Batch) { b.Delete(seqKey(1, d.db.seq)) }, RuleLog},
-		"the access list is unreadable": {func(d *device, b *kv.Batch) { b.Set(databaseKey(dbName), []byte{1, 0, 0, 0, 1, 1, 0, 0, 0, 1, '{'}) }, RuleEncoding},
-		"the database is lost":          {func(d *device, b *kv.Batch) { b.Delete(databaseKey(dbName)) }, RuleOwner},
-		"the collection is lost":        {func(d *device, b *kv.Batch) { b.Delete(collKey(spaceCollection, 1, 1)) }, RuleOwner},
-		"a scope has no collection": {func(d *device, b *kv.Batch) {
-			b.Set(rowKey(spaceKnowledge, 1, 9, ""), wire.AppendVector([]byte{1}, nil))
-		}, RuleKnowledge},
-		"knowledge is lost": {func(d *device, b *kv.Batch) {
-			b.Set(rowKey(spaceKnowledge, 1, 1, ""), wire.AppendVector([]byte{1}, nil))
-		}, RuleLog},
-		"knowledge of itself": {func(d *device, b *kv.Batch) {
-			v := d.db.Published().Know.At(whole[0])
-			b.Set(rowKey(spaceKnowledge, 1, 1, ""), wire.AppendVector([]byte{1}, v))
-		}, RuleKnowledge},
-		"the size is wrong": {func(d *device, b *kv.Batch) {
-			value, err := d.kv.Get(seqKey(1, d.db.seq))
-			if err != nil {
-				t.Fatal(err)
-			}
-			head, commits, left, err := decodeSeq(value)
-			if err != nil {
-				t.Fatal(err)
-			}
-			head.used++
-			b.Set(seqKey(1, d.db.seq), appendSeq(nil, head, commits, left))
-		}, RuleUsed},
-		"a schema is unreadable": {func(d *device, b *kv.Batch) {
-			b.Set(dbKey(spaceSchema, 1), binary.BigEndian.AppendUint32([]byte{1}, 0))
-		}, RuleEncoding},
-	} {
+	for name, c := range corruptions {
 		t.Run(name, func(t *testing.T) {
 			d := soundDevice(t)
 			b := d.kv.NewBatch()

@@ -1,0 +1,128 @@
+package rows
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/syncbase/syncbase/host/internal/kv"
+)
+
+// shown is what readers and watchers see of the device.
+func (d *device) shown() []string {
+	d.t.Helper()
+	all := d.rows()
+	_, nodes, err := d.db.History(notes, "k")
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	for _, n := range nodes {
+		all = append(all, fmt.Sprintf("%s of %v: %s", n.Version, n.Parents, n.Value))
+	}
+	_, err = d.db.ReadLog(0, nil, func(b Batch) (bool, error) {
+		all = append(all, fmt.Sprintf("batch %d %s", b.Seq, b.Name))
+		return true, nil
+	})
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	return append(all, fmt.Sprintf("own %s, %d bytes", d.db.Published().Know.Own(), d.db.Used()))
+}
+
+// hasShown wants all that was shown before to be so again. Where lists of commits were made anew, a batch that changed nothing for
+// readers may be shown as well.
+func (d *device) hasShown(before []string) {
+	d.t.Helper()
+	after := slices.DeleteFunc(d.shown(), func(s string) bool { return strings.HasPrefix(s, "batch ") && !slices.Contains(before, s) })
+	if diff := cmp.Diff(before, after); diff != "" {
+		d.t.Errorf("contents changed (-before +after):\n%s", diff)
+	}
+}
+
+// repair repairs what lies in the store, and opens it again if that can be done.
+func (d *device) repair(opts RepairOptions) (repaired, left []Rule, opened bool) {
+	d.t.Helper()
+	sum, err := Repair(d.t.Context(), d.kv, opts, func(f Finding, mended bool) {
+		d.t.Logf("repaired %t: %s at %x: %s (%s)", mended, f.Rule, f.Key, f.Text, f.Remedy)
+		if mended {
+			repaired = append(repaired, f.Rule)
+		} else {
+			left = append(left, f.Rule)
+		}
+	})
+	if err != nil || sum.Findings != len(left) {
+		d.t.Fatalf("%+v, %v with %d findings left", sum, err, len(left))
+	}
+	if d.s, err = Open(d.kv, d.s.opts); err != nil {
+		return repaired, left, false
+	}
+	d.db, err = d.s.Database(dbName)
+	return repaired, left, err == nil
+}
+
+// TestRepairCuresEachCorruption damages a store in each of the ways that Check finds. What follows from the log is made anew
+// and nothing is lost; what does not is left alone unless loss is accepted.
+func TestRepairCuresEachCorruption(t *testing.T) {
+	for name, c := range corruptions {
+		t.Run(name, func(t *testing.T) {
+			d := soundDevice(t)
+			before := d.shown()
+			b := d.kv.NewBatch()
+			c.plant(d, b)
+			if err := b.Commit(kv.Sync); err != nil {
+				t.Fatal(err)
+			}
+			_, left, opened := d.repair(RepairOptions{})
+			if (len(left) == 0) != (c.cure == cured) {
+				t.Errorf("left without loss: %v", left)
+			}
+			if c.cure == cured || c.cure == curedByPeers {
+				if !opened {
+					t.Fatal("the store cannot be opened")
+				}
+				d.hasShown(before)
+			}
+			repaired, left, _ := d.repair(RepairOptions{AcceptLoss: true})
+			if lossy := len(repaired) > 0; lossy != (c.cure == curedAtALoss) {
+				t.Errorf("accepting loss repaired %v", repaired)
+			}
+			if (len(left) == 0) != (c.cure < curedByPeers) {
+				t.Errorf("left at a loss: %v", left)
+			}
+		})
+	}
+}
+
+// TestRepairGoesOnAfterACrash loses power during a repair that takes several rounds.
+func TestRepairGoesOnAfterACrash(t *testing.T) {
+	d := soundDevice(t)
+	before := d.shown()
+	b := d.kv.NewBatch()
+	b.Delete(rowKey(spaceRow, 1, 1, "k"))
+	corruptions["all lists of commits are lost"].plant(d, b)
+	if err := b.Commit(kv.Sync); err != nil {
+		t.Fatal(err)
+	}
+	stop := errors.New("power is lost")
+	func() {
+		defer func() {
+			if recover() != stop { //nolint:errorlint // the very value
+				t.Error("nothing was repaired")
+			}
+		}()
+		_, _ = Repair(t.Context(), d.kv, RepairOptions{}, func(Finding, bool) { panic(stop) })
+	}()
+	_, left, opened := d.repair(RepairOptions{})
+	if len(left) > 0 || !opened {
+		t.Fatalf("left %v, opened %t", left, opened)
+	}
+	d.hasShown(before)
+	d.put("after", `1`)
+	if rules, _ := d.check(); rules != nil {
+		t.Errorf("found %v after a write", rules)
+	}
+}
