@@ -42,6 +42,7 @@ var benchmarks = []struct {
 	pkg, pattern, time string
 }{
 	{"./host/internal/kv", "^BenchmarkLoad$", "171x"},
+	{"./host/internal/kv", "^BenchmarkGroupCommit$", "20000x"},
 	{"./host/internal/blobs", "^BenchmarkPut(Nowhere|Directory)$", "1s"},
 	{"./sdk/plugin/blobstore", "^BenchmarkHop$", "1s"},
 }

@@ -58,9 +58,12 @@ func start(ctx context.Context, binary, dir, name string) (*daemon, error) {
 	}
 }
 
+// socket is the address at which clients reach the daemon.
+func (d *daemon) socket() string { return "unix://" + filepath.Join(d.dir, "syncbase.sock") }
+
 func (d *daemon) ready(ctx context.Context) (err error) {
 	if d.Client == nil {
-		if d.Client, err = client.Dial(ctx, "unix://"+filepath.Join(d.dir, "syncbase.sock"), client.Options{}); err != nil {
+		if d.Client, err = client.Dial(ctx, d.socket(), client.Options{}); err != nil {
 			return err
 		}
 	}

@@ -60,7 +60,16 @@ func measureRows(ctx context.Context, opts options, a, b *daemon, t *table) erro
 	if err := measureSync(ctx, rows, a, b, t); err != nil {
 		return err
 	}
-	return measureLatency(ctx, opts.puts, a, b, t)
+	if err := measureLatency(ctx, opts.puts, a, b, t); err != nil {
+		return err
+	}
+	if err := measureScan(ctx, a, t); err != nil {
+		return err
+	}
+	if err := measureWriters(ctx, 40*opts.puts, a, t); err != nil {
+		return err
+	}
+	return measureWatchers(ctx, opts.puts/5, a, t)
 }
 
 func measureImport(ctx context.Context, opts options, a *daemon, t *table) (rows int, err error) {
@@ -129,6 +138,22 @@ func measureSync(ctx context.Context, rows int, a, b *daemon, t *table) error {
 	}
 	t.add("initial sync: peak memory of b", "MiB", peakB)
 	return count(ctx, b, rows)
+}
+
+// measureScan reads every row of the daemon through the client.
+func measureScan(ctx context.Context, d *daemon, t *table) error {
+	clock, err := startMeter(ctx, d)
+	if err != nil {
+		return err
+	}
+	n := 0
+	for _, err := range d.Database(database).Collection(collection).Scan(ctx, client.Range{}) {
+		if err != nil {
+			return err
+		}
+		n++
+	}
+	return clock.stop(ctx, t, "scan through the client", "rows/s", float64(n))
 }
 
 // count fails unless the daemon has so many rows.

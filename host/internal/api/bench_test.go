@@ -3,6 +3,8 @@ package api
 import (
 	"errors"
 	"fmt"
+	"runtime"
+	"sync/atomic"
 	"testing"
 
 	"github.com/syncbase/syncbase/sdk/client"
@@ -149,4 +151,26 @@ func BenchmarkRunInBatch(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
+}
+
+// BenchmarkPutMany is 64 callers on four connections, each putting one row after the other.
+func BenchmarkPutMany(b *testing.B) {
+	w := diskWorld(b)
+	w.collection("db", "c")
+	var all []*client.Collection
+	for range 4 {
+		all = append(all, w.client().Database("db").Collection("c"))
+	}
+	var callers, next atomic.Uint64
+	b.SetParallelism((64 + runtime.GOMAXPROCS(0) - 1) / runtime.GOMAXPROCS(0))
+	b.RunParallel(func(pb *testing.PB) {
+		c := all[callers.Add(1)%4]
+		for pb.Next() {
+			if _, err := c.Put(b.Context(), fmt.Sprint(next.Add(1)), client.Value{Bytes: []byte(sample)}); err != nil {
+				b.Error(err)
+				return
+			}
+		}
+	})
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "puts/s")
 }

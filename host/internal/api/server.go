@@ -53,6 +53,8 @@ func ServerOptions() []grpc.ServerOption {
 		grpc.InitialConnWindowSize(4 << 20),
 		// Who stops the server goes on to close the store: no handler may be left in it.
 		grpc.WaitForHandlers(true),
+		// Goroutines that stay have the stack that a call needs; a new one grows it step by step, in every call.
+		grpc.NumStreamWorkers(64),
 	}
 }
 

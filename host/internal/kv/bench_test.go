@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
+	"sync/atomic"
 	"testing"
 )
 
@@ -37,4 +39,27 @@ func BenchmarkLoad(b *testing.B) {
 			b.ReportMetric(float64(n)/b.Elapsed().Seconds(), "rows/s")
 		})
 	}
+}
+
+// BenchmarkGroupCommit is 64 writers of one small durable key each: what concurrent puts through a client are held against.
+func BenchmarkGroupCommit(b *testing.B) {
+	store, err := Open(b.TempDir(), Options{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer store.Close()
+	var next atomic.Uint64
+	b.SetParallelism((64 + runtime.GOMAXPROCS(0) - 1) / runtime.GOMAXPROCS(0))
+	b.RunParallel(func(pb *testing.PB) {
+		value := make([]byte, 110)
+		for pb.Next() {
+			batch := store.NewBatch()
+			batch.Set(binary.BigEndian.AppendUint64([]byte{0x12, 0, 0, 0, 0, 1}, next.Add(1)), value)
+			if err := batch.Commit(Sync); err != nil {
+				b.Error(err)
+				return
+			}
+		}
+	})
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "puts/s")
 }
