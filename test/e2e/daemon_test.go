@@ -366,6 +366,7 @@ func (d *daemon) query(into any, args ...string) {
 
 // status is what the command of that name prints.
 type status struct {
+	Principal   string
 	PeerAddress string `json:"peer_address"`
 	Plugins     []struct {
 		Name, Kind, State, Message string
