@@ -13,8 +13,8 @@ import (
 // MaxOpenHeads bounds the heads that a row keeps while its conflict is open.
 const MaxOpenHeads = 16
 
-// settle ends every conflict that the policy leaves to the last writer, as a commit of this device: each row gets a link
-// from the winner to the losers, and the winner is listed as a change where readers saw another version. Of a conflict
+// settle ends every conflict that the policy leaves to the last writer, as a commit of this device: access lists and the
+// metadata of syncgroups are merged, and each other row gets a link from the winner to the losers, and the winner is listed as a change where readers saw another version. Of a conflict
 // that stays open only those heads are linked between which there is nothing to decide. It returns how many conflicts
 // between different contents there were.
 func (t *txn) settle(now hlc.Time) (conflicts int, err error) {
@@ -26,6 +26,10 @@ func (t *txn) settle(now hlc.Time) (conflicts int, err error) {
 	}
 	if len(contested) == 0 {
 		return 0, nil
+	}
+	contested, conflicts, err = t.mergeOpen(contested, now)
+	if err != nil {
+		return 0, err
 	}
 	stay, err := t.staying(contested)
 	if err != nil {

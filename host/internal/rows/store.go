@@ -58,6 +58,8 @@ type Options struct {
 	Random func() uint32
 	// References may be nil.
 	References References
+	// Merge may be nil: then concurrent changes of a syncgroup's metadata are settled like those of any row.
+	Merge Merger
 	// Owner has every kind of access to the store until an access list is set; empty is nobody.
 	Owner id.Principal
 }

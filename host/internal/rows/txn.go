@@ -44,6 +44,8 @@ type txn struct {
 	contested bool
 	// overflow counts heads that were too many for one row.
 	overflow int
+	// kept are the records of rows that are merged.
+	kept map[id.Version]ancestor
 }
 
 type rowRef struct {
@@ -191,6 +193,9 @@ func (t *txn) log(coll *collection, rec *wire.Record) {
 	t.grown += int64(len(t.key) + len(t.body))
 	t.puts = t.puts || rec.Kind == wire.Put
 	t.note(c, rowRef{coll, rec.Key}, rec.Version)
+	if isMerged(coll.id, rec.Key) {
+		t.keep(rec, c.time)
+	}
 }
 
 // write puts the final state of every touched row into the batch.
