@@ -34,6 +34,7 @@ import (
 	"github.com/syncbase/syncbase/host/internal/peer"
 	"github.com/syncbase/syncbase/host/internal/plug"
 	"github.com/syncbase/syncbase/host/internal/rows"
+	"github.com/syncbase/syncbase/host/internal/syncgroup"
 )
 
 // Options of a daemon.
@@ -68,6 +69,8 @@ type Host struct {
 	drain    context.CancelFunc
 	// ready is closed when clients and peers are served.
 	ready chan struct{}
+	// publishable has a token when there may be a syncgroup to publish.
+	publishable chan struct{}
 	// mu guards the fields below it.
 	mu sync.Mutex
 	// addresses are where peers are accepted.
@@ -78,6 +81,10 @@ type Host struct {
 	linked chan struct{}
 	// twins are the runs of copies of this device that have been met.
 	twins map[[16]byte]bool
+	// doubts are the databases that a peer does not serve any more, until somebody has asked it why; doubted is closed and
+	// replaced whenever there is another one.
+	doubts  map[id.Principal]map[*rows.DB]bool
+	doubted chan struct{}
 }
 
 // New opens the data directory and the identity, creating both when absent, and starts nothing. The caller must Run the
@@ -87,7 +94,11 @@ func New(opts Options) (*Host, error) {
 		opts.Log = hclog.NewNullLogger()
 	}
 	opts.Seams = opts.Seams.withDefaults()
-	h := &Host{opts: opts, log: opts.Log, ready: make(chan struct{}), linked: make(chan struct{}), twins: map[[16]byte]bool{}}
+	h := &Host{
+		opts: opts, log: opts.Log, ready: make(chan struct{}), linked: make(chan struct{}),
+		doubts: map[id.Principal]map[*rows.DB]bool{}, doubted: make(chan struct{}), publishable: make(chan struct{}, 1),
+		twins: map[[16]byte]bool{},
+	}
 	h.draining, h.drain = context.WithCancel(context.Background())
 	dir := opts.Config.Node.DataDir
 	if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -134,12 +145,16 @@ func (h *Host) openStores() (err error) {
 		NewDevice:  h.opts.Seams.NewDevice,
 		Random:     randomNumber,
 		References: h.blobs,
+		Merge:      syncgroup.Merge,
 		Owner:      h.identity.Owner(),
 	})
 	if err != nil {
 		return err
 	}
 	if h.clock, err = openTimekeeper(h); err != nil {
+		return err
+	}
+	if err := h.enforceAll(); err != nil {
 		return err
 	}
 	h.engine = engine.New(h.rows, engine.Events{Received: h.received, Failed: h.pullFailed, Renewed: h.renewed})
@@ -207,6 +222,7 @@ func (h *Host) serve(ctx context.Context, local net.Listener, proof credentials.
 	reclaimer := start(h.reclaimer().Run)
 	discovery := start(h.runDiscovery)
 	members := start(h.introduceMembers)
+	publishing := start(h.publishSyncgroups)
 	listeners := start(func(ctx context.Context) error {
 		return serveAll(ctx, localServer, peerServer, local, remote)
 	})
@@ -219,14 +235,14 @@ func (h *Host) serve(ctx context.Context, local net.Listener, proof credentials.
 		close(h.ready)
 		select {
 		case <-ctx.Done():
-		case <-firstFailure(plugins, durable, fetcher, clock, sessions, reclaimer, discovery, members, listeners, web):
+		case <-firstFailure(plugins, durable, fetcher, clock, sessions, reclaimer, discovery, members, publishing, listeners, web):
 		}
 	}
 	h.log.Info("stopping")
 	h.api.Drain()
 	h.drain()
 	web.cancel() // together with the listeners
-	for _, l := range []*layer{listeners, web, members, discovery, reclaimer, sessions, clock, fetcher, plugins, durable} {
+	for _, l := range []*layer{listeners, web, publishing, members, discovery, reclaimer, sessions, clock, fetcher, plugins, durable} {
 		err = errors.Join(err, l.stop())
 	}
 	return err

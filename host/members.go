@@ -60,6 +60,10 @@ func (h *Host) introduceIn(ctx context.Context, db *rows.DB, found *directory) {
 	for {
 		meta, linked := db.Published().Meta, h.nextLink()
 		registers, err := h.announceIn(db)
+		if err == nil {
+			err = syncgroup.Enforce(db)
+			h.tellPublisher()
+		}
 		switch {
 		case errors.Is(err, rows.ErrDestroyed):
 		case err != nil:

@@ -34,6 +34,7 @@ func (h *Host) newPeers() (err error) {
 		Addresses: h.PeerAddresses,
 		Puller:    puller{h},
 		Admitter:  admitter{h},
+		Registrar: registrar{h},
 		Blobs:     blobServer{h},
 		Time:      h.clock,
 		OnLink:    h.follow,
@@ -75,6 +76,7 @@ func (h *Host) follow(ctx context.Context, link *peer.Link) {
 	h.fetcher.PeerUp(p.Device)
 	var asking sync.WaitGroup
 	asking.Go(func() { h.clock.compare(ctx, link) })
+	asking.Go(func() { h.askStanding(ctx, link) })
 	h.engine.Follow(ctx, enginePeer(p), opener(link))
 	asking.Wait()
 	h.fetcher.PeerDown(p.Device)
@@ -127,6 +129,7 @@ func (h *Host) pullFailed(db *rows.DB, from engine.Peer, err error) {
 	if errors.Is(err, peer.ErrNotFound) {
 		// The other side has not heard of our membership yet, or not any more.
 		h.log.Debug("peer has nothing for us", "peer", from.Name, "database", db.Name())
+		h.doubt(from.Principal, db)
 		return
 	}
 	if errors.Is(err, peer.ErrUnreachable) || status.Code(err) == codes.Canceled {
@@ -170,26 +173,29 @@ func (p puller) ServePull(ctx context.Context, caller peer.Caller, open delta.Op
 // admitter lets peers into syncgroups.
 type admitter struct{ h *Host }
 
-func (a admitter) Admit(_ context.Context, caller peer.Caller, database, name id.Name, memberType string) ([]byte, error) {
+func (a admitter) Admit(_ context.Context, caller peer.Caller, database, name id.Name, memberType string) (peer.Admission, error) {
 	db, err := a.h.rows.Database(database)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", peer.ErrNotFound, err)
+		return peer.Admission{}, fmt.Errorf("%w: %w", peer.ErrNotFound, err)
 	}
 	as, err := syncgroup.ParseMemberType(memberType)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", peer.ErrDenied, err)
+		return peer.Admission{}, fmt.Errorf("%w: %w", peer.ErrDenied, err)
 	}
 	if caller.Device == (id.Device{}) {
-		return nil, fmt.Errorf("%w: a join before the hello", peer.ErrDenied)
+		return peer.Admission{}, fmt.Errorf("%w: a join before the hello", peer.ErrDenied)
 	}
-	spec, err := syncgroup.Admit(db, name, a.h.member(caller.Principal, caller.Device, as))
-	if errors.Is(err, syncgroup.ErrNone) {
-		return nil, fmt.Errorf("%w: %w", peer.ErrNotFound, err)
+	admission, err := syncgroup.Admit(db, name, a.h.identity.Principal(), a.h.member(caller.Principal, caller.Device, as))
+	switch {
+	case errors.Is(err, syncgroup.ErrDenied), errors.Is(err, syncgroup.ErrState):
+		return peer.Admission{}, fmt.Errorf("%w: %w", peer.ErrDenied, err)
+	case errors.Is(err, syncgroup.ErrNone):
+		return peer.Admission{}, fmt.Errorf("%w: %w", peer.ErrNotFound, err)
 	}
 	if err == nil {
 		a.h.log.Info("admitted a member", "syncgroup", name, "database", database, "member", caller.Principal, "type", as)
 	}
-	return spec, err
+	return peer.Admission{Spec: admission.Spec, Known: admission.Known}, err
 }
 
 // peerList tells clients who is known.

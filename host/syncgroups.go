@@ -33,13 +33,16 @@ func (s syncgroups) Create(_ context.Context, caller id.Principal, dbName, name 
 	if err != nil {
 		return fmt.Errorf("%w: %w", api.ErrInvalid, err)
 	}
-	spec := syncgroup.Spec{Description: from.Description, Permissions: from.Permissions, Creator: caller}
+	spec := syncgroup.Spec{
+		Description: from.Description, Permissions: from.Permissions, Creator: caller, Publish: from.Publish, Private: from.Private,
+	}
 	for _, scope := range from.Scopes {
 		spec.Collections = append(spec.Collections, syncgroup.SpecCollection{
 			Owner: scope.Collection.Name.Owner, Name: scope.Collection.Name.Local, Prefix: scope.Prefix,
 		})
 	}
 	self := s.h.member(s.h.identity.Principal(), db.Writer().Device, as)
+	self.Priority = from.Priority
 	if err := forClients(syncgroup.Create(db, name, spec, self)); err != nil {
 		return err
 	}
@@ -59,16 +62,28 @@ func forClients(err error) error {
 		return fmt.Errorf("%w: %w", api.ErrDenied, err)
 	case errors.Is(err, syncgroup.ErrInvalid):
 		return fmt.Errorf("%w: %w", api.ErrInvalid, err)
+	case errors.Is(err, syncgroup.ErrState):
+		return fmt.Errorf("%w: %w", api.ErrPrecondition, err)
+	case errors.Is(err, syncgroup.ErrConflict):
+		return fmt.Errorf("%w: %w", api.ErrConflict, err)
 	}
 	return err
 }
 
-func (s syncgroups) Join(ctx context.Context, caller id.Principal, dbName, name id.Name, target, memberType string) (string, error) {
-	as, err := s.typeToJoinAs(dbName, name, memberType)
+func (s syncgroups) Join(ctx context.Context, caller id.Principal, dbName, name id.Name, how api.Join) (string, error) {
+	if db, g, err := s.find(dbName, name); err == nil {
+		if g.State == syncgroup.Active && how.Peer == "" && (how.MemberType == "" || how.MemberType == string(g.Type)) {
+			return s.h.opts.Config.Node.Name, nil
+		}
+		if err := syncgroup.MayJoin(db, name); err != nil {
+			return "", forClients(err)
+		}
+	}
+	as, err := s.typeToJoinAs(dbName, name, how.MemberType)
 	if err != nil {
 		return "", err
 	}
-	admitter, spec, err := s.admission(ctx, dbName, name, target, as)
+	admitter, admission, err := s.admission(ctx, dbName, name, how, as)
 	if err != nil {
 		return "", err
 	}
@@ -76,8 +91,12 @@ func (s syncgroups) Join(ctx context.Context, caller id.Principal, dbName, name 
 	if err != nil {
 		return "", err
 	}
-	if err := forClients(syncgroup.Adopt(db, name, spec, as, admitter.Principal)); err != nil {
+	admitted := syncgroup.Admission{Spec: admission.Spec, Known: admission.Known}
+	if err := forClients(syncgroup.Adopt(db, name, admitted, as, s.h.identity.Principal(), admitter.Principal)); err != nil {
 		return "", err
+	}
+	if err := s.h.memberships().accept(dbName, name); err != nil {
+		s.h.log.Warn("cannot forget that an invitation was declined", "syncgroup", name, "error", err)
 	}
 	s.h.log.Info("joined a syncgroup", "syncgroup", name, "database", dbName, "admitted_by", admitter.Name)
 	return admitter.Name, s.h.fetcher.Rescan()
@@ -106,32 +125,37 @@ func (s syncgroups) database(caller id.Principal, name id.Name) (*rows.DB, error
 	return s.h.rows.Create(name, perm.For(caller.Owner(), perm.DatabaseTags))
 }
 
-// admission asks the target, or everybody who can be reached, to let this device in.
-func (s syncgroups) admission(ctx context.Context, db, name id.Name, target string, as syncgroup.MemberType) (peer.Peer, []byte, error) {
-	if target != "" {
+// admission asks the target, or everybody who can be reached, to let this device in. Who is not the one that is expected
+// does not hear the question.
+func (s syncgroups) admission(ctx context.Context, db, name id.Name, how api.Join, as syncgroup.MemberType) (peer.Peer, peer.Admission, error) {
+	expected := func(link *peer.Link) bool { return how.Expect == "" || link.Peer().Principal.Extends(how.Expect) }
+	if target := how.Peer; target != "" {
 		link, err := s.h.peers.Connect(ctx, target)
 		if err != nil {
-			return peer.Peer{}, nil, joinError(target, err)
+			return peer.Peer{}, peer.Admission{}, joinError(target, err)
 		}
-		spec, err := link.Join(ctx, db, name, string(as))
-		return link.Peer(), spec, joinError(target, err)
+		if !expected(link) {
+			return peer.Peer{}, peer.Admission{}, fmt.Errorf("%w: at %s is %s, not %s as expected; it was not asked", api.ErrDenied, target, link.Peer().Principal, how.Expect)
+		}
+		admission, err := link.Join(ctx, db, name, string(as))
+		return link.Peer(), admission, joinError(target, err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, joinPatience)
 	defer cancel()
 	tried := map[*peer.Link]bool{}
 	for {
 		for _, link := range s.h.peers.Links() {
-			if tried[link] {
+			if tried[link] || !expected(link) {
 				continue
 			}
 			tried[link] = true
-			if spec, err := link.Join(ctx, db, name, string(as)); err == nil {
-				return link.Peer(), spec, nil
+			if admission, err := link.Join(ctx, db, name, string(as)); err == nil {
+				return link.Peer(), admission, nil
 			}
 		}
 		select {
 		case <-ctx.Done():
-			return peer.Peer{}, nil, fmt.Errorf("%w: none of %d reachable peers admitted this device to %s; give an address with --peer",
+			return peer.Peer{}, peer.Admission{}, fmt.Errorf("%w: none of %d reachable peers admitted this device to %s; give an address with --peer",
 				api.ErrUnavailable, len(tried), name)
 		case <-time.After(joinPoll):
 		}
@@ -162,7 +186,7 @@ func (s syncgroups) States(context.Context) ([]api.SyncgroupState, error) {
 	dbs, _ := s.h.rows.Databases()
 	var list []api.SyncgroupState
 	for _, db := range dbs {
-		groups, err := syncgroup.All(db)
+		groups, err := syncgroup.Known(db)
 		if err != nil {
 			return nil, err
 		}
@@ -187,7 +211,10 @@ func (s syncgroups) state(db *rows.DB, g syncgroup.Group) (api.SyncgroupState, e
 		return api.SyncgroupState{}, err
 	}
 	state := api.SyncgroupState{
-		Database: db.Name(), Name: g.Name, Members: uint64(len(members)), Connected: uint64(len(links)),
+		Database: db.Name(), Name: g.Name, Members: uint64(len(members)), Connected: uint64(len(links)), State: string(g.State),
+	}
+	if err := s.h.describePublication(db, g, &state); err != nil {
+		return state, err
 	}
 	for _, link := range links {
 		state.LagRecords = max(state.LagRecords, s.h.engine.Lag(link.Peer().Principal, db))
@@ -236,6 +263,9 @@ func (s syncgroups) Wait(ctx context.Context, dbName, name id.Name) (int, error)
 		db, g, err := s.find(dbName, name)
 		if err != nil {
 			return 0, err
+		}
+		if !g.State.Synchronises() {
+			return 0, fmt.Errorf("%w: this device is no member of %s (%s)", api.ErrPrecondition, name, g.State)
 		}
 		members, err := syncgroup.Members(db, name)
 		if err != nil {

@@ -19,10 +19,11 @@ import (
 func (a *app) syncgroupCommand() *cobra.Command {
 	return group("syncgroup", "Share collections with other devices",
 		a.syncgroupCreateCommand(), a.syncgroupJoinCommand(),
-		command("list DB", "List the syncgroups that this device is a member of", "syncbase syncgroup list notes", cobra.ExactArgs(1), a.syncgroupList),
+		command("list DB", "List the syncgroups that this device is, or was, a member of", "syncbase syncgroup list notes", cobra.ExactArgs(1), a.syncgroupList),
 		command("members DB SG", "List the members of a syncgroup", "syncbase syncgroup members notes family -o json", cobra.ExactArgs(2), a.syncgroupMembers),
-		command("spec DB SG", "Show the specification of a syncgroup", "syncbase syncgroup spec notes family", cobra.ExactArgs(2), a.syncgroupSpec),
-		a.syncgroupWaitCommand(),
+		a.syncgroupSpecCommand(), a.syncgroupWaitCommand(),
+		a.syncgroupLeaveCommand(), a.syncgroupDestroyCommand(), a.syncgroupEjectCommand(), a.syncgroupAllowCommand(),
+		a.syncgroupInvitationsCommand(), a.syncgroupDeclineCommand(),
 	)
 }
 
@@ -30,6 +31,8 @@ func (a *app) syncgroupCommand() *cobra.Command {
 type specFile struct {
 	Description string             `json:"description"`
 	Permissions client.Permissions `json:"permissions"`
+	Publish     string             `json:"publish"`
+	Private     bool               `json:"private"`
 	Collections []struct {
 		Collection string `json:"collection"`
 		Prefix     string `json:"prefix"`
@@ -39,6 +42,7 @@ type specFile struct {
 func (a *app) syncgroupCreateCommand() *cobra.Command {
 	var collections []string
 	var file, memberType string
+	var priority uint32
 	cmd := command("create DB SG --collection C[:PREFIX]...", "Create a syncgroup over collections, with this device as its first member", `
 syncbase syncgroup create notes family --collection todo
 syncbase syncgroup create notes work --collection todo:work/ --member-type server
@@ -46,7 +50,7 @@ syncbase syncgroup create notes family --spec family.json`, cobra.ExactArgs(2), 
 		if err := checkMemberType(memberType); err != nil {
 			return err
 		}
-		opts := client.SyncgroupOptions{MemberType: memberType}
+		opts := client.SyncgroupOptions{MemberType: memberType, Priority: priority}
 		if err := readSpec(file, &opts); err != nil {
 			return err
 		}
@@ -71,9 +75,11 @@ syncbase syncgroup create notes family --spec family.json`, cobra.ExactArgs(2), 
 	cmd.Long = `Create a syncgroup over collections, with this device as its first member.
 
 The file of --spec is JSON: {"description": D, "permissions": {"Admin": {"in": [...]}, "Read": {"in": [...]}},
-"collections": [{"collection": C, "prefix": P}]}, each part optional.`
+"collections": [{"collection": C, "prefix": P}], "publish": PEER, "private": true}, each part optional. PEER (a principal, a
+name or host:port) is made a member as soon as it can be reached; it has to be on the access list, and to allow it.`
 	cmd.Flags().StringArrayVarP(&collections, "collection", "c", nil, "collection to share, narrowed to keys with a prefix by C:PREFIX; may be repeated")
 	cmd.Flags().StringVar(&file, "spec", "", "file with more of the specification")
+	cmd.Flags().Uint32Var(&priority, "priority", 0, "of this device among the members")
 	memberTypeFlag(cmd, &memberType)
 	return cmd
 }
@@ -107,6 +113,7 @@ func readSpec(file string, opts *client.SyncgroupOptions) error {
 		return fmt.Errorf("%s: %w", file, plainJSON(err))
 	}
 	opts.Description, opts.Permissions = spec.Description, spec.Permissions
+	opts.Publish, opts.Private = spec.Publish, spec.Private
 	for _, c := range spec.Collections {
 		opts.Scopes = append(opts.Scopes, client.Scope{Collection: c.Collection, Prefix: c.Prefix})
 	}
@@ -147,6 +154,7 @@ syncbase syncgroup join notes family --peer 192.168.1.7:4001 --member-type serve
 	cmd.Long = `Make this device a member of a syncgroup. The database is created if it is not there yet. Without --peer every peer that
 is known or discovered is asked.`
 	cmd.Flags().StringVar(&opts.Peer, "peer", "", "host:port or name of the peer to ask")
+	cmd.Flags().StringVar(&opts.Expect, "expect", "", "principal that the peer must be or belong to; nobody else is asked")
 	memberTypeFlag(cmd, &opts.MemberType)
 	return cmd
 }
@@ -155,17 +163,31 @@ func (a *app) syncgroupList(ctx context.Context, args []string) error {
 	return a.connect(ctx, func(c *client.Client) error {
 		names := a.namer(ctx, c)
 		t := a.table()
-		for name, err := range c.Database(args[0]).Syncgroups(ctx) {
+		for g, err := range c.Database(args[0]).SyncgroupStandings(ctx) {
 			if err != nil {
 				return err
 			}
-			short := names.short(name)
-			if err := t.row(map[string]string{"syncgroup": short, "name": name}, short); err != nil {
+			short := names.short(g.Name)
+			object := map[string]string{
+				"syncgroup": short, "name": g.Name, "state": g.State, "publish": g.Publish, "publish_error": g.PublishError,
+			}
+			if err := t.row(object, append([]any{short}, notable(g)...)...); err != nil {
 				return err
 			}
 		}
 		return t.end()
 	})
+}
+
+// notable is what people have to know of a syncgroup: nothing of one in which this device is a member.
+func notable(g client.SyncgroupStanding) (cells []any) {
+	if g.State != "member" || g.Publish == "pending" {
+		cells = append(cells, g.State)
+	}
+	if g.Publish == "pending" {
+		cells = append(cells, strings.TrimSuffix("publishing is pending: "+g.PublishError, ": "))
+	}
+	return cells
 }
 
 func (a *app) syncgroupMembers(ctx context.Context, args []string) error {
@@ -180,24 +202,6 @@ func (a *app) syncgroupMembers(ctx context.Context, args []string) error {
 			}
 		}
 		return t.end()
-	})
-}
-
-func (a *app) syncgroupSpec(ctx context.Context, args []string) error {
-	return a.connect(ctx, func(c *client.Client) error {
-		spec, version, err := c.Database(args[0]).Syncgroup(args[1]).Spec(ctx)
-		if err != nil {
-			return err
-		}
-		object := struct {
-			Spec    json.RawMessage `json:"spec"`
-			Version string          `json:"version"`
-		}{spec, version}
-		var text bytes.Buffer
-		if err := json.Indent(&text, spec, "", "  "); err != nil {
-			return fmt.Errorf("specification from the daemon: %w", err)
-		}
-		return a.say(object, "%s", text.Bytes())
 	})
 }
 

@@ -23,7 +23,7 @@ func (d *Database) Syncgroup(name string) *Syncgroup { return &Syncgroup{db: d, 
 // Name returns the name that was given.
 func (s *Syncgroup) Name() string { return s.name }
 
-// Syncgroups lists the syncgroups that this device is a member of, by full name.
+// Syncgroups lists the syncgroups that this device is, or was, a member of, by full name; SyncgroupStandings tells which.
 func (d *Database) Syncgroups(ctx context.Context) iter.Seq2[string, error] {
 	return list(ctx, d.c, func(ctx context.Context) (grpc.ServerStreamingClient[nodev1.ListSyncgroupsResponse], error) {
 		return d.c.api.ListSyncgroups(ctx, &nodev1.ListSyncgroupsRequest{Database: d.name})
@@ -44,6 +44,12 @@ type SyncgroupOptions struct {
 	Description string
 	// Permissions with the tags Admin and Read; nil gives the owner both.
 	Permissions Permissions
+	// Publish names a peer (principal, name or "host:port") that is made a member as soon as it can be reached.
+	Publish string
+	// Private keeps blobs that its rows refer to from whoever is not a member.
+	Private bool
+	// Priority of this device among the members.
+	Priority uint32
 }
 
 // Create makes the syncgroup, with this device as its first member, and returns its full name.
@@ -55,6 +61,7 @@ func (s *Syncgroup) Create(ctx context.Context, opts SyncgroupOptions) (string, 
 	req := &nodev1.CreateSyncgroupRequest{
 		Database: s.db.name, Syncgroup: s.name, MemberType: opts.MemberType,
 		Description: opts.Description, Permissions: list,
+		Publish: opts.Publish, Private: opts.Private, Priority: opts.Priority,
 	}
 	for _, scope := range opts.Scopes {
 		req.Collections = append(req.Collections, &nodev1.SyncgroupCollection{Collection: scope.Collection, Prefix: scope.Prefix})
@@ -69,13 +76,15 @@ type JoinOptions struct {
 	Peer string
 	// MemberType of this device: normal, server or leaf. Empty leaves a member what it is and makes others normal.
 	MemberType string
+	// Expect is the principal that the admitting peer must be or belong to: nobody else is asked.
+	Expect string
 }
 
 // Join makes this device a member and returns the full name and the peer that admitted it. The database is made if it is
 // not there yet.
 func (s *Syncgroup) Join(ctx context.Context, opts JoinOptions) (name, admittedBy string, err error) {
 	resp, err := s.db.c.api.JoinSyncgroup(ctx, &nodev1.JoinSyncgroupRequest{
-		Database: s.db.name, Syncgroup: s.name, Peer: opts.Peer, MemberType: opts.MemberType,
+		Database: s.db.name, Syncgroup: s.name, Peer: opts.Peer, MemberType: opts.MemberType, Expect: opts.Expect,
 	})
 	return resp.GetSyncgroup(), resp.GetAdmittedBy(), s.db.c.failure(err)
 }

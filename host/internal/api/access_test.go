@@ -162,6 +162,27 @@ var accesses = []access{
 	{"GetSyncgroupSpec", func(ctx context.Context, c nodev1.NodeServiceClient) error {
 		return must(c.GetSyncgroupSpec(ctx, &nodev1.GetSyncgroupSpecRequest{Database: "home.local/owner:db", Syncgroup: "home.local/owner:sg"}))
 	}, ok, noSG, refused, refused, hidden},
+	{"SetSyncgroupSpec", func(ctx context.Context, c nodev1.NodeServiceClient) error {
+		return must(c.SetSyncgroupSpec(ctx, &nodev1.SetSyncgroupSpecRequest{Database: "home.local/owner:db", Syncgroup: "home.local/owner:sg", Spec: []byte("{}")}))
+	}, ok, noSG, refused, refused, hidden},
+	{"LeaveSyncgroup", func(ctx context.Context, c nodev1.NodeServiceClient) error {
+		return must(c.LeaveSyncgroup(ctx, &nodev1.LeaveSyncgroupRequest{Database: "home.local/owner:db", Syncgroup: "home.local/owner:sg"}))
+	}, ok, refused, refused, ok, hidden},
+	{"DestroySyncgroup", func(ctx context.Context, c nodev1.NodeServiceClient) error {
+		return must(c.DestroySyncgroup(ctx, &nodev1.DestroySyncgroupRequest{Database: "home.local/owner:db", Syncgroup: "home.local/owner:sg"}))
+	}, ok, refused, refused, refused, hidden},
+	{"EjectMember", func(ctx context.Context, c nodev1.NodeServiceClient) error {
+		return must(c.EjectMember(ctx, &nodev1.EjectMemberRequest{Database: "home.local/owner:db", Syncgroup: "home.local/owner:sg", Member: "laptop"}))
+	}, ok, noSG, refused, refused, hidden},
+	{"AllowMember", func(ctx context.Context, c nodev1.NodeServiceClient) error {
+		return must(c.AllowMember(ctx, &nodev1.AllowMemberRequest{Database: "home.local/owner:db", Syncgroup: "home.local/owner:sg", Member: "laptop"}))
+	}, ok, noSG, refused, refused, hidden},
+	{"ListInvitations", func(ctx context.Context, c nodev1.NodeServiceClient) error {
+		return drain(c.ListInvitations(ctx, &nodev1.ListInvitationsRequest{Database: "home.local/owner:db"}))
+	}, ok, refused, ok, refused, hidden},
+	{"DeclineInvitation", func(ctx context.Context, c nodev1.NodeServiceClient) error {
+		return must(c.DeclineInvitation(ctx, &nodev1.DeclineInvitationRequest{Database: "home.local/owner:db", Syncgroup: "other"}))
+	}, ok, refused, refused, ok, hidden},
 	{"WaitSyncgroup", func(ctx context.Context, c nodev1.NodeServiceClient) error {
 		return must(c.WaitSyncgroup(ctx, &nodev1.WaitSyncgroupRequest{Database: "home.local/owner:db", Syncgroup: "home.local/owner:sg"}))
 	}, ok, noSG, refused, refused, hidden},

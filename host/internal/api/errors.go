@@ -71,6 +71,7 @@ var outcomes = []struct {
 	{id.ErrInvalid, codes.InvalidArgument, "INVALID_NAME"},
 	{rows.ErrInvalid, codes.InvalidArgument, "INVALID"},
 	{merge.ErrPolicy, codes.InvalidArgument, "INVALID_POLICY"},
+	{rows.ErrFrozen, codes.FailedPrecondition, "FROZEN"},
 	{rows.ErrQuota, codes.ResourceExhausted, "QUOTA"},
 	{kv.ErrFull, codes.ResourceExhausted, "DISK_FULL"},
 	{rows.ErrCorrupt, codes.DataLoss, "CORRUPT"},

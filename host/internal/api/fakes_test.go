@@ -48,8 +48,8 @@ func (f fakeSyncgroups) Create(_ context.Context, _ id.Principal, db, sg id.Name
 	return nil
 }
 
-func (f fakeSyncgroups) Join(_ context.Context, _ id.Principal, _, sg id.Name, peer, _ string) (string, error) {
-	if peer == "nobody" {
+func (f fakeSyncgroups) Join(_ context.Context, _ id.Principal, _, sg id.Name, how Join) (string, error) {
+	if how.Peer == "nobody" {
 		return "", fmt.Errorf("%w: no peer knows %s", ErrNotFound, sg)
 	}
 	return "server", nil
@@ -60,7 +60,7 @@ func (f fakeSyncgroups) States(context.Context) ([]SyncgroupState, error) {
 	defer f.mu.Unlock()
 	var list []SyncgroupState
 	for sg := range f.specs {
-		list = append(list, SyncgroupState{Database: id.Name{Owner: owner, Local: "db"}, Name: sg, Members: 1})
+		list = append(list, SyncgroupState{Database: id.Name{Owner: owner, Local: "db"}, Name: sg, Members: 1, State: "member"})
 	}
 	return list, nil
 }
@@ -78,6 +78,28 @@ func (f fakeSyncgroups) Spec(_ context.Context, _, sg id.Name) (SyncgroupSpec, e
 func (f fakeSyncgroups) Members(context.Context, id.Name, id.Name) ([]Member, error) {
 	return []Member{{Principal: laptop, Type: "server"}}, nil
 }
+
+func (f fakeSyncgroups) SetSpec(context.Context, id.Principal, id.Name, id.Name, []byte, id.Version) (string, error) {
+	return "0000000000000001.1-2", nil
+}
+
+func (f fakeSyncgroups) Leave(context.Context, id.Name, id.Name) error { return nil }
+
+func (f fakeSyncgroups) Destroy(context.Context, id.Principal, id.Name, id.Name) error { return nil }
+
+func (f fakeSyncgroups) Eject(context.Context, id.Principal, id.Name, id.Name, string) (id.Principal, error) {
+	return laptop, nil
+}
+
+func (f fakeSyncgroups) Allow(context.Context, id.Name, id.Name, string) (id.Principal, error) {
+	return laptop, nil
+}
+
+func (f fakeSyncgroups) Invitations(context.Context) ([]Invitation, error) {
+	return []Invitation{{Database: id.Name{Owner: owner, Local: "db"}, Syncgroup: id.Name{Owner: owner, Local: "other"}, Peers: []id.Principal{laptop}}}, nil
+}
+
+func (f fakeSyncgroups) Decline(context.Context, id.Name, id.Name) error { return nil }
 
 func (f fakeSyncgroups) Wait(ctx context.Context, _, _ id.Name) (int, error) { return 2, f.block(ctx) }
 

@@ -44,6 +44,9 @@ func (s *Server) Status(ctx context.Context, _ *nodev1.StatusRequest) (*nodev1.S
 	}
 	states, err := s.opts.Syncgroups.States(ctx)
 	for _, sg := range states {
+		if !sg.Member() {
+			continue
+		}
 		resp.Syncgroups = append(resp.Syncgroups, &nodev1.SyncgroupState{
 			Database: sg.Database.String(), Name: sg.Name.String(),
 			Members: sg.Members, Connected: sg.Connected, LagRecords: sg.LagRecords,

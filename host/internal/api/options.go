@@ -82,15 +82,28 @@ type Clock struct {
 type Syncgroups interface {
 	SyncgroupMaker
 	SyncgroupReader
+	SyncgroupKeeper
+	Inviter
 }
 
 // SyncgroupMaker makes this device a member.
 type SyncgroupMaker interface {
 	// Create makes a syncgroup with this device as its first member.
 	Create(ctx context.Context, caller id.Principal, db, sg id.Name, spec NewSyncgroup) error
-	// Join makes the database if it is not here, after this device was admitted. It asks a peer, or every reachable one when peer is empty, to admit this device, and returns who did. Whether
-	// the syncgroup admits this device is for that peer to decide.
-	Join(ctx context.Context, caller id.Principal, db, sg id.Name, peer, memberType string) (admittedBy string, err error)
+	// Join asks a peer, or every reachable one, to admit this device, and returns who did; it makes the database if it is
+	// not here, after this device was admitted. Whether the syncgroup admits this device is for that peer to decide. A
+	// member that asks for nothing new is one already.
+	Join(ctx context.Context, caller id.Principal, db, sg id.Name, how Join) (admittedBy string, err error)
+}
+
+// Join says how to become a member.
+type Join struct {
+	// Peer is the address or name of the peer to ask, empty for everybody.
+	Peer string
+	// MemberType may be empty.
+	MemberType string
+	// Expect is who may admit this device: the principal, or one that belongs to it; empty is anybody.
+	Expect id.Principal
 }
 
 // NewSyncgroup is what a syncgroup starts with.
@@ -99,11 +112,14 @@ type NewSyncgroup struct {
 	MemberType  string
 	Description string
 	Permissions perm.List
+	Publish     string
+	Private     bool
+	Priority    uint32
 }
 
 // SyncgroupReader tells about the syncgroups that this device is a member of.
 type SyncgroupReader interface {
-	// States lists all of them, in every database.
+	// States lists all of them, in every database, and those that this device was a member of.
 	States(ctx context.Context) ([]SyncgroupState, error)
 	// Spec wraps ErrNotFound when this device is no member.
 	Spec(ctx context.Context, db, sg id.Name) (SyncgroupSpec, error)
@@ -116,7 +132,14 @@ type SyncgroupReader interface {
 type SyncgroupState struct {
 	Database, Name                 id.Name
 	Members, Connected, LagRecords uint64
+	// State is member, pending, removed, left, ejected or destroyed.
+	State string
+	// Publish is pending or published, empty when nobody asked for it; PublishError is why this device failed at it last.
+	Publish, PublishError string
 }
+
+// Member reports whether this device takes part.
+func (s *SyncgroupState) Member() bool { return s.State == "member" || s.State == "pending" }
 
 // SyncgroupSpec is the specification of a syncgroup.
 type SyncgroupSpec struct {

@@ -72,6 +72,13 @@ func (s *Server) CreateSyncgroup(ctx context.Context, req *nodev1.CreateSyncgrou
 	if spec.Permissions, err = permissions(req.GetPermissions(), name.Owner, perm.SyncgroupTags); err != nil {
 		return nil, err
 	}
+	if !spec.Permissions.Allows(t.caller, perm.Read) {
+		return nil, fmt.Errorf("%w: the access list does not give Read to %s, who creates the syncgroup", ErrInvalid, t.caller)
+	}
+	if spec.Publish = req.GetPublish(); len(spec.Publish) > maxPeerName {
+		return nil, fmt.Errorf("%w: a peer of %d bytes to publish at, the limit is %d", ErrInvalid, len(spec.Publish), maxPeerName)
+	}
+	spec.Private, spec.Priority = req.GetPrivate(), req.GetPriority()
 	sgs, err := s.syncgroups()
 	if err != nil {
 		return nil, err
@@ -127,11 +134,33 @@ func (s *Server) JoinSyncgroup(ctx context.Context, req *nodev1.JoinSyncgroupReq
 	if err != nil {
 		return nil, err
 	}
-	admittedBy, err := sgs.Join(ctx, caller, db, name, req.GetPeer(), kind)
+	how := Join{Peer: req.GetPeer(), MemberType: kind, Expect: id.Principal(req.GetExpect())}
+	if how.Expect != "" {
+		if err := how.Expect.Validate(); err != nil {
+			return nil, err
+		}
+	}
+	if err := s.mayJoinHere(ctx, sgs, caller, db, name); err != nil {
+		return nil, err
+	}
+	admittedBy, err := sgs.Join(ctx, caller, db, name, how)
 	if err != nil {
 		return nil, err
 	}
 	return &nodev1.JoinSyncgroupResponse{Syncgroup: name.String(), AdmittedBy: admittedBy}, nil
+}
+
+// mayJoinHere decides whether the caller may join a syncgroup that this device knows already: the peer that admits the
+// device does not see who asks.
+func (s *Server) mayJoinHere(ctx context.Context, sgs Syncgroups, caller id.Principal, db, name id.Name) error {
+	spec, err := sgs.Spec(ctx, db, name)
+	if errors.Is(err, ErrNotFound) || errors.Is(err, rows.ErrNoDatabase) {
+		return nil
+	}
+	if err == nil && !spec.Permissions.Allows(caller, perm.Read) {
+		err = fmt.Errorf("%w: %s may not join %s, which takes the tag Read on the syncgroup", acl.ErrNoAccess, caller, name)
+	}
+	return err
 }
 
 // databaseToJoin names the database that a syncgroup is joined in: one on which the caller has Write, or one that is not
@@ -173,15 +202,18 @@ func (s *Server) ListSyncgroups(req *nodev1.ListSyncgroupsRequest, stream grpc.S
 		if state.Database != t.db.Name() {
 			continue
 		}
-		if err := stream.Send(&nodev1.ListSyncgroupsResponse{Syncgroup: state.Name.String()}); err != nil {
+		resp := &nodev1.ListSyncgroupsResponse{
+			Syncgroup: state.Name.String(), State: state.State, Publish: state.Publish, PublishError: state.PublishError,
+		}
+		if err := stream.Send(resp); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// openSyncgroup finds a syncgroup that the caller may read.
-func (s *Server) openSyncgroup(ctx context.Context, database, syncgroup string) (*target, id.Name, SyncgroupSpec, error) {
+// openSyncgroup finds a syncgroup on which the caller has the tag.
+func (s *Server) openSyncgroup(ctx context.Context, database, syncgroup string, tag perm.Tag) (*target, id.Name, SyncgroupSpec, error) {
 	t, err := s.open(ctx, database)
 	if err != nil {
 		return nil, id.Name{}, SyncgroupSpec{}, err
@@ -196,7 +228,7 @@ func (s *Server) openSyncgroup(ctx context.Context, database, syncgroup string) 
 	}
 	spec, err := sgs.Spec(ctx, t.db.Name(), name)
 	if err == nil {
-		err = acl.Syncgroup(t.list, spec.Permissions, t.caller, perm.Read)
+		err = acl.Syncgroup(t.list, spec.Permissions, t.caller, tag)
 	}
 	if errors.Is(err, ErrNotFound) || errors.Is(err, acl.ErrHidden) {
 		err = missing(ErrNotFound, id.Collection{Kind: id.Syncgroup, Name: name})
@@ -206,7 +238,7 @@ func (s *Server) openSyncgroup(ctx context.Context, database, syncgroup string) 
 
 // ListMembers takes Read on the syncgroup.
 func (s *Server) ListMembers(req *nodev1.ListMembersRequest, stream grpc.ServerStreamingServer[nodev1.ListMembersResponse]) error {
-	t, name, _, err := s.openSyncgroup(stream.Context(), req.GetDatabase(), req.GetSyncgroup())
+	t, name, _, err := s.openSyncgroup(stream.Context(), req.GetDatabase(), req.GetSyncgroup(), perm.Read)
 	if err != nil {
 		return err
 	}
@@ -227,7 +259,7 @@ func (s *Server) ListMembers(req *nodev1.ListMembersRequest, stream grpc.ServerS
 
 // GetSyncgroupSpec takes Read on the syncgroup.
 func (s *Server) GetSyncgroupSpec(ctx context.Context, req *nodev1.GetSyncgroupSpecRequest) (*nodev1.GetSyncgroupSpecResponse, error) {
-	_, _, spec, err := s.openSyncgroup(ctx, req.GetDatabase(), req.GetSyncgroup())
+	_, _, spec, err := s.openSyncgroup(ctx, req.GetDatabase(), req.GetSyncgroup(), perm.Read)
 	if err != nil {
 		return nil, err
 	}
@@ -236,7 +268,7 @@ func (s *Server) GetSyncgroupSpec(ctx context.Context, req *nodev1.GetSyncgroupS
 
 // WaitSyncgroup takes Read on the syncgroup.
 func (s *Server) WaitSyncgroup(ctx context.Context, req *nodev1.WaitSyncgroupRequest) (*nodev1.WaitSyncgroupResponse, error) {
-	t, name, _, err := s.openSyncgroup(ctx, req.GetDatabase(), req.GetSyncgroup())
+	t, name, _, err := s.openSyncgroup(ctx, req.GetDatabase(), req.GetSyncgroup(), perm.Read)
 	if err != nil {
 		return nil, err
 	}

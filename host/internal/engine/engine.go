@@ -78,13 +78,43 @@ func New(store *rows.Store, events Events) *Engine {
 	}
 }
 
-// shared returns the syncgroups of the database that the peer is a member of too, and the scopes they have together.
+// shared returns the syncgroups of the database that the peer is a member of too, and the scopes they have together, to
+// be asked for. A syncgroup whose access list does not name this device any more is among them: whether it names it again
+// only the others can tell.
 func shared(db *rows.DB, p id.Principal) (names []id.Name, scopes []id.Scope, err error) {
-	groups, err := syncgroup.All(db)
+	return common(db, p, func(g syncgroup.Group) []id.Scope {
+		if g.State.Synchronises() || g.State == syncgroup.Removed {
+			return g.Spec.Scopes(g.Name)
+		}
+		return nil
+	})
+}
+
+// served returns what a member may be sent. Of syncgroups that this device left, or that were destroyed, that is the
+// metadata alone, from which the others learn of it.
+func served(db *rows.DB, p id.Principal) (names []id.Name, scopes []id.Scope, err error) {
+	return common(db, p, func(g syncgroup.Group) []id.Scope {
+		all := g.Spec.Scopes(g.Name)
+		switch {
+		case g.State.Synchronises():
+			return all
+		case g.State == syncgroup.Left || g.State == syncgroup.Destroyed:
+			return all[:1]
+		}
+		return nil
+	})
+}
+
+func common(db *rows.DB, p id.Principal, of func(syncgroup.Group) []id.Scope) (names []id.Name, scopes []id.Scope, err error) {
+	groups, err := syncgroup.Known(db)
 	if err != nil {
 		return nil, nil, err
 	}
 	for _, g := range groups {
+		mine := of(g)
+		if len(mine) == 0 {
+			continue
+		}
 		member, err := syncgroup.HasMember(db, g, p)
 		if err != nil {
 			return nil, nil, err
@@ -93,7 +123,7 @@ func shared(db *rows.DB, p id.Principal) (names []id.Name, scopes []id.Scope, er
 			continue
 		}
 		names = append(names, g.Name)
-		for _, s := range g.Spec.Scopes(g.Name) {
+		for _, s := range mine {
 			if !slices.Contains(scopes, s) {
 				scopes = append(scopes, s)
 			}

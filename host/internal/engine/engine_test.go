@@ -105,9 +105,9 @@ func (d *device) member() syncgroup.Member {
 
 func (d *device) join(name string, at *device) {
 	d.t.Helper()
-	raw, err := syncgroup.Admit(at.db, named(name), d.member())
+	admission, err := syncgroup.Admit(at.db, named(name), at.principal(), d.member())
 	if err == nil {
-		err = syncgroup.Adopt(d.db, named(name), raw, syncgroup.Normal, at.principal())
+		err = syncgroup.Adopt(d.db, named(name), admission, syncgroup.Normal, d.principal(), at.principal())
 	}
 	if err != nil {
 		d.t.Fatal(err)
@@ -252,7 +252,7 @@ func TestWhatBecomesAllowedDuringAPullIsSent(t *testing.T) {
 		if got := b.get("tasks", "k"); got == `1` {
 			t.Fatal("b got what c does not take it for a member of")
 		}
-		if _, err := syncgroup.Admit(c.db, named("tasks"), b.member()); err != nil {
+		if _, err := syncgroup.Admit(c.db, named("tasks"), c.principal(), b.member()); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(time.Minute)

@@ -88,9 +88,6 @@ func TestRefusesWhatNoCorrectPeerSends(t *testing.T) {
 				c := newDevice(t, "c")
 				c.join("notes", a)
 				b2 := Peer{Principal: c.principal(), Device: c.db.Writer().Device, Name: "c"}
-				if _, err := syncgroup.Admit(b.db, named("notes"), c.member()); err != nil {
-					t.Fatal(err)
-				}
 				c.follow(a, a.from(c, nil))
 				synctest.Wait()
 				ctx, cancel := context.WithCancel(t.Context())

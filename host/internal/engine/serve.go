@@ -73,7 +73,7 @@ type responder struct {
 // initiator asks again and gets what it may have by then.
 func (r *responder) authorize() error {
 	r.meta = r.db.Published().Meta
-	names, scopes, err := shared(r.db, r.caller)
+	names, scopes, err := served(r.db, r.caller)
 	if errors.Is(err, rows.ErrDestroyed) {
 		return fmt.Errorf("%w: %s", ErrHidden, r.open.Database)
 	}

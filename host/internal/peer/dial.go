@@ -163,12 +163,13 @@ func (s *Sessions) newLink(ctx context.Context, ch *channel) *Link {
 		grpc.WithIdleTimeout(0),
 		grpc.WithDisableRetry(),
 		grpc.WithDisableServiceConfig(),
-		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxSpec+1<<16)),
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxSpec+2<<20)),
 	)
 	if err != nil { // only the options above can be at fault
 		panic("peer: client options: " + err.Error())
 	}
 	link.conn, link.channel, link.client = conn, ch, peerv1.NewPeerServiceClient(conn)
+	link.members = peerv1.NewMembershipServiceClient(conn)
 	return link
 }
 

@@ -35,6 +35,8 @@ type Link struct {
 	channel *channel
 	conn    *grpc.ClientConn
 	client  peerv1.PeerServiceClient
+	// members is the part of the service that is about membership.
+	members peerv1.MembershipServiceClient
 	// ctx ends with the link; its cause says why.
 	ctx    context.Context
 	cancel context.CancelCauseFunc
@@ -69,11 +71,11 @@ func (l *Link) failed(err error) error {
 	return fmt.Errorf("peer %s: %w", l.peer.Name, err)
 }
 
-// Join asks to be admitted to a syncgroup as a "normal", "server" or "leaf" member and returns its specification.
-func (l *Link) Join(ctx context.Context, database, syncgroup id.Name, memberType string) ([]byte, error) {
+// Join asks to be admitted to a syncgroup as a "normal", "server" or "leaf" member.
+func (l *Link) Join(ctx context.Context, database, syncgroup id.Name, memberType string) (Admission, error) {
 	t, ok := memberTypes[memberType]
 	if !ok {
-		return nil, fmt.Errorf("member type %q: want normal, server or leaf", memberType)
+		return Admission{}, fmt.Errorf("member type %q: want normal, server or leaf", memberType)
 	}
 	resp, err := l.client.Join(ctx, &peerv1.JoinRequest{
 		Database:   encodeName(database),
@@ -81,12 +83,16 @@ func (l *Link) Join(ctx context.Context, database, syncgroup id.Name, memberType
 		MemberType: t,
 	})
 	if err != nil {
-		return nil, l.failed(err)
+		return Admission{}, l.failed(err)
 	}
-	if len(resp.GetSpec()) == 0 {
-		return nil, l.failed(violation("an empty specification"))
+	if err := checkSpec(resp.GetSpec()); err != nil {
+		return Admission{}, l.failed(violation("%w", err))
 	}
-	return resp.GetSpec(), nil
+	known, err := decodeVector(resp.GetKnown())
+	if err != nil {
+		return Admission{}, l.failed(violation("what it knows: %w", err))
+	}
+	return Admission{Spec: resp.GetSpec(), Known: known}, nil
 }
 
 // Recipe returns the encoded recipe of a blob, which may have limit bytes at most. It is not verified.

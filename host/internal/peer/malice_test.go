@@ -283,9 +283,9 @@ func TestMalformedRequestsAreRefused(t *testing.T) {
 		Identity: f.member(t, "a"),
 		Puller:   pullFunc(served),
 		Blobs:    blob{},
-		Admitter: admitFunc(func(Caller, id.Name, id.Name, string) ([]byte, error) {
+		Admitter: admitFunc(func(Caller, id.Name, id.Name, string) (Admission, error) {
 			t.Error("a malformed join was admitted")
-			return nil, nil
+			return Admission{}, nil
 		}),
 	})
 	conn := caller(t, n, f.member(t, "b"))

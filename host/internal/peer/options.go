@@ -41,10 +41,15 @@ type Puller interface {
 	ServePull(ctx context.Context, caller Caller, open delta.Open, stream ServerStream) error
 }
 
-// Admitter admits peers to syncgroups and returns the encoded specification. The member type is "normal", "server" or
-// "leaf".
+// Admission is what a newcomer is told: the encoded specification, and what the admitter knows of the metadata.
+type Admission struct {
+	Spec  []byte
+	Known id.Vector
+}
+
+// Admitter admits peers to syncgroups. The member type is "normal", "server" or "leaf".
 type Admitter interface {
-	Admit(ctx context.Context, caller Caller, database, syncgroup id.Name, memberType string) (spec []byte, err error)
+	Admit(ctx context.Context, caller Caller, database, syncgroup id.Name, memberType string) (Admission, error)
 }
 
 // Timekeeper says what time it is in a database that the caller shares, and what that rests on; ErrNotFound for any other
@@ -87,10 +92,11 @@ type Options struct {
 	// Addresses returns where this daemon accepts peers, as "host:port"; an unspecified host means wherever the peer sees us.
 	Addresses func() []string
 
-	Puller   Puller
-	Admitter Admitter
-	Blobs    BlobServer
-	Time     Timekeeper
+	Puller    Puller
+	Admitter  Admitter
+	Registrar Registrar
+	Blobs     BlobServer
+	Time      Timekeeper
 
 	// OnLink is called in a goroutine of its own when a link is up; ctx ends with the link, and Run waits for the call to
 	// return. The link stays up after it returned.

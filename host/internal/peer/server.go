@@ -45,6 +45,7 @@ func (s *Sessions) ServerOptions() []grpc.ServerOption {
 // Register makes the server, made with ServerOptions, answer peers.
 func (s *Sessions) Register(server grpc.ServiceRegistrar) {
 	peerv1.RegisterPeerServiceServer(server, &service{sessions: s})
+	peerv1.RegisterMembershipServiceServer(server, &membership{sessions: s})
 }
 
 func (s *Sessions) logRefusal(r identity.Refusal) {
@@ -214,14 +215,14 @@ func (v *service) Join(ctx context.Context, req *peerv1.JoinRequest) (*peerv1.Jo
 	if s.opts.Admitter == nil {
 		return v.UnimplementedPeerServiceServer.Join(ctx, req)
 	}
-	spec, err := s.opts.Admitter.Admit(ctx, caller, database, syncgroup, memberType)
-	if err == nil && (len(spec) == 0 || len(spec) > maxSpec) {
-		err = fmt.Errorf("a specification of %d bytes, want 1 to %d", len(spec), maxSpec)
+	a, err := s.opts.Admitter.Admit(ctx, caller, database, syncgroup, memberType)
+	if err == nil {
+		err = checkSpec(a.Spec)
 	}
 	if err != nil {
 		return nil, s.toStatus(err)
 	}
-	return &peerv1.JoinResponse{Spec: spec}, nil
+	return &peerv1.JoinResponse{Spec: a.Spec, Known: encodeVector(a.Known)}, nil
 }
 
 func (v *service) GetRecipe(req *peerv1.GetRecipeRequest, stream grpc.ServerStreamingServer[peerv1.GetRecipeResponse]) error {

@@ -520,29 +520,29 @@ func TestPullEndsWithTheCaller(t *testing.T) {
 	}
 }
 
-type admitFunc func(caller Caller, database, syncgroup id.Name, memberType string) ([]byte, error)
+type admitFunc func(caller Caller, database, syncgroup id.Name, memberType string) (Admission, error)
 
-func (f admitFunc) Admit(_ context.Context, caller Caller, database, syncgroup id.Name, memberType string) ([]byte, error) {
+func (f admitFunc) Admit(_ context.Context, caller Caller, database, syncgroup id.Name, memberType string) (Admission, error) {
 	return f(caller, database, syncgroup, memberType)
 }
 
 func TestJoin(t *testing.T) {
 	f := newFamily(t)
-	a := start(t, Options{Identity: f.member(t, "a"), Admitter: admitFunc(func(_ Caller, database, syncgroup id.Name, memberType string) ([]byte, error) {
+	a := start(t, Options{Identity: f.member(t, "a"), Admitter: admitFunc(func(_ Caller, database, syncgroup id.Name, memberType string) (Admission, error) {
 		switch {
 		case database != db:
-			return nil, ErrNotFound
+			return Admission{}, ErrNotFound
 		case memberType == "leaf":
-			return nil, ErrDenied
+			return Admission{}, ErrDenied
 		case memberType == "normal":
-			return nil, errors.New("secret")
+			return Admission{}, errors.New("secret")
 		}
-		return []byte(syncgroup.Local), nil
+		return Admission{Spec: []byte(syncgroup.Local), Known: id.Vector{{Device: id.Device{1}, Epoch: 2}: 3}}, nil
 	})})
 	b := start(t, Options{Identity: f.member(t, "b")})
 	link := mustConnect(t, b, a.address)
-	if got, err := link.Join(t.Context(), db, sg, "server"); err != nil || string(got) != "sg" {
-		t.Errorf("got %q, %v", got, err)
+	if got, err := link.Join(t.Context(), db, sg, "server"); err != nil || string(got.Spec) != "sg" || got.Known.String() != (id.Vector{{Device: id.Device{1}, Epoch: 2}: 3}).String() {
+		t.Errorf("got %v, %v", got, err)
 	}
 	if _, err := link.Join(t.Context(), sg, sg, "server"); !errors.Is(err, ErrNotFound) {
 		t.Errorf("got %v, want ErrNotFound", err)

@@ -60,7 +60,7 @@ type Guard func(c id.Collection, list perm.List, kind OpKind) error
 // loss (or, in a database with Async, when readers see it), with one version for each operation: of the record that a put or delete made (for several writes of one row, the
 // last), zero for a check and for a delete of what is absent. Checks and deletes see the state before the batch.
 //
-// Errors: ErrInvalid, ErrNoCollection, ErrConflict (a check failed), ErrQuota, ErrReadOnlyStore, ErrDestroyed and what
+// Errors: ErrInvalid, ErrNoCollection, ErrConflict (a check failed), ErrFrozen, ErrQuota, ErrReadOnlyStore, ErrDestroyed and what
 // guard returns.
 func (db *DB) Commit(ops []Op, guard Guard) ([]id.Version, error) {
 	if err := db.validateOps(ops); err != nil {
@@ -72,7 +72,7 @@ func (db *DB) Commit(ops []Op, guard Guard) ([]id.Version, error) {
 				return err
 			}
 		}
-		return nil
+		return db.thawed(ops)
 	})
 }
 
@@ -308,7 +308,7 @@ func (db *DB) CreateCollection(c id.Collection, list perm.List) error {
 		if colls[0].perms != nil {
 			return fmt.Errorf("collection %s %w", c, ErrExists)
 		}
-		return nil
+		return db.thawed([]Op{listOp(c, list)})
 	})
 	return err
 }
@@ -326,7 +326,7 @@ func (db *DB) SetCollectionPermissions(c id.Collection, list perm.List, version 
 		if now := colls[0].version; !version.IsZero() && now != version {
 			return fmt.Errorf("access list of %s has version %s, not %s: it %w", c, now, version, ErrConflict)
 		}
-		return nil
+		return db.thawed([]Op{listOp(c, list)})
 	})
 	if err != nil {
 		return id.Version{}, err

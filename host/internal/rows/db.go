@@ -54,6 +54,8 @@ type DB struct {
 	clock hlc.Clock
 	// skew is what SetSkew said, in nanoseconds.
 	skew atomic.Int64
+	// frozen is what Freeze was told.
+	frozen Frozen
 
 	// meta counts changes of syncgroups' metadata, for Published.
 	meta atomic.Uint64

@@ -304,7 +304,7 @@ func (t *Tx) Commit(guard Guard) ([]id.Version, error) {
 				return err
 			}
 		}
-		return nil
+		return t.db.thawed(ops)
 	})
 }
 

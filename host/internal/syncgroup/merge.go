@@ -3,6 +3,7 @@ package syncgroup
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -41,7 +42,7 @@ func Merge(c id.Collection, key string, ancestor []byte, values [][]byte) ([]byt
 			return nil, false
 		}
 	}
-	if maps.EqualFunc(merged, preferred, bytes.Equal) {
+	if maps.EqualFunc(merged, preferred, sameJSON) {
 		return values[0], true
 	}
 	data, err := json.Marshal(merged)
@@ -50,6 +51,8 @@ func Merge(c id.Collection, key string, ancestor []byte, values [][]byte) ([]byt
 
 // fields are the members of a JSON object in one spelling each, so that equal values have equal bytes.
 type fields map[string]json.RawMessage
+
+func sameJSON(a, b json.RawMessage) bool { return bytes.Equal(a, b) }
 
 // combiner merges two objects that were made from the ancestor.
 type combiner func(ancestor, preferred, other fields) (fields, error)
@@ -82,6 +85,9 @@ func parseFields(data []byte) (fields, error) {
 	}
 	if err := json.Unmarshal(data, &f); err != nil {
 		return nil, err
+	}
+	if f == nil {
+		return nil, errors.New("null in place of an object")
 	}
 	for name, raw := range f {
 		var value any

@@ -77,9 +77,9 @@ func (d *device) join(at *device, as MemberType) {
 	d.t.Helper()
 	m := d.member()
 	m.Type = as
-	raw, err := Admit(at.db, sg, m)
+	admission, err := Admit(at.db, sg, at.principal(), m)
 	if err == nil {
-		err = Adopt(d.db, sg, raw, as, at.principal())
+		err = Adopt(d.db, sg, admission, as, d.principal(), at.principal())
 	}
 	if err != nil {
 		d.t.Fatal(err)
@@ -135,8 +135,8 @@ func TestNewcomerAsksWhoeverMayBeAMember(t *testing.T) {
 func TestStrangerLearnsNothing(t *testing.T) {
 	a := newDevice(t, "a").create()
 	m := Member{Principal: "other.net/owner/device/x", Type: Normal, Device: "0000000000000001"}
-	_, hidden := Admit(a.db, sg, m)
-	_, missing := Admit(a.db, id.Name{Owner: owner, Local: "none"}, m)
+	_, hidden := Admit(a.db, sg, a.principal(), m)
+	_, missing := Admit(a.db, id.Name{Owner: owner, Local: "none"}, a.principal(), m)
 	if !errors.Is(hidden, ErrNone) || !errors.Is(missing, ErrNone) {
 		t.Errorf("got %v and %v, want ErrNone for both", hidden, missing)
 	}

@@ -3918,8 +3918,15 @@ type CreateSyncgroupRequest struct {
 	MemberType string `protobuf:"bytes,4,opt,name=member_type,json=memberType,proto3" json:"member_type,omitempty"`
 	// For people; at most 4,096 bytes.
 	Description string `protobuf:"bytes,5,opt,name=description,proto3" json:"description,omitempty"`
-	// JSON access list with the tags Admin and Read; empty gives the owner both.
-	Permissions   []byte `protobuf:"bytes,6,opt,name=permissions,proto3" json:"permissions,omitempty"`
+	// JSON access list with the tags Admin and Read; empty gives the owner both. The caller has to have Read.
+	Permissions []byte `protobuf:"bytes,6,opt,name=permissions,proto3" json:"permissions,omitempty"`
+	// Principal, name or "host:port" of a peer that is made a member as soon as it can be reached and allows it; at most
+	// 1,024 bytes, empty for none.
+	Publish string `protobuf:"bytes,7,opt,name=publish,proto3" json:"publish,omitempty"`
+	// Blobs that rows of it refer to are kept from whoever is not a member.
+	Private bool `protobuf:"varint,8,opt,name=private,proto3" json:"private,omitempty"`
+	// Of this device among the members.
+	Priority      uint32 `protobuf:"varint,9,opt,name=priority,proto3" json:"priority,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3996,6 +4003,27 @@ func (x *CreateSyncgroupRequest) GetPermissions() []byte {
 	return nil
 }
 
+func (x *CreateSyncgroupRequest) GetPublish() string {
+	if x != nil {
+		return x.Publish
+	}
+	return ""
+}
+
+func (x *CreateSyncgroupRequest) GetPrivate() bool {
+	if x != nil {
+		return x.Private
+	}
+	return false
+}
+
+func (x *CreateSyncgroupRequest) GetPriority() uint32 {
+	if x != nil {
+		return x.Priority
+	}
+	return 0
+}
+
 // CreateSyncgroupResponse says that others can join.
 type CreateSyncgroupResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -4053,7 +4081,10 @@ type JoinSyncgroupRequest struct {
 	// "host:port" or the name of a known peer; empty to ask every reachable peer.
 	Peer string `protobuf:"bytes,3,opt,name=peer,proto3" json:"peer,omitempty"`
 	// normal, server or leaf; empty for normal.
-	MemberType    string `protobuf:"bytes,4,opt,name=member_type,json=memberType,proto3" json:"member_type,omitempty"`
+	MemberType string `protobuf:"bytes,4,opt,name=member_type,json=memberType,proto3" json:"member_type,omitempty"`
+	// Principal that the peer which admits this device must be or belong to: nobody else is asked, and PERMISSION_DENIED
+	// when it turns out to be somebody else. Empty for whoever answers.
+	Expect        string `protobuf:"bytes,5,opt,name=expect,proto3" json:"expect,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -4112,6 +4143,13 @@ func (x *JoinSyncgroupRequest) GetPeer() string {
 func (x *JoinSyncgroupRequest) GetMemberType() string {
 	if x != nil {
 		return x.MemberType
+	}
+	return ""
+}
+
+func (x *JoinSyncgroupRequest) GetExpect() string {
+	if x != nil {
+		return x.Expect
 	}
 	return ""
 }
@@ -4217,11 +4255,18 @@ func (x *ListSyncgroupsRequest) GetDatabase() string {
 	return ""
 }
 
-// ListSyncgroupsResponse is one syncgroup.
+// ListSyncgroupsResponse is one syncgroup that this device is, or was, a member of.
 type ListSyncgroupsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// "owner:name", in full.
-	Syncgroup     string `protobuf:"bytes,1,opt,name=syncgroup,proto3" json:"syncgroup,omitempty"`
+	Syncgroup string `protobuf:"bytes,1,opt,name=syncgroup,proto3" json:"syncgroup,omitempty"`
+	// How this device stands to it: member, pending (let in, the metadata is on its way), removed (not on the access list
+	// any more), left, ejected or destroyed.
+	State string `protobuf:"bytes,2,opt,name=state,proto3" json:"state,omitempty"`
+	// Empty unless it is to be published: then pending or published.
+	Publish string `protobuf:"bytes,3,opt,name=publish,proto3" json:"publish,omitempty"`
+	// Why the last attempt of this device to publish it failed.
+	PublishError  string `protobuf:"bytes,4,opt,name=publish_error,json=publishError,proto3" json:"publish_error,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -4259,6 +4304,27 @@ func (*ListSyncgroupsResponse) Descriptor() ([]byte, []int) {
 func (x *ListSyncgroupsResponse) GetSyncgroup() string {
 	if x != nil {
 		return x.Syncgroup
+	}
+	return ""
+}
+
+func (x *ListSyncgroupsResponse) GetState() string {
+	if x != nil {
+		return x.State
+	}
+	return ""
+}
+
+func (x *ListSyncgroupsResponse) GetPublish() string {
+	if x != nil {
+		return x.Publish
+	}
+	return ""
+}
+
+func (x *ListSyncgroupsResponse) GetPublishError() string {
+	if x != nil {
+		return x.PublishError
 	}
 	return ""
 }
@@ -4327,7 +4393,7 @@ type ListMembersResponse struct {
 	Type string `protobuf:"bytes,2,opt,name=type,proto3" json:"type,omitempty"`
 	// To the second, by the clock of the device that admitted it.
 	Joined *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=joined,proto3" json:"joined,omitempty"`
-	// Meant to order servers for what only one of them does; nothing sets it in this version, and it is 0.
+	// Orders members for what only one of them does; 0 unless it was given when the member created the syncgroup.
 	Priority      uint32 `protobuf:"varint,4,opt,name=priority,proto3" json:"priority,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -5949,7 +6015,7 @@ var File_node_v1_node_proto protoreflect.FileDescriptor
 
 const file_node_v1_node_proto_rawDesc = "" +
 	"\n" +
-	"\x12node/v1/node.proto\x12\x10syncbase.node.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x13node/v1/clock.proto\"\x0f\n" +
+	"\x12node/v1/node.proto\x12\x10syncbase.node.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x13node/v1/clock.proto\x1a\x17node/v1/syncgroup.proto\"\x0f\n" +
 	"\rStatusRequest\"\xae\x03\n" +
 	"\x0eStatusResponse\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
@@ -6210,7 +6276,7 @@ const file_node_v1_node_proto_rawDesc = "" +
 	"\n" +
 	"collection\x18\x01 \x01(\tR\n" +
 	"collection\x12\x16\n" +
-	"\x06prefix\x18\x02 \x01(\tR\x06prefix\"\x80\x02\n" +
+	"\x06prefix\x18\x02 \x01(\tR\x06prefix\"\xd0\x02\n" +
 	"\x16CreateSyncgroupRequest\x12\x1a\n" +
 	"\bdatabase\x18\x01 \x01(\tR\bdatabase\x12\x1c\n" +
 	"\tsyncgroup\x18\x02 \x01(\tR\tsyncgroup\x12G\n" +
@@ -6218,23 +6284,30 @@ const file_node_v1_node_proto_rawDesc = "" +
 	"\vmember_type\x18\x04 \x01(\tR\n" +
 	"memberType\x12 \n" +
 	"\vdescription\x18\x05 \x01(\tR\vdescription\x12 \n" +
-	"\vpermissions\x18\x06 \x01(\fR\vpermissions\"7\n" +
+	"\vpermissions\x18\x06 \x01(\fR\vpermissions\x12\x18\n" +
+	"\apublish\x18\a \x01(\tR\apublish\x12\x18\n" +
+	"\aprivate\x18\b \x01(\bR\aprivate\x12\x1a\n" +
+	"\bpriority\x18\t \x01(\rR\bpriority\"7\n" +
 	"\x17CreateSyncgroupResponse\x12\x1c\n" +
-	"\tsyncgroup\x18\x01 \x01(\tR\tsyncgroup\"\x85\x01\n" +
+	"\tsyncgroup\x18\x01 \x01(\tR\tsyncgroup\"\x9d\x01\n" +
 	"\x14JoinSyncgroupRequest\x12\x1a\n" +
 	"\bdatabase\x18\x01 \x01(\tR\bdatabase\x12\x1c\n" +
 	"\tsyncgroup\x18\x02 \x01(\tR\tsyncgroup\x12\x12\n" +
 	"\x04peer\x18\x03 \x01(\tR\x04peer\x12\x1f\n" +
 	"\vmember_type\x18\x04 \x01(\tR\n" +
-	"memberType\"V\n" +
+	"memberType\x12\x16\n" +
+	"\x06expect\x18\x05 \x01(\tR\x06expect\"V\n" +
 	"\x15JoinSyncgroupResponse\x12\x1c\n" +
 	"\tsyncgroup\x18\x01 \x01(\tR\tsyncgroup\x12\x1f\n" +
 	"\vadmitted_by\x18\x02 \x01(\tR\n" +
 	"admittedBy\"3\n" +
 	"\x15ListSyncgroupsRequest\x12\x1a\n" +
-	"\bdatabase\x18\x01 \x01(\tR\bdatabase\"6\n" +
+	"\bdatabase\x18\x01 \x01(\tR\bdatabase\"\x8b\x01\n" +
 	"\x16ListSyncgroupsResponse\x12\x1c\n" +
-	"\tsyncgroup\x18\x01 \x01(\tR\tsyncgroup\"N\n" +
+	"\tsyncgroup\x18\x01 \x01(\tR\tsyncgroup\x12\x14\n" +
+	"\x05state\x18\x02 \x01(\tR\x05state\x12\x18\n" +
+	"\apublish\x18\x03 \x01(\tR\apublish\x12#\n" +
+	"\rpublish_error\x18\x04 \x01(\tR\fpublishError\"N\n" +
 	"\x12ListMembersRequest\x12\x1a\n" +
 	"\bdatabase\x18\x01 \x01(\tR\bdatabase\x12\x1c\n" +
 	"\tsyncgroup\x18\x02 \x01(\tR\tsyncgroup\"\x91\x01\n" +
@@ -6352,7 +6425,7 @@ const file_node_v1_node_proto_rawDesc = "" +
 	"\x16BLOB_STATE_UNSPECIFIED\x10\x00\x12\x14\n" +
 	"\x10BLOB_STATE_LOCAL\x10\x01\x12\x16\n" +
 	"\x12BLOB_STATE_PARTIAL\x10\x02\x12\x15\n" +
-	"\x11BLOB_STATE_REMOTE\x10\x032\xf2\x1b\n" +
+	"\x11BLOB_STATE_REMOTE\x10\x032\xbd!\n" +
 	"\vNodeService\x12K\n" +
 	"\x06Status\x12\x1f.syncbase.node.v1.StatusRequest\x1a .syncbase.node.v1.StatusResponse\x12c\n" +
 	"\x0eCreateDatabase\x12'.syncbase.node.v1.CreateDatabaseRequest\x1a(.syncbase.node.v1.CreateDatabaseResponse\x12b\n" +
@@ -6384,7 +6457,14 @@ const file_node_v1_node_proto_rawDesc = "" +
 	"\rJoinSyncgroup\x12&.syncbase.node.v1.JoinSyncgroupRequest\x1a'.syncbase.node.v1.JoinSyncgroupResponse\x12e\n" +
 	"\x0eListSyncgroups\x12'.syncbase.node.v1.ListSyncgroupsRequest\x1a(.syncbase.node.v1.ListSyncgroupsResponse0\x01\x12\\\n" +
 	"\vListMembers\x12$.syncbase.node.v1.ListMembersRequest\x1a%.syncbase.node.v1.ListMembersResponse0\x01\x12i\n" +
-	"\x10GetSyncgroupSpec\x12).syncbase.node.v1.GetSyncgroupSpecRequest\x1a*.syncbase.node.v1.GetSyncgroupSpecResponse\x12`\n" +
+	"\x10GetSyncgroupSpec\x12).syncbase.node.v1.GetSyncgroupSpecRequest\x1a*.syncbase.node.v1.GetSyncgroupSpecResponse\x12i\n" +
+	"\x10SetSyncgroupSpec\x12).syncbase.node.v1.SetSyncgroupSpecRequest\x1a*.syncbase.node.v1.SetSyncgroupSpecResponse\x12c\n" +
+	"\x0eLeaveSyncgroup\x12'.syncbase.node.v1.LeaveSyncgroupRequest\x1a(.syncbase.node.v1.LeaveSyncgroupResponse\x12i\n" +
+	"\x10DestroySyncgroup\x12).syncbase.node.v1.DestroySyncgroupRequest\x1a*.syncbase.node.v1.DestroySyncgroupResponse\x12Z\n" +
+	"\vEjectMember\x12$.syncbase.node.v1.EjectMemberRequest\x1a%.syncbase.node.v1.EjectMemberResponse\x12Z\n" +
+	"\vAllowMember\x12$.syncbase.node.v1.AllowMemberRequest\x1a%.syncbase.node.v1.AllowMemberResponse\x12h\n" +
+	"\x0fListInvitations\x12(.syncbase.node.v1.ListInvitationsRequest\x1a).syncbase.node.v1.ListInvitationsResponse0\x01\x12l\n" +
+	"\x11DeclineInvitation\x12*.syncbase.node.v1.DeclineInvitationRequest\x1a+.syncbase.node.v1.DeclineInvitationResponse\x12`\n" +
 	"\rWaitSyncgroup\x12&.syncbase.node.v1.WaitSyncgroupRequest\x1a'.syncbase.node.v1.WaitSyncgroupResponse\x12V\n" +
 	"\tListPeers\x12\".syncbase.node.v1.ListPeersRequest\x1a#.syncbase.node.v1.ListPeersResponse0\x01\x12P\n" +
 	"\aPutBlob\x12 .syncbase.node.v1.PutBlobRequest\x1a!.syncbase.node.v1.PutBlobResponse(\x01\x12P\n" +
@@ -6512,127 +6592,155 @@ var file_node_v1_node_proto_goTypes = []any{
 	(*DoctorResponse_Summary)(nil),    // 97: syncbase.node.v1.DoctorResponse.Summary
 	(*Clock)(nil),                     // 98: syncbase.node.v1.Clock
 	(*timestamppb.Timestamp)(nil),     // 99: google.protobuf.Timestamp
+	(*SetSyncgroupSpecRequest)(nil),   // 100: syncbase.node.v1.SetSyncgroupSpecRequest
+	(*LeaveSyncgroupRequest)(nil),     // 101: syncbase.node.v1.LeaveSyncgroupRequest
+	(*DestroySyncgroupRequest)(nil),   // 102: syncbase.node.v1.DestroySyncgroupRequest
+	(*EjectMemberRequest)(nil),        // 103: syncbase.node.v1.EjectMemberRequest
+	(*AllowMemberRequest)(nil),        // 104: syncbase.node.v1.AllowMemberRequest
+	(*ListInvitationsRequest)(nil),    // 105: syncbase.node.v1.ListInvitationsRequest
+	(*DeclineInvitationRequest)(nil),  // 106: syncbase.node.v1.DeclineInvitationRequest
+	(*SetSyncgroupSpecResponse)(nil),  // 107: syncbase.node.v1.SetSyncgroupSpecResponse
+	(*LeaveSyncgroupResponse)(nil),    // 108: syncbase.node.v1.LeaveSyncgroupResponse
+	(*DestroySyncgroupResponse)(nil),  // 109: syncbase.node.v1.DestroySyncgroupResponse
+	(*EjectMemberResponse)(nil),       // 110: syncbase.node.v1.EjectMemberResponse
+	(*AllowMemberResponse)(nil),       // 111: syncbase.node.v1.AllowMemberResponse
+	(*ListInvitationsResponse)(nil),   // 112: syncbase.node.v1.ListInvitationsResponse
+	(*DeclineInvitationResponse)(nil), // 113: syncbase.node.v1.DeclineInvitationResponse
 }
 var file_node_v1_node_proto_depIdxs = []int32{
-	6,  // 0: syncbase.node.v1.StatusResponse.plugins:type_name -> syncbase.node.v1.Plugin
-	7,  // 1: syncbase.node.v1.StatusResponse.peers:type_name -> syncbase.node.v1.Peer
-	8,  // 2: syncbase.node.v1.StatusResponse.syncgroups:type_name -> syncbase.node.v1.SyncgroupState
-	98, // 3: syncbase.node.v1.StatusResponse.clocks:type_name -> syncbase.node.v1.Clock
-	99, // 4: syncbase.node.v1.Peer.last_contact:type_name -> google.protobuf.Timestamp
-	0,  // 5: syncbase.node.v1.DatabaseSettings.durability:type_name -> syncbase.node.v1.Durability
-	10, // 6: syncbase.node.v1.GetDatabaseResponse.settings:type_name -> syncbase.node.v1.DatabaseSettings
-	10, // 7: syncbase.node.v1.UpdateDatabaseRequest.settings:type_name -> syncbase.node.v1.DatabaseSettings
-	10, // 8: syncbase.node.v1.UpdateDatabaseResponse.settings:type_name -> syncbase.node.v1.DatabaseSettings
-	15, // 9: syncbase.node.v1.GetSchemaResponse.schema:type_name -> syncbase.node.v1.Schema
-	15, // 10: syncbase.node.v1.SetSchemaRequest.schema:type_name -> syncbase.node.v1.Schema
-	99, // 11: syncbase.node.v1.Row.updated:type_name -> google.protobuf.Timestamp
-	35, // 12: syncbase.node.v1.GetResponse.row:type_name -> syncbase.node.v1.Row
-	35, // 13: syncbase.node.v1.ScanResponse.rows:type_name -> syncbase.node.v1.Row
-	99, // 14: syncbase.node.v1.BeginBatchResponse.expires:type_name -> google.protobuf.Timestamp
-	50, // 15: syncbase.node.v1.WriteBatchRequest.ops:type_name -> syncbase.node.v1.Op
-	51, // 16: syncbase.node.v1.Op.put:type_name -> syncbase.node.v1.Put
-	52, // 17: syncbase.node.v1.Op.delete:type_name -> syncbase.node.v1.Delete
-	53, // 18: syncbase.node.v1.Op.check:type_name -> syncbase.node.v1.Check
-	50, // 19: syncbase.node.v1.CommitRequest.ops:type_name -> syncbase.node.v1.Op
-	58, // 20: syncbase.node.v1.WatchResponse.changes:type_name -> syncbase.node.v1.Change
-	1,  // 21: syncbase.node.v1.Change.kind:type_name -> syncbase.node.v1.ChangeKind
-	35, // 22: syncbase.node.v1.Change.row:type_name -> syncbase.node.v1.Row
-	61, // 23: syncbase.node.v1.HistoryResponse.versions:type_name -> syncbase.node.v1.HistoryVersion
-	99, // 24: syncbase.node.v1.HistoryVersion.time:type_name -> google.protobuf.Timestamp
-	62, // 25: syncbase.node.v1.CreateSyncgroupRequest.collections:type_name -> syncbase.node.v1.SyncgroupCollection
-	99, // 26: syncbase.node.v1.ListMembersResponse.joined:type_name -> google.protobuf.Timestamp
-	7,  // 27: syncbase.node.v1.ListPeersResponse.peer:type_name -> syncbase.node.v1.Peer
-	2,  // 28: syncbase.node.v1.FetchBlobResponse.state:type_name -> syncbase.node.v1.FetchState
-	3,  // 29: syncbase.node.v1.Blob.state:type_name -> syncbase.node.v1.BlobState
-	84, // 30: syncbase.node.v1.StatBlobResponse.blob:type_name -> syncbase.node.v1.Blob
-	84, // 31: syncbase.node.v1.ListBlobsResponse.blob:type_name -> syncbase.node.v1.Blob
-	6,  // 32: syncbase.node.v1.ListPluginsResponse.plugin:type_name -> syncbase.node.v1.Plugin
-	96, // 33: syncbase.node.v1.DoctorResponse.finding:type_name -> syncbase.node.v1.DoctorResponse.Finding
-	97, // 34: syncbase.node.v1.DoctorResponse.summary:type_name -> syncbase.node.v1.DoctorResponse.Summary
-	99, // 35: syncbase.node.v1.ShowIdentityResponse.not_after:type_name -> google.protobuf.Timestamp
-	4,  // 36: syncbase.node.v1.NodeService.Status:input_type -> syncbase.node.v1.StatusRequest
-	9,  // 37: syncbase.node.v1.NodeService.CreateDatabase:input_type -> syncbase.node.v1.CreateDatabaseRequest
-	21, // 38: syncbase.node.v1.NodeService.ListDatabases:input_type -> syncbase.node.v1.ListDatabasesRequest
-	23, // 39: syncbase.node.v1.NodeService.DestroyDatabase:input_type -> syncbase.node.v1.DestroyDatabaseRequest
-	11, // 40: syncbase.node.v1.NodeService.GetDatabase:input_type -> syncbase.node.v1.GetDatabaseRequest
-	13, // 41: syncbase.node.v1.NodeService.UpdateDatabase:input_type -> syncbase.node.v1.UpdateDatabaseRequest
-	16, // 42: syncbase.node.v1.NodeService.GetSchema:input_type -> syncbase.node.v1.GetSchemaRequest
-	18, // 43: syncbase.node.v1.NodeService.SetSchema:input_type -> syncbase.node.v1.SetSchemaRequest
-	25, // 44: syncbase.node.v1.NodeService.GetPermissions:input_type -> syncbase.node.v1.GetPermissionsRequest
-	27, // 45: syncbase.node.v1.NodeService.SetPermissions:input_type -> syncbase.node.v1.SetPermissionsRequest
-	29, // 46: syncbase.node.v1.NodeService.CreateCollection:input_type -> syncbase.node.v1.CreateCollectionRequest
-	31, // 47: syncbase.node.v1.NodeService.ListCollections:input_type -> syncbase.node.v1.ListCollectionsRequest
-	33, // 48: syncbase.node.v1.NodeService.DestroyCollection:input_type -> syncbase.node.v1.DestroyCollectionRequest
-	36, // 49: syncbase.node.v1.NodeService.Get:input_type -> syncbase.node.v1.GetRequest
-	38, // 50: syncbase.node.v1.NodeService.Scan:input_type -> syncbase.node.v1.ScanRequest
-	40, // 51: syncbase.node.v1.NodeService.DeleteRange:input_type -> syncbase.node.v1.DeleteRangeRequest
-	42, // 52: syncbase.node.v1.NodeService.BeginBatch:input_type -> syncbase.node.v1.BeginBatchRequest
-	44, // 53: syncbase.node.v1.NodeService.WriteBatch:input_type -> syncbase.node.v1.WriteBatchRequest
-	46, // 54: syncbase.node.v1.NodeService.CommitBatch:input_type -> syncbase.node.v1.CommitBatchRequest
-	48, // 55: syncbase.node.v1.NodeService.AbortBatch:input_type -> syncbase.node.v1.AbortBatchRequest
-	54, // 56: syncbase.node.v1.NodeService.Commit:input_type -> syncbase.node.v1.CommitRequest
-	56, // 57: syncbase.node.v1.NodeService.Watch:input_type -> syncbase.node.v1.WatchRequest
-	59, // 58: syncbase.node.v1.NodeService.History:input_type -> syncbase.node.v1.HistoryRequest
-	63, // 59: syncbase.node.v1.NodeService.CreateSyncgroup:input_type -> syncbase.node.v1.CreateSyncgroupRequest
-	65, // 60: syncbase.node.v1.NodeService.JoinSyncgroup:input_type -> syncbase.node.v1.JoinSyncgroupRequest
-	67, // 61: syncbase.node.v1.NodeService.ListSyncgroups:input_type -> syncbase.node.v1.ListSyncgroupsRequest
-	69, // 62: syncbase.node.v1.NodeService.ListMembers:input_type -> syncbase.node.v1.ListMembersRequest
-	71, // 63: syncbase.node.v1.NodeService.GetSyncgroupSpec:input_type -> syncbase.node.v1.GetSyncgroupSpecRequest
-	73, // 64: syncbase.node.v1.NodeService.WaitSyncgroup:input_type -> syncbase.node.v1.WaitSyncgroupRequest
-	75, // 65: syncbase.node.v1.NodeService.ListPeers:input_type -> syncbase.node.v1.ListPeersRequest
-	77, // 66: syncbase.node.v1.NodeService.PutBlob:input_type -> syncbase.node.v1.PutBlobRequest
-	79, // 67: syncbase.node.v1.NodeService.GetBlob:input_type -> syncbase.node.v1.GetBlobRequest
-	81, // 68: syncbase.node.v1.NodeService.FetchBlob:input_type -> syncbase.node.v1.FetchBlobRequest
-	83, // 69: syncbase.node.v1.NodeService.StatBlob:input_type -> syncbase.node.v1.StatBlobRequest
-	86, // 70: syncbase.node.v1.NodeService.ListBlobs:input_type -> syncbase.node.v1.ListBlobsRequest
-	88, // 71: syncbase.node.v1.NodeService.ListPlugins:input_type -> syncbase.node.v1.ListPluginsRequest
-	90, // 72: syncbase.node.v1.NodeService.Backup:input_type -> syncbase.node.v1.BackupRequest
-	92, // 73: syncbase.node.v1.NodeService.Doctor:input_type -> syncbase.node.v1.DoctorRequest
-	94, // 74: syncbase.node.v1.NodeService.ShowIdentity:input_type -> syncbase.node.v1.ShowIdentityRequest
-	5,  // 75: syncbase.node.v1.NodeService.Status:output_type -> syncbase.node.v1.StatusResponse
-	20, // 76: syncbase.node.v1.NodeService.CreateDatabase:output_type -> syncbase.node.v1.CreateDatabaseResponse
-	22, // 77: syncbase.node.v1.NodeService.ListDatabases:output_type -> syncbase.node.v1.ListDatabasesResponse
-	24, // 78: syncbase.node.v1.NodeService.DestroyDatabase:output_type -> syncbase.node.v1.DestroyDatabaseResponse
-	12, // 79: syncbase.node.v1.NodeService.GetDatabase:output_type -> syncbase.node.v1.GetDatabaseResponse
-	14, // 80: syncbase.node.v1.NodeService.UpdateDatabase:output_type -> syncbase.node.v1.UpdateDatabaseResponse
-	17, // 81: syncbase.node.v1.NodeService.GetSchema:output_type -> syncbase.node.v1.GetSchemaResponse
-	19, // 82: syncbase.node.v1.NodeService.SetSchema:output_type -> syncbase.node.v1.SetSchemaResponse
-	26, // 83: syncbase.node.v1.NodeService.GetPermissions:output_type -> syncbase.node.v1.GetPermissionsResponse
-	28, // 84: syncbase.node.v1.NodeService.SetPermissions:output_type -> syncbase.node.v1.SetPermissionsResponse
-	30, // 85: syncbase.node.v1.NodeService.CreateCollection:output_type -> syncbase.node.v1.CreateCollectionResponse
-	32, // 86: syncbase.node.v1.NodeService.ListCollections:output_type -> syncbase.node.v1.ListCollectionsResponse
-	34, // 87: syncbase.node.v1.NodeService.DestroyCollection:output_type -> syncbase.node.v1.DestroyCollectionResponse
-	37, // 88: syncbase.node.v1.NodeService.Get:output_type -> syncbase.node.v1.GetResponse
-	39, // 89: syncbase.node.v1.NodeService.Scan:output_type -> syncbase.node.v1.ScanResponse
-	41, // 90: syncbase.node.v1.NodeService.DeleteRange:output_type -> syncbase.node.v1.DeleteRangeResponse
-	43, // 91: syncbase.node.v1.NodeService.BeginBatch:output_type -> syncbase.node.v1.BeginBatchResponse
-	45, // 92: syncbase.node.v1.NodeService.WriteBatch:output_type -> syncbase.node.v1.WriteBatchResponse
-	47, // 93: syncbase.node.v1.NodeService.CommitBatch:output_type -> syncbase.node.v1.CommitBatchResponse
-	49, // 94: syncbase.node.v1.NodeService.AbortBatch:output_type -> syncbase.node.v1.AbortBatchResponse
-	55, // 95: syncbase.node.v1.NodeService.Commit:output_type -> syncbase.node.v1.CommitResponse
-	57, // 96: syncbase.node.v1.NodeService.Watch:output_type -> syncbase.node.v1.WatchResponse
-	60, // 97: syncbase.node.v1.NodeService.History:output_type -> syncbase.node.v1.HistoryResponse
-	64, // 98: syncbase.node.v1.NodeService.CreateSyncgroup:output_type -> syncbase.node.v1.CreateSyncgroupResponse
-	66, // 99: syncbase.node.v1.NodeService.JoinSyncgroup:output_type -> syncbase.node.v1.JoinSyncgroupResponse
-	68, // 100: syncbase.node.v1.NodeService.ListSyncgroups:output_type -> syncbase.node.v1.ListSyncgroupsResponse
-	70, // 101: syncbase.node.v1.NodeService.ListMembers:output_type -> syncbase.node.v1.ListMembersResponse
-	72, // 102: syncbase.node.v1.NodeService.GetSyncgroupSpec:output_type -> syncbase.node.v1.GetSyncgroupSpecResponse
-	74, // 103: syncbase.node.v1.NodeService.WaitSyncgroup:output_type -> syncbase.node.v1.WaitSyncgroupResponse
-	76, // 104: syncbase.node.v1.NodeService.ListPeers:output_type -> syncbase.node.v1.ListPeersResponse
-	78, // 105: syncbase.node.v1.NodeService.PutBlob:output_type -> syncbase.node.v1.PutBlobResponse
-	80, // 106: syncbase.node.v1.NodeService.GetBlob:output_type -> syncbase.node.v1.GetBlobResponse
-	82, // 107: syncbase.node.v1.NodeService.FetchBlob:output_type -> syncbase.node.v1.FetchBlobResponse
-	85, // 108: syncbase.node.v1.NodeService.StatBlob:output_type -> syncbase.node.v1.StatBlobResponse
-	87, // 109: syncbase.node.v1.NodeService.ListBlobs:output_type -> syncbase.node.v1.ListBlobsResponse
-	89, // 110: syncbase.node.v1.NodeService.ListPlugins:output_type -> syncbase.node.v1.ListPluginsResponse
-	91, // 111: syncbase.node.v1.NodeService.Backup:output_type -> syncbase.node.v1.BackupResponse
-	93, // 112: syncbase.node.v1.NodeService.Doctor:output_type -> syncbase.node.v1.DoctorResponse
-	95, // 113: syncbase.node.v1.NodeService.ShowIdentity:output_type -> syncbase.node.v1.ShowIdentityResponse
-	75, // [75:114] is the sub-list for method output_type
-	36, // [36:75] is the sub-list for method input_type
-	36, // [36:36] is the sub-list for extension type_name
-	36, // [36:36] is the sub-list for extension extendee
-	0,  // [0:36] is the sub-list for field type_name
+	6,   // 0: syncbase.node.v1.StatusResponse.plugins:type_name -> syncbase.node.v1.Plugin
+	7,   // 1: syncbase.node.v1.StatusResponse.peers:type_name -> syncbase.node.v1.Peer
+	8,   // 2: syncbase.node.v1.StatusResponse.syncgroups:type_name -> syncbase.node.v1.SyncgroupState
+	98,  // 3: syncbase.node.v1.StatusResponse.clocks:type_name -> syncbase.node.v1.Clock
+	99,  // 4: syncbase.node.v1.Peer.last_contact:type_name -> google.protobuf.Timestamp
+	0,   // 5: syncbase.node.v1.DatabaseSettings.durability:type_name -> syncbase.node.v1.Durability
+	10,  // 6: syncbase.node.v1.GetDatabaseResponse.settings:type_name -> syncbase.node.v1.DatabaseSettings
+	10,  // 7: syncbase.node.v1.UpdateDatabaseRequest.settings:type_name -> syncbase.node.v1.DatabaseSettings
+	10,  // 8: syncbase.node.v1.UpdateDatabaseResponse.settings:type_name -> syncbase.node.v1.DatabaseSettings
+	15,  // 9: syncbase.node.v1.GetSchemaResponse.schema:type_name -> syncbase.node.v1.Schema
+	15,  // 10: syncbase.node.v1.SetSchemaRequest.schema:type_name -> syncbase.node.v1.Schema
+	99,  // 11: syncbase.node.v1.Row.updated:type_name -> google.protobuf.Timestamp
+	35,  // 12: syncbase.node.v1.GetResponse.row:type_name -> syncbase.node.v1.Row
+	35,  // 13: syncbase.node.v1.ScanResponse.rows:type_name -> syncbase.node.v1.Row
+	99,  // 14: syncbase.node.v1.BeginBatchResponse.expires:type_name -> google.protobuf.Timestamp
+	50,  // 15: syncbase.node.v1.WriteBatchRequest.ops:type_name -> syncbase.node.v1.Op
+	51,  // 16: syncbase.node.v1.Op.put:type_name -> syncbase.node.v1.Put
+	52,  // 17: syncbase.node.v1.Op.delete:type_name -> syncbase.node.v1.Delete
+	53,  // 18: syncbase.node.v1.Op.check:type_name -> syncbase.node.v1.Check
+	50,  // 19: syncbase.node.v1.CommitRequest.ops:type_name -> syncbase.node.v1.Op
+	58,  // 20: syncbase.node.v1.WatchResponse.changes:type_name -> syncbase.node.v1.Change
+	1,   // 21: syncbase.node.v1.Change.kind:type_name -> syncbase.node.v1.ChangeKind
+	35,  // 22: syncbase.node.v1.Change.row:type_name -> syncbase.node.v1.Row
+	61,  // 23: syncbase.node.v1.HistoryResponse.versions:type_name -> syncbase.node.v1.HistoryVersion
+	99,  // 24: syncbase.node.v1.HistoryVersion.time:type_name -> google.protobuf.Timestamp
+	62,  // 25: syncbase.node.v1.CreateSyncgroupRequest.collections:type_name -> syncbase.node.v1.SyncgroupCollection
+	99,  // 26: syncbase.node.v1.ListMembersResponse.joined:type_name -> google.protobuf.Timestamp
+	7,   // 27: syncbase.node.v1.ListPeersResponse.peer:type_name -> syncbase.node.v1.Peer
+	2,   // 28: syncbase.node.v1.FetchBlobResponse.state:type_name -> syncbase.node.v1.FetchState
+	3,   // 29: syncbase.node.v1.Blob.state:type_name -> syncbase.node.v1.BlobState
+	84,  // 30: syncbase.node.v1.StatBlobResponse.blob:type_name -> syncbase.node.v1.Blob
+	84,  // 31: syncbase.node.v1.ListBlobsResponse.blob:type_name -> syncbase.node.v1.Blob
+	6,   // 32: syncbase.node.v1.ListPluginsResponse.plugin:type_name -> syncbase.node.v1.Plugin
+	96,  // 33: syncbase.node.v1.DoctorResponse.finding:type_name -> syncbase.node.v1.DoctorResponse.Finding
+	97,  // 34: syncbase.node.v1.DoctorResponse.summary:type_name -> syncbase.node.v1.DoctorResponse.Summary
+	99,  // 35: syncbase.node.v1.ShowIdentityResponse.not_after:type_name -> google.protobuf.Timestamp
+	4,   // 36: syncbase.node.v1.NodeService.Status:input_type -> syncbase.node.v1.StatusRequest
+	9,   // 37: syncbase.node.v1.NodeService.CreateDatabase:input_type -> syncbase.node.v1.CreateDatabaseRequest
+	21,  // 38: syncbase.node.v1.NodeService.ListDatabases:input_type -> syncbase.node.v1.ListDatabasesRequest
+	23,  // 39: syncbase.node.v1.NodeService.DestroyDatabase:input_type -> syncbase.node.v1.DestroyDatabaseRequest
+	11,  // 40: syncbase.node.v1.NodeService.GetDatabase:input_type -> syncbase.node.v1.GetDatabaseRequest
+	13,  // 41: syncbase.node.v1.NodeService.UpdateDatabase:input_type -> syncbase.node.v1.UpdateDatabaseRequest
+	16,  // 42: syncbase.node.v1.NodeService.GetSchema:input_type -> syncbase.node.v1.GetSchemaRequest
+	18,  // 43: syncbase.node.v1.NodeService.SetSchema:input_type -> syncbase.node.v1.SetSchemaRequest
+	25,  // 44: syncbase.node.v1.NodeService.GetPermissions:input_type -> syncbase.node.v1.GetPermissionsRequest
+	27,  // 45: syncbase.node.v1.NodeService.SetPermissions:input_type -> syncbase.node.v1.SetPermissionsRequest
+	29,  // 46: syncbase.node.v1.NodeService.CreateCollection:input_type -> syncbase.node.v1.CreateCollectionRequest
+	31,  // 47: syncbase.node.v1.NodeService.ListCollections:input_type -> syncbase.node.v1.ListCollectionsRequest
+	33,  // 48: syncbase.node.v1.NodeService.DestroyCollection:input_type -> syncbase.node.v1.DestroyCollectionRequest
+	36,  // 49: syncbase.node.v1.NodeService.Get:input_type -> syncbase.node.v1.GetRequest
+	38,  // 50: syncbase.node.v1.NodeService.Scan:input_type -> syncbase.node.v1.ScanRequest
+	40,  // 51: syncbase.node.v1.NodeService.DeleteRange:input_type -> syncbase.node.v1.DeleteRangeRequest
+	42,  // 52: syncbase.node.v1.NodeService.BeginBatch:input_type -> syncbase.node.v1.BeginBatchRequest
+	44,  // 53: syncbase.node.v1.NodeService.WriteBatch:input_type -> syncbase.node.v1.WriteBatchRequest
+	46,  // 54: syncbase.node.v1.NodeService.CommitBatch:input_type -> syncbase.node.v1.CommitBatchRequest
+	48,  // 55: syncbase.node.v1.NodeService.AbortBatch:input_type -> syncbase.node.v1.AbortBatchRequest
+	54,  // 56: syncbase.node.v1.NodeService.Commit:input_type -> syncbase.node.v1.CommitRequest
+	56,  // 57: syncbase.node.v1.NodeService.Watch:input_type -> syncbase.node.v1.WatchRequest
+	59,  // 58: syncbase.node.v1.NodeService.History:input_type -> syncbase.node.v1.HistoryRequest
+	63,  // 59: syncbase.node.v1.NodeService.CreateSyncgroup:input_type -> syncbase.node.v1.CreateSyncgroupRequest
+	65,  // 60: syncbase.node.v1.NodeService.JoinSyncgroup:input_type -> syncbase.node.v1.JoinSyncgroupRequest
+	67,  // 61: syncbase.node.v1.NodeService.ListSyncgroups:input_type -> syncbase.node.v1.ListSyncgroupsRequest
+	69,  // 62: syncbase.node.v1.NodeService.ListMembers:input_type -> syncbase.node.v1.ListMembersRequest
+	71,  // 63: syncbase.node.v1.NodeService.GetSyncgroupSpec:input_type -> syncbase.node.v1.GetSyncgroupSpecRequest
+	100, // 64: syncbase.node.v1.NodeService.SetSyncgroupSpec:input_type -> syncbase.node.v1.SetSyncgroupSpecRequest
+	101, // 65: syncbase.node.v1.NodeService.LeaveSyncgroup:input_type -> syncbase.node.v1.LeaveSyncgroupRequest
+	102, // 66: syncbase.node.v1.NodeService.DestroySyncgroup:input_type -> syncbase.node.v1.DestroySyncgroupRequest
+	103, // 67: syncbase.node.v1.NodeService.EjectMember:input_type -> syncbase.node.v1.EjectMemberRequest
+	104, // 68: syncbase.node.v1.NodeService.AllowMember:input_type -> syncbase.node.v1.AllowMemberRequest
+	105, // 69: syncbase.node.v1.NodeService.ListInvitations:input_type -> syncbase.node.v1.ListInvitationsRequest
+	106, // 70: syncbase.node.v1.NodeService.DeclineInvitation:input_type -> syncbase.node.v1.DeclineInvitationRequest
+	73,  // 71: syncbase.node.v1.NodeService.WaitSyncgroup:input_type -> syncbase.node.v1.WaitSyncgroupRequest
+	75,  // 72: syncbase.node.v1.NodeService.ListPeers:input_type -> syncbase.node.v1.ListPeersRequest
+	77,  // 73: syncbase.node.v1.NodeService.PutBlob:input_type -> syncbase.node.v1.PutBlobRequest
+	79,  // 74: syncbase.node.v1.NodeService.GetBlob:input_type -> syncbase.node.v1.GetBlobRequest
+	81,  // 75: syncbase.node.v1.NodeService.FetchBlob:input_type -> syncbase.node.v1.FetchBlobRequest
+	83,  // 76: syncbase.node.v1.NodeService.StatBlob:input_type -> syncbase.node.v1.StatBlobRequest
+	86,  // 77: syncbase.node.v1.NodeService.ListBlobs:input_type -> syncbase.node.v1.ListBlobsRequest
+	88,  // 78: syncbase.node.v1.NodeService.ListPlugins:input_type -> syncbase.node.v1.ListPluginsRequest
+	90,  // 79: syncbase.node.v1.NodeService.Backup:input_type -> syncbase.node.v1.BackupRequest
+	92,  // 80: syncbase.node.v1.NodeService.Doctor:input_type -> syncbase.node.v1.DoctorRequest
+	94,  // 81: syncbase.node.v1.NodeService.ShowIdentity:input_type -> syncbase.node.v1.ShowIdentityRequest
+	5,   // 82: syncbase.node.v1.NodeService.Status:output_type -> syncbase.node.v1.StatusResponse
+	20,  // 83: syncbase.node.v1.NodeService.CreateDatabase:output_type -> syncbase.node.v1.CreateDatabaseResponse
+	22,  // 84: syncbase.node.v1.NodeService.ListDatabases:output_type -> syncbase.node.v1.ListDatabasesResponse
+	24,  // 85: syncbase.node.v1.NodeService.DestroyDatabase:output_type -> syncbase.node.v1.DestroyDatabaseResponse
+	12,  // 86: syncbase.node.v1.NodeService.GetDatabase:output_type -> syncbase.node.v1.GetDatabaseResponse
+	14,  // 87: syncbase.node.v1.NodeService.UpdateDatabase:output_type -> syncbase.node.v1.UpdateDatabaseResponse
+	17,  // 88: syncbase.node.v1.NodeService.GetSchema:output_type -> syncbase.node.v1.GetSchemaResponse
+	19,  // 89: syncbase.node.v1.NodeService.SetSchema:output_type -> syncbase.node.v1.SetSchemaResponse
+	26,  // 90: syncbase.node.v1.NodeService.GetPermissions:output_type -> syncbase.node.v1.GetPermissionsResponse
+	28,  // 91: syncbase.node.v1.NodeService.SetPermissions:output_type -> syncbase.node.v1.SetPermissionsResponse
+	30,  // 92: syncbase.node.v1.NodeService.CreateCollection:output_type -> syncbase.node.v1.CreateCollectionResponse
+	32,  // 93: syncbase.node.v1.NodeService.ListCollections:output_type -> syncbase.node.v1.ListCollectionsResponse
+	34,  // 94: syncbase.node.v1.NodeService.DestroyCollection:output_type -> syncbase.node.v1.DestroyCollectionResponse
+	37,  // 95: syncbase.node.v1.NodeService.Get:output_type -> syncbase.node.v1.GetResponse
+	39,  // 96: syncbase.node.v1.NodeService.Scan:output_type -> syncbase.node.v1.ScanResponse
+	41,  // 97: syncbase.node.v1.NodeService.DeleteRange:output_type -> syncbase.node.v1.DeleteRangeResponse
+	43,  // 98: syncbase.node.v1.NodeService.BeginBatch:output_type -> syncbase.node.v1.BeginBatchResponse
+	45,  // 99: syncbase.node.v1.NodeService.WriteBatch:output_type -> syncbase.node.v1.WriteBatchResponse
+	47,  // 100: syncbase.node.v1.NodeService.CommitBatch:output_type -> syncbase.node.v1.CommitBatchResponse
+	49,  // 101: syncbase.node.v1.NodeService.AbortBatch:output_type -> syncbase.node.v1.AbortBatchResponse
+	55,  // 102: syncbase.node.v1.NodeService.Commit:output_type -> syncbase.node.v1.CommitResponse
+	57,  // 103: syncbase.node.v1.NodeService.Watch:output_type -> syncbase.node.v1.WatchResponse
+	60,  // 104: syncbase.node.v1.NodeService.History:output_type -> syncbase.node.v1.HistoryResponse
+	64,  // 105: syncbase.node.v1.NodeService.CreateSyncgroup:output_type -> syncbase.node.v1.CreateSyncgroupResponse
+	66,  // 106: syncbase.node.v1.NodeService.JoinSyncgroup:output_type -> syncbase.node.v1.JoinSyncgroupResponse
+	68,  // 107: syncbase.node.v1.NodeService.ListSyncgroups:output_type -> syncbase.node.v1.ListSyncgroupsResponse
+	70,  // 108: syncbase.node.v1.NodeService.ListMembers:output_type -> syncbase.node.v1.ListMembersResponse
+	72,  // 109: syncbase.node.v1.NodeService.GetSyncgroupSpec:output_type -> syncbase.node.v1.GetSyncgroupSpecResponse
+	107, // 110: syncbase.node.v1.NodeService.SetSyncgroupSpec:output_type -> syncbase.node.v1.SetSyncgroupSpecResponse
+	108, // 111: syncbase.node.v1.NodeService.LeaveSyncgroup:output_type -> syncbase.node.v1.LeaveSyncgroupResponse
+	109, // 112: syncbase.node.v1.NodeService.DestroySyncgroup:output_type -> syncbase.node.v1.DestroySyncgroupResponse
+	110, // 113: syncbase.node.v1.NodeService.EjectMember:output_type -> syncbase.node.v1.EjectMemberResponse
+	111, // 114: syncbase.node.v1.NodeService.AllowMember:output_type -> syncbase.node.v1.AllowMemberResponse
+	112, // 115: syncbase.node.v1.NodeService.ListInvitations:output_type -> syncbase.node.v1.ListInvitationsResponse
+	113, // 116: syncbase.node.v1.NodeService.DeclineInvitation:output_type -> syncbase.node.v1.DeclineInvitationResponse
+	74,  // 117: syncbase.node.v1.NodeService.WaitSyncgroup:output_type -> syncbase.node.v1.WaitSyncgroupResponse
+	76,  // 118: syncbase.node.v1.NodeService.ListPeers:output_type -> syncbase.node.v1.ListPeersResponse
+	78,  // 119: syncbase.node.v1.NodeService.PutBlob:output_type -> syncbase.node.v1.PutBlobResponse
+	80,  // 120: syncbase.node.v1.NodeService.GetBlob:output_type -> syncbase.node.v1.GetBlobResponse
+	82,  // 121: syncbase.node.v1.NodeService.FetchBlob:output_type -> syncbase.node.v1.FetchBlobResponse
+	85,  // 122: syncbase.node.v1.NodeService.StatBlob:output_type -> syncbase.node.v1.StatBlobResponse
+	87,  // 123: syncbase.node.v1.NodeService.ListBlobs:output_type -> syncbase.node.v1.ListBlobsResponse
+	89,  // 124: syncbase.node.v1.NodeService.ListPlugins:output_type -> syncbase.node.v1.ListPluginsResponse
+	91,  // 125: syncbase.node.v1.NodeService.Backup:output_type -> syncbase.node.v1.BackupResponse
+	93,  // 126: syncbase.node.v1.NodeService.Doctor:output_type -> syncbase.node.v1.DoctorResponse
+	95,  // 127: syncbase.node.v1.NodeService.ShowIdentity:output_type -> syncbase.node.v1.ShowIdentityResponse
+	82,  // [82:128] is the sub-list for method output_type
+	36,  // [36:82] is the sub-list for method input_type
+	36,  // [36:36] is the sub-list for extension type_name
+	36,  // [36:36] is the sub-list for extension extendee
+	0,   // [0:36] is the sub-list for field type_name
 }
 
 func init() { file_node_v1_node_proto_init() }
@@ -6641,6 +6749,7 @@ func file_node_v1_node_proto_init() {
 		return
 	}
 	file_node_v1_clock_proto_init()
+	file_node_v1_syncgroup_proto_init()
 	file_node_v1_node_proto_msgTypes[6].OneofWrappers = []any{}
 	file_node_v1_node_proto_msgTypes[46].OneofWrappers = []any{
 		(*Op_Put)(nil),

@@ -58,6 +58,13 @@ const (
 	NodeService_ListSyncgroups_FullMethodName    = "/syncbase.node.v1.NodeService/ListSyncgroups"
 	NodeService_ListMembers_FullMethodName       = "/syncbase.node.v1.NodeService/ListMembers"
 	NodeService_GetSyncgroupSpec_FullMethodName  = "/syncbase.node.v1.NodeService/GetSyncgroupSpec"
+	NodeService_SetSyncgroupSpec_FullMethodName  = "/syncbase.node.v1.NodeService/SetSyncgroupSpec"
+	NodeService_LeaveSyncgroup_FullMethodName    = "/syncbase.node.v1.NodeService/LeaveSyncgroup"
+	NodeService_DestroySyncgroup_FullMethodName  = "/syncbase.node.v1.NodeService/DestroySyncgroup"
+	NodeService_EjectMember_FullMethodName       = "/syncbase.node.v1.NodeService/EjectMember"
+	NodeService_AllowMember_FullMethodName       = "/syncbase.node.v1.NodeService/AllowMember"
+	NodeService_ListInvitations_FullMethodName   = "/syncbase.node.v1.NodeService/ListInvitations"
+	NodeService_DeclineInvitation_FullMethodName = "/syncbase.node.v1.NodeService/DeclineInvitation"
 	NodeService_WaitSyncgroup_FullMethodName     = "/syncbase.node.v1.NodeService/WaitSyncgroup"
 	NodeService_ListPeers_FullMethodName         = "/syncbase.node.v1.NodeService/ListPeers"
 	NodeService_PutBlob_FullMethodName           = "/syncbase.node.v1.NodeService/PutBlob"
@@ -135,6 +142,20 @@ type NodeServiceClient interface {
 	ListMembers(ctx context.Context, in *ListMembersRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ListMembersResponse], error)
 	// GetSyncgroupSpec reads the specification of a syncgroup.
 	GetSyncgroupSpec(ctx context.Context, in *GetSyncgroupSpecRequest, opts ...grpc.CallOption) (*GetSyncgroupSpecResponse, error)
+	// SetSyncgroupSpec changes the specification. Every member follows it as soon as it hears of it.
+	SetSyncgroupSpec(ctx context.Context, in *SetSyncgroupSpecRequest, opts ...grpc.CallOption) (*SetSyncgroupSpecResponse, error)
+	// LeaveSyncgroup ends the membership of this device. Its data stays, read-only where nothing else shares it.
+	LeaveSyncgroup(ctx context.Context, in *LeaveSyncgroupRequest, opts ...grpc.CallOption) (*LeaveSyncgroupResponse, error)
+	// DestroySyncgroup ends the syncgroup for every member. Their data stays, read-only where nothing else shares it.
+	DestroySyncgroup(ctx context.Context, in *DestroySyncgroupRequest, opts ...grpc.CallOption) (*DestroySyncgroupResponse, error)
+	// EjectMember ends the membership of another device, which cannot join again until AllowMember.
+	EjectMember(ctx context.Context, in *EjectMemberRequest, opts ...grpc.CallOption) (*EjectMemberResponse, error)
+	// AllowMember lets an ejected device join again; it does not make it a member.
+	AllowMember(ctx context.Context, in *AllowMemberRequest, opts ...grpc.CallOption) (*AllowMemberResponse, error)
+	// ListInvitations streams the syncgroups that connected peers would admit this device to, and that it is not in.
+	ListInvitations(ctx context.Context, in *ListInvitationsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ListInvitationsResponse], error)
+	// DeclineInvitation keeps a syncgroup out of the list of invitations from now on.
+	DeclineInvitation(ctx context.Context, in *DeclineInvitationRequest, opts ...grpc.CallOption) (*DeclineInvitationResponse, error)
 	// WaitSyncgroup returns when this device holds everything that its reachable peers held when the call began.
 	WaitSyncgroup(ctx context.Context, in *WaitSyncgroupRequest, opts ...grpc.CallOption) (*WaitSyncgroupResponse, error)
 	// ListPeers streams the peers that this device knows.
@@ -502,6 +523,85 @@ func (c *nodeServiceClient) GetSyncgroupSpec(ctx context.Context, in *GetSyncgro
 	return out, nil
 }
 
+func (c *nodeServiceClient) SetSyncgroupSpec(ctx context.Context, in *SetSyncgroupSpecRequest, opts ...grpc.CallOption) (*SetSyncgroupSpecResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(SetSyncgroupSpecResponse)
+	err := c.cc.Invoke(ctx, NodeService_SetSyncgroupSpec_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *nodeServiceClient) LeaveSyncgroup(ctx context.Context, in *LeaveSyncgroupRequest, opts ...grpc.CallOption) (*LeaveSyncgroupResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(LeaveSyncgroupResponse)
+	err := c.cc.Invoke(ctx, NodeService_LeaveSyncgroup_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *nodeServiceClient) DestroySyncgroup(ctx context.Context, in *DestroySyncgroupRequest, opts ...grpc.CallOption) (*DestroySyncgroupResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(DestroySyncgroupResponse)
+	err := c.cc.Invoke(ctx, NodeService_DestroySyncgroup_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *nodeServiceClient) EjectMember(ctx context.Context, in *EjectMemberRequest, opts ...grpc.CallOption) (*EjectMemberResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(EjectMemberResponse)
+	err := c.cc.Invoke(ctx, NodeService_EjectMember_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *nodeServiceClient) AllowMember(ctx context.Context, in *AllowMemberRequest, opts ...grpc.CallOption) (*AllowMemberResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(AllowMemberResponse)
+	err := c.cc.Invoke(ctx, NodeService_AllowMember_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *nodeServiceClient) ListInvitations(ctx context.Context, in *ListInvitationsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ListInvitationsResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &NodeService_ServiceDesc.Streams[6], NodeService_ListInvitations_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[ListInvitationsRequest, ListInvitationsResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type NodeService_ListInvitationsClient = grpc.ServerStreamingClient[ListInvitationsResponse]
+
+func (c *nodeServiceClient) DeclineInvitation(ctx context.Context, in *DeclineInvitationRequest, opts ...grpc.CallOption) (*DeclineInvitationResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(DeclineInvitationResponse)
+	err := c.cc.Invoke(ctx, NodeService_DeclineInvitation_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *nodeServiceClient) WaitSyncgroup(ctx context.Context, in *WaitSyncgroupRequest, opts ...grpc.CallOption) (*WaitSyncgroupResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(WaitSyncgroupResponse)
@@ -514,7 +614,7 @@ func (c *nodeServiceClient) WaitSyncgroup(ctx context.Context, in *WaitSyncgroup
 
 func (c *nodeServiceClient) ListPeers(ctx context.Context, in *ListPeersRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ListPeersResponse], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &NodeService_ServiceDesc.Streams[6], NodeService_ListPeers_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &NodeService_ServiceDesc.Streams[7], NodeService_ListPeers_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -533,7 +633,7 @@ type NodeService_ListPeersClient = grpc.ServerStreamingClient[ListPeersResponse]
 
 func (c *nodeServiceClient) PutBlob(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[PutBlobRequest, PutBlobResponse], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &NodeService_ServiceDesc.Streams[7], NodeService_PutBlob_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &NodeService_ServiceDesc.Streams[8], NodeService_PutBlob_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -546,7 +646,7 @@ type NodeService_PutBlobClient = grpc.ClientStreamingClient[PutBlobRequest, PutB
 
 func (c *nodeServiceClient) GetBlob(ctx context.Context, in *GetBlobRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[GetBlobResponse], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &NodeService_ServiceDesc.Streams[8], NodeService_GetBlob_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &NodeService_ServiceDesc.Streams[9], NodeService_GetBlob_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -565,7 +665,7 @@ type NodeService_GetBlobClient = grpc.ServerStreamingClient[GetBlobResponse]
 
 func (c *nodeServiceClient) FetchBlob(ctx context.Context, in *FetchBlobRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[FetchBlobResponse], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &NodeService_ServiceDesc.Streams[9], NodeService_FetchBlob_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &NodeService_ServiceDesc.Streams[10], NodeService_FetchBlob_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -594,7 +694,7 @@ func (c *nodeServiceClient) StatBlob(ctx context.Context, in *StatBlobRequest, o
 
 func (c *nodeServiceClient) ListBlobs(ctx context.Context, in *ListBlobsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ListBlobsResponse], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &NodeService_ServiceDesc.Streams[10], NodeService_ListBlobs_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &NodeService_ServiceDesc.Streams[11], NodeService_ListBlobs_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -613,7 +713,7 @@ type NodeService_ListBlobsClient = grpc.ServerStreamingClient[ListBlobsResponse]
 
 func (c *nodeServiceClient) ListPlugins(ctx context.Context, in *ListPluginsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ListPluginsResponse], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &NodeService_ServiceDesc.Streams[11], NodeService_ListPlugins_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &NodeService_ServiceDesc.Streams[12], NodeService_ListPlugins_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -642,7 +742,7 @@ func (c *nodeServiceClient) Backup(ctx context.Context, in *BackupRequest, opts 
 
 func (c *nodeServiceClient) Doctor(ctx context.Context, in *DoctorRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[DoctorResponse], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &NodeService_ServiceDesc.Streams[12], NodeService_Doctor_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &NodeService_ServiceDesc.Streams[13], NodeService_Doctor_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -733,6 +833,20 @@ type NodeServiceServer interface {
 	ListMembers(*ListMembersRequest, grpc.ServerStreamingServer[ListMembersResponse]) error
 	// GetSyncgroupSpec reads the specification of a syncgroup.
 	GetSyncgroupSpec(context.Context, *GetSyncgroupSpecRequest) (*GetSyncgroupSpecResponse, error)
+	// SetSyncgroupSpec changes the specification. Every member follows it as soon as it hears of it.
+	SetSyncgroupSpec(context.Context, *SetSyncgroupSpecRequest) (*SetSyncgroupSpecResponse, error)
+	// LeaveSyncgroup ends the membership of this device. Its data stays, read-only where nothing else shares it.
+	LeaveSyncgroup(context.Context, *LeaveSyncgroupRequest) (*LeaveSyncgroupResponse, error)
+	// DestroySyncgroup ends the syncgroup for every member. Their data stays, read-only where nothing else shares it.
+	DestroySyncgroup(context.Context, *DestroySyncgroupRequest) (*DestroySyncgroupResponse, error)
+	// EjectMember ends the membership of another device, which cannot join again until AllowMember.
+	EjectMember(context.Context, *EjectMemberRequest) (*EjectMemberResponse, error)
+	// AllowMember lets an ejected device join again; it does not make it a member.
+	AllowMember(context.Context, *AllowMemberRequest) (*AllowMemberResponse, error)
+	// ListInvitations streams the syncgroups that connected peers would admit this device to, and that it is not in.
+	ListInvitations(*ListInvitationsRequest, grpc.ServerStreamingServer[ListInvitationsResponse]) error
+	// DeclineInvitation keeps a syncgroup out of the list of invitations from now on.
+	DeclineInvitation(context.Context, *DeclineInvitationRequest) (*DeclineInvitationResponse, error)
 	// WaitSyncgroup returns when this device holds everything that its reachable peers held when the call began.
 	WaitSyncgroup(context.Context, *WaitSyncgroupRequest) (*WaitSyncgroupResponse, error)
 	// ListPeers streams the peers that this device knows.
@@ -849,6 +963,27 @@ func (UnimplementedNodeServiceServer) ListMembers(*ListMembersRequest, grpc.Serv
 }
 func (UnimplementedNodeServiceServer) GetSyncgroupSpec(context.Context, *GetSyncgroupSpecRequest) (*GetSyncgroupSpecResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetSyncgroupSpec not implemented")
+}
+func (UnimplementedNodeServiceServer) SetSyncgroupSpec(context.Context, *SetSyncgroupSpecRequest) (*SetSyncgroupSpecResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method SetSyncgroupSpec not implemented")
+}
+func (UnimplementedNodeServiceServer) LeaveSyncgroup(context.Context, *LeaveSyncgroupRequest) (*LeaveSyncgroupResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method LeaveSyncgroup not implemented")
+}
+func (UnimplementedNodeServiceServer) DestroySyncgroup(context.Context, *DestroySyncgroupRequest) (*DestroySyncgroupResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method DestroySyncgroup not implemented")
+}
+func (UnimplementedNodeServiceServer) EjectMember(context.Context, *EjectMemberRequest) (*EjectMemberResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method EjectMember not implemented")
+}
+func (UnimplementedNodeServiceServer) AllowMember(context.Context, *AllowMemberRequest) (*AllowMemberResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method AllowMember not implemented")
+}
+func (UnimplementedNodeServiceServer) ListInvitations(*ListInvitationsRequest, grpc.ServerStreamingServer[ListInvitationsResponse]) error {
+	return status.Error(codes.Unimplemented, "method ListInvitations not implemented")
+}
+func (UnimplementedNodeServiceServer) DeclineInvitation(context.Context, *DeclineInvitationRequest) (*DeclineInvitationResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method DeclineInvitation not implemented")
 }
 func (UnimplementedNodeServiceServer) WaitSyncgroup(context.Context, *WaitSyncgroupRequest) (*WaitSyncgroupResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method WaitSyncgroup not implemented")
@@ -1366,6 +1501,125 @@ func _NodeService_GetSyncgroupSpec_Handler(srv interface{}, ctx context.Context,
 	return interceptor(ctx, in, info, handler)
 }
 
+func _NodeService_SetSyncgroupSpec_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(SetSyncgroupSpecRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(NodeServiceServer).SetSyncgroupSpec(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: NodeService_SetSyncgroupSpec_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(NodeServiceServer).SetSyncgroupSpec(ctx, req.(*SetSyncgroupSpecRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _NodeService_LeaveSyncgroup_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(LeaveSyncgroupRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(NodeServiceServer).LeaveSyncgroup(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: NodeService_LeaveSyncgroup_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(NodeServiceServer).LeaveSyncgroup(ctx, req.(*LeaveSyncgroupRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _NodeService_DestroySyncgroup_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(DestroySyncgroupRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(NodeServiceServer).DestroySyncgroup(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: NodeService_DestroySyncgroup_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(NodeServiceServer).DestroySyncgroup(ctx, req.(*DestroySyncgroupRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _NodeService_EjectMember_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(EjectMemberRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(NodeServiceServer).EjectMember(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: NodeService_EjectMember_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(NodeServiceServer).EjectMember(ctx, req.(*EjectMemberRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _NodeService_AllowMember_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(AllowMemberRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(NodeServiceServer).AllowMember(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: NodeService_AllowMember_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(NodeServiceServer).AllowMember(ctx, req.(*AllowMemberRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _NodeService_ListInvitations_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(ListInvitationsRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(NodeServiceServer).ListInvitations(m, &grpc.GenericServerStream[ListInvitationsRequest, ListInvitationsResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type NodeService_ListInvitationsServer = grpc.ServerStreamingServer[ListInvitationsResponse]
+
+func _NodeService_DeclineInvitation_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(DeclineInvitationRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(NodeServiceServer).DeclineInvitation(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: NodeService_DeclineInvitation_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(NodeServiceServer).DeclineInvitation(ctx, req.(*DeclineInvitationRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _NodeService_WaitSyncgroup_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(WaitSyncgroupRequest)
 	if err := dec(in); err != nil {
@@ -1607,6 +1861,30 @@ var NodeService_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _NodeService_GetSyncgroupSpec_Handler,
 		},
 		{
+			MethodName: "SetSyncgroupSpec",
+			Handler:    _NodeService_SetSyncgroupSpec_Handler,
+		},
+		{
+			MethodName: "LeaveSyncgroup",
+			Handler:    _NodeService_LeaveSyncgroup_Handler,
+		},
+		{
+			MethodName: "DestroySyncgroup",
+			Handler:    _NodeService_DestroySyncgroup_Handler,
+		},
+		{
+			MethodName: "EjectMember",
+			Handler:    _NodeService_EjectMember_Handler,
+		},
+		{
+			MethodName: "AllowMember",
+			Handler:    _NodeService_AllowMember_Handler,
+		},
+		{
+			MethodName: "DeclineInvitation",
+			Handler:    _NodeService_DeclineInvitation_Handler,
+		},
+		{
 			MethodName: "WaitSyncgroup",
 			Handler:    _NodeService_WaitSyncgroup_Handler,
 		},
@@ -1652,6 +1930,11 @@ var NodeService_ServiceDesc = grpc.ServiceDesc{
 		{
 			StreamName:    "ListMembers",
 			Handler:       _NodeService_ListMembers_Handler,
+			ServerStreams: true,
+		},
+		{
+			StreamName:    "ListInvitations",
+			Handler:       _NodeService_ListInvitations_Handler,
 			ServerStreams: true,
 		},
 		{

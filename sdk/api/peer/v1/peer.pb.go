@@ -440,7 +440,10 @@ func (x *JoinRequest) GetMemberType() MemberType {
 type JoinResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Specification of the syncgroup as JSON, as it stands in the row "spec" of its metadata; at most 4 MiB.
-	Spec          []byte `protobuf:"bytes,1,opt,name=spec,proto3" json:"spec,omitempty"`
+	Spec []byte `protobuf:"bytes,1,opt,name=spec,proto3" json:"spec,omitempty"`
+	// What the responder knows of the metadata, with the caller's register: the caller is a member in waiting until it
+	// knows all of that, too. At most 65,536 entries, each writer once.
+	Known         []*VectorEntry `protobuf:"bytes,2,rep,name=known,proto3" json:"known,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -478,6 +481,13 @@ func (*JoinResponse) Descriptor() ([]byte, []int) {
 func (x *JoinResponse) GetSpec() []byte {
 	if x != nil {
 		return x.Spec
+	}
+	return nil
+}
+
+func (x *JoinResponse) GetKnown() []*VectorEntry {
+	if x != nil {
+		return x.Known
 	}
 	return nil
 }
@@ -1570,9 +1580,10 @@ const file_peer_v1_peer_proto_rawDesc = "" +
 	"\bdatabase\x18\x01 \x01(\v2\x16.syncbase.peer.v1.NameR\bdatabase\x124\n" +
 	"\tsyncgroup\x18\x02 \x01(\v2\x16.syncbase.peer.v1.NameR\tsyncgroup\x12=\n" +
 	"\vmember_type\x18\x03 \x01(\x0e2\x1c.syncbase.peer.v1.MemberTypeR\n" +
-	"memberType\"\"\n" +
+	"memberType\"W\n" +
 	"\fJoinResponse\x12\x12\n" +
-	"\x04spec\x18\x01 \x01(\fR\x04spec\"n\n" +
+	"\x04spec\x18\x01 \x01(\fR\x04spec\x123\n" +
+	"\x05known\x18\x02 \x03(\v2\x1d.syncbase.peer.v1.VectorEntryR\x05known\"n\n" +
 	"\n" +
 	"Collection\x124\n" +
 	"\x04kind\x18\x01 \x01(\x0e2 .syncbase.peer.v1.CollectionKindR\x04kind\x12*\n" +
@@ -1706,41 +1717,42 @@ var file_peer_v1_peer_proto_depIdxs = []int32{
 	4,  // 0: syncbase.peer.v1.JoinRequest.database:type_name -> syncbase.peer.v1.Name
 	4,  // 1: syncbase.peer.v1.JoinRequest.syncgroup:type_name -> syncbase.peer.v1.Name
 	0,  // 2: syncbase.peer.v1.JoinRequest.member_type:type_name -> syncbase.peer.v1.MemberType
-	1,  // 3: syncbase.peer.v1.Collection.kind:type_name -> syncbase.peer.v1.CollectionKind
-	4,  // 4: syncbase.peer.v1.Collection.name:type_name -> syncbase.peer.v1.Name
-	7,  // 5: syncbase.peer.v1.Scope.collection:type_name -> syncbase.peer.v1.Collection
-	8,  // 6: syncbase.peer.v1.ScopeVector.scope:type_name -> syncbase.peer.v1.Scope
-	9,  // 7: syncbase.peer.v1.ScopeVector.entries:type_name -> syncbase.peer.v1.VectorEntry
-	7,  // 8: syncbase.peer.v1.Witness.collection:type_name -> syncbase.peer.v1.Collection
-	13, // 9: syncbase.peer.v1.PullRequest.open:type_name -> syncbase.peer.v1.PullOpen
-	4,  // 10: syncbase.peer.v1.PullOpen.database:type_name -> syncbase.peer.v1.Name
-	4,  // 11: syncbase.peer.v1.PullOpen.syncgroups:type_name -> syncbase.peer.v1.Name
-	10, // 12: syncbase.peer.v1.PullOpen.known:type_name -> syncbase.peer.v1.ScopeVector
-	11, // 13: syncbase.peer.v1.PullOpen.witnesses:type_name -> syncbase.peer.v1.Witness
-	15, // 14: syncbase.peer.v1.PullResponse.accepted:type_name -> syncbase.peer.v1.PullAccepted
-	16, // 15: syncbase.peer.v1.PullResponse.commits:type_name -> syncbase.peer.v1.Commits
-	17, // 16: syncbase.peer.v1.PullResponse.progress:type_name -> syncbase.peer.v1.PullProgress
-	8,  // 17: syncbase.peer.v1.PullAccepted.scopes:type_name -> syncbase.peer.v1.Scope
-	11, // 18: syncbase.peer.v1.PullAccepted.witnesses:type_name -> syncbase.peer.v1.Witness
-	10, // 19: syncbase.peer.v1.PullProgress.vectors:type_name -> syncbase.peer.v1.ScopeVector
-	4,  // 20: syncbase.peer.v1.GetTimeRequest.database:type_name -> syncbase.peer.v1.Name
-	2,  // 21: syncbase.peer.v1.PeerService.Hello:input_type -> syncbase.peer.v1.HelloRequest
-	5,  // 22: syncbase.peer.v1.PeerService.Join:input_type -> syncbase.peer.v1.JoinRequest
-	12, // 23: syncbase.peer.v1.PeerService.Pull:input_type -> syncbase.peer.v1.PullRequest
-	18, // 24: syncbase.peer.v1.PeerService.GetTime:input_type -> syncbase.peer.v1.GetTimeRequest
-	20, // 25: syncbase.peer.v1.PeerService.GetRecipe:input_type -> syncbase.peer.v1.GetRecipeRequest
-	22, // 26: syncbase.peer.v1.PeerService.GetChunks:input_type -> syncbase.peer.v1.GetChunksRequest
-	3,  // 27: syncbase.peer.v1.PeerService.Hello:output_type -> syncbase.peer.v1.HelloResponse
-	6,  // 28: syncbase.peer.v1.PeerService.Join:output_type -> syncbase.peer.v1.JoinResponse
-	14, // 29: syncbase.peer.v1.PeerService.Pull:output_type -> syncbase.peer.v1.PullResponse
-	19, // 30: syncbase.peer.v1.PeerService.GetTime:output_type -> syncbase.peer.v1.GetTimeResponse
-	21, // 31: syncbase.peer.v1.PeerService.GetRecipe:output_type -> syncbase.peer.v1.GetRecipeResponse
-	23, // 32: syncbase.peer.v1.PeerService.GetChunks:output_type -> syncbase.peer.v1.GetChunksResponse
-	27, // [27:33] is the sub-list for method output_type
-	21, // [21:27] is the sub-list for method input_type
-	21, // [21:21] is the sub-list for extension type_name
-	21, // [21:21] is the sub-list for extension extendee
-	0,  // [0:21] is the sub-list for field type_name
+	9,  // 3: syncbase.peer.v1.JoinResponse.known:type_name -> syncbase.peer.v1.VectorEntry
+	1,  // 4: syncbase.peer.v1.Collection.kind:type_name -> syncbase.peer.v1.CollectionKind
+	4,  // 5: syncbase.peer.v1.Collection.name:type_name -> syncbase.peer.v1.Name
+	7,  // 6: syncbase.peer.v1.Scope.collection:type_name -> syncbase.peer.v1.Collection
+	8,  // 7: syncbase.peer.v1.ScopeVector.scope:type_name -> syncbase.peer.v1.Scope
+	9,  // 8: syncbase.peer.v1.ScopeVector.entries:type_name -> syncbase.peer.v1.VectorEntry
+	7,  // 9: syncbase.peer.v1.Witness.collection:type_name -> syncbase.peer.v1.Collection
+	13, // 10: syncbase.peer.v1.PullRequest.open:type_name -> syncbase.peer.v1.PullOpen
+	4,  // 11: syncbase.peer.v1.PullOpen.database:type_name -> syncbase.peer.v1.Name
+	4,  // 12: syncbase.peer.v1.PullOpen.syncgroups:type_name -> syncbase.peer.v1.Name
+	10, // 13: syncbase.peer.v1.PullOpen.known:type_name -> syncbase.peer.v1.ScopeVector
+	11, // 14: syncbase.peer.v1.PullOpen.witnesses:type_name -> syncbase.peer.v1.Witness
+	15, // 15: syncbase.peer.v1.PullResponse.accepted:type_name -> syncbase.peer.v1.PullAccepted
+	16, // 16: syncbase.peer.v1.PullResponse.commits:type_name -> syncbase.peer.v1.Commits
+	17, // 17: syncbase.peer.v1.PullResponse.progress:type_name -> syncbase.peer.v1.PullProgress
+	8,  // 18: syncbase.peer.v1.PullAccepted.scopes:type_name -> syncbase.peer.v1.Scope
+	11, // 19: syncbase.peer.v1.PullAccepted.witnesses:type_name -> syncbase.peer.v1.Witness
+	10, // 20: syncbase.peer.v1.PullProgress.vectors:type_name -> syncbase.peer.v1.ScopeVector
+	4,  // 21: syncbase.peer.v1.GetTimeRequest.database:type_name -> syncbase.peer.v1.Name
+	2,  // 22: syncbase.peer.v1.PeerService.Hello:input_type -> syncbase.peer.v1.HelloRequest
+	5,  // 23: syncbase.peer.v1.PeerService.Join:input_type -> syncbase.peer.v1.JoinRequest
+	12, // 24: syncbase.peer.v1.PeerService.Pull:input_type -> syncbase.peer.v1.PullRequest
+	18, // 25: syncbase.peer.v1.PeerService.GetTime:input_type -> syncbase.peer.v1.GetTimeRequest
+	20, // 26: syncbase.peer.v1.PeerService.GetRecipe:input_type -> syncbase.peer.v1.GetRecipeRequest
+	22, // 27: syncbase.peer.v1.PeerService.GetChunks:input_type -> syncbase.peer.v1.GetChunksRequest
+	3,  // 28: syncbase.peer.v1.PeerService.Hello:output_type -> syncbase.peer.v1.HelloResponse
+	6,  // 29: syncbase.peer.v1.PeerService.Join:output_type -> syncbase.peer.v1.JoinResponse
+	14, // 30: syncbase.peer.v1.PeerService.Pull:output_type -> syncbase.peer.v1.PullResponse
+	19, // 31: syncbase.peer.v1.PeerService.GetTime:output_type -> syncbase.peer.v1.GetTimeResponse
+	21, // 32: syncbase.peer.v1.PeerService.GetRecipe:output_type -> syncbase.peer.v1.GetRecipeResponse
+	23, // 33: syncbase.peer.v1.PeerService.GetChunks:output_type -> syncbase.peer.v1.GetChunksResponse
+	28, // [28:34] is the sub-list for method output_type
+	22, // [22:28] is the sub-list for method input_type
+	22, // [22:22] is the sub-list for extension type_name
+	22, // [22:22] is the sub-list for extension extendee
+	0,  // [0:22] is the sub-list for field type_name
 }
 
 func init() { file_peer_v1_peer_proto_init() }

@@ -1,0 +1,93 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/syncbase/syncbase/sdk/client"
+)
+
+func (a *app) syncgroupSpecCommand() *cobra.Command {
+	var file, version string
+	cmd := command("spec DB SG", "Show or change the specification of a syncgroup", `
+syncbase syncgroup spec notes family
+syncbase syncgroup spec notes family -o json
+syncbase syncgroup spec notes family --set changed.json --version 3775143cc6015c26.1-2`, cobra.ExactArgs(2), func(ctx context.Context, args []string) error {
+		if file == "" && version != "" {
+			return usagef("--version says what --set replaces; give both")
+		}
+		return a.connect(ctx, func(c *client.Client) error {
+			sg := c.Database(args[0]).Syncgroup(args[1])
+			if file == "" {
+				return a.showSpec(ctx, sg)
+			}
+			return a.setSpec(ctx, sg, file, version)
+		})
+	})
+	cmd.Long = `Show or change the specification of a syncgroup.
+
+The file of --set is a JSON object with the fields to replace: description, permissions, publish, private; what it leaves out
+stays. It may be what this command shows, changed, in both forms of output; the collections of a syncgroup never change. With
+--version, the change fails with exit code 4 unless that is still the version that is shown.`
+	cmd.Flags().StringVar(&file, "set", "", "file with the fields to replace, - for standard input")
+	cmd.Flags().StringVar(&version, "version", "", "version that is to be replaced (default any)")
+	return cmd
+}
+
+func (a *app) showSpec(ctx context.Context, sg *client.Syncgroup) error {
+	spec, version, err := sg.Spec(ctx)
+	if err != nil {
+		return err
+	}
+	object := struct {
+		Spec    json.RawMessage `json:"spec"`
+		Version string          `json:"version"`
+	}{spec, version}
+	var text bytes.Buffer
+	if err := json.Indent(&text, spec, "", "  "); err != nil {
+		return fmt.Errorf("specification from the daemon: %w", err)
+	}
+	return a.say(object, "%s", text.Bytes())
+}
+
+func (a *app) setSpec(ctx context.Context, sg *client.Syncgroup, file, version string) error {
+	text := file
+	if text != "-" {
+		text = "@" + file
+	}
+	data, err := a.argument(ctx, text)
+	if err != nil {
+		return err
+	}
+	change, shown, err := readChange(data)
+	if err != nil {
+		return fmt.Errorf("%s: %w", file, plainJSON(err))
+	}
+	if version == "" {
+		version = shown
+	}
+	made, err := sg.SetSpec(ctx, change, version)
+	if err != nil {
+		return err
+	}
+	return a.say(map[string]string{"version": made}, "changed %s, version %s", sg.Name(), made)
+}
+
+// readChange reads the fields to replace, or an object as -o json shows it, which brings the version that it changes.
+func readChange(data []byte) (change json.RawMessage, version string, err error) {
+	var shown struct {
+		Spec    json.RawMessage `json:"spec"`
+		Version string          `json:"version"`
+	}
+	if err := json.Unmarshal(data, &shown); err != nil {
+		return nil, "", err
+	}
+	if shown.Spec != nil {
+		return shown.Spec, shown.Version, nil
+	}
+	return bytes.TrimSpace(data), "", nil
+}

@@ -1,0 +1,198 @@
+package syncgroup
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/syncbase/syncbase/host/internal/id"
+	"github.com/syncbase/syncbase/host/internal/rows"
+)
+
+// Leave ends the membership of this device, self. Its data stays, read-only where nothing else shares it; the others learn
+// of it from the metadata, which this device goes on to hand out.
+func Leave(db *rows.DB, name id.Name, self id.Principal, now time.Time) error {
+	l, err := loadLocal(db, name)
+	if err != nil {
+		return err
+	}
+	g, err := l.group(db, name)
+	if err != nil {
+		return err
+	}
+	if !g.State.Synchronises() && g.State != Removed {
+		return fmt.Errorf("%w: this device is no member of %s (%s)", ErrState, name, g.State)
+	}
+	m, found, err := register(db, name, self)
+	if err != nil {
+		return err
+	}
+	if !found {
+		m = Member{Principal: self, Type: g.Type, Device: db.Writer().Device.String(), Joined: now.UTC().Truncate(time.Second)}
+	}
+	m.Gone, m.Changed, m.By, m.Addresses = GoneLeft, m.after(now), "", nil
+	if err := enforce(db, name, Left); err != nil {
+		return err
+	}
+	_, err = db.Commit([]rows.Op{memberOp(Metadata(name), m)}, nil)
+	if err == nil && l.Admitter != "" {
+		// What is still to come does not matter any more.
+		l.Admitter, l.Until = "", nil
+		err = l.store(db, name)
+	}
+	return errors.Join(err, Enforce(db))
+}
+
+// Eject ends the membership of another member, on behalf of by. It cannot join again until Allow.
+func Eject(db *rows.DB, name id.Name, self, member, by id.Principal, now time.Time) error {
+	m, err := changeable(db, name, member)
+	switch {
+	case err != nil:
+		return err
+	case member == self || member == by:
+		return fmt.Errorf("%w: nobody ejects itself; leave instead", ErrInvalid)
+	case m.Gone == GoneEjected:
+		return nil
+	}
+	m.Gone, m.By, m.Changed, m.Addresses = GoneEjected, by, m.after(now), nil
+	_, err = db.Commit([]rows.Op{memberOp(Metadata(name), m)}, nil)
+	return err
+}
+
+// Allow lets a principal that was ejected join again; it does not make it a member.
+func Allow(db *rows.DB, name id.Name, member id.Principal, now time.Time) error {
+	m, err := changeable(db, name, member)
+	switch {
+	case err != nil:
+		return err
+	case m.Gone != GoneEjected:
+		return fmt.Errorf("%w: %s was not ejected from %s", ErrState, member, name)
+	}
+	m.Gone, m.By, m.Changed = GoneLeft, "", m.after(now)
+	_, err = db.Commit([]rows.Op{memberOp(Metadata(name), m)}, nil)
+	return err
+}
+
+// changeable returns the register of a principal, in a syncgroup that this device may change.
+func changeable(db *rows.DB, name id.Name, p id.Principal) (Member, error) {
+	if _, err := ready(db, name); err != nil {
+		return Member{}, err
+	}
+	m, found, err := register(db, name, p)
+	if err == nil && !found {
+		err = fmt.Errorf("%w with a member %s: %s", ErrNone, p, name)
+	}
+	return m, err
+}
+
+// ready returns a syncgroup of which this device is a member that is up to date enough to change it.
+func ready(db *rows.DB, name id.Name) (Group, error) {
+	g, err := Find(db, name)
+	switch {
+	case err != nil:
+		return g, err
+	case g.State == Pending:
+		return g, fmt.Errorf("%w: this device has not got the metadata of %s yet; wait until it has reached a member", ErrState, name)
+	case g.State != Active:
+		return g, fmt.Errorf("%w: this device is no member of %s any more (%s)", ErrState, name, g.State)
+	}
+	return g, nil
+}
+
+// ending is the row that says that a syncgroup was destroyed.
+type ending struct {
+	By id.Principal `json:"by"`
+	At time.Time    `json:"at"`
+}
+
+// Destroy ends the syncgroup for everybody. The members stop when they hear of it; their data stays, read-only where
+// nothing else shares it.
+func Destroy(db *rows.DB, name id.Name, by id.Principal, now time.Time) error {
+	if _, err := ready(db, name); err != nil {
+		return err
+	}
+	raw, err := json.Marshal(ending{By: by, At: now.UTC().Truncate(time.Second)})
+	if err != nil {
+		return err
+	}
+	if err := enforce(db, name, Destroyed); err != nil {
+		return err
+	}
+	_, err = db.Commit([]rows.Op{{Collection: Metadata(name), Key: destroyedKey, Value: raw}}, nil)
+	return errors.Join(err, Enforce(db))
+}
+
+// renewal are the operations by which a destroyed syncgroup begins again with self alone: who was a member and comes back
+// later finds that it is none.
+func renewal(db *rows.DB, former *Group, self Member) ([]rows.Op, error) {
+	meta := Metadata(former.Name)
+	list, err := Registers(db, former.Name)
+	if err != nil {
+		return nil, err
+	}
+	ops := []rows.Op{
+		{Kind: rows.OpCheck, Collection: meta, Key: specKey, Expect: rows.Expect{Version: former.Version}},
+		{Kind: rows.OpDelete, Collection: meta, Key: destroyedKey},
+		{Kind: rows.OpDelete, Collection: meta, Key: publishedKey},
+	}
+	for _, m := range list {
+		if m.Principal == self.Principal {
+			self.Changed = m.after(self.Joined)
+		} else if m.Gone == "" {
+			m.Gone, m.Changed = GoneLeft, m.after(self.Joined)
+			ops = append(ops, memberOp(meta, m))
+		}
+	}
+	return append(ops, memberOp(meta, self)), nil
+}
+
+// Standing is what a member may be told of its own membership.
+type Standing struct {
+	Gone  Gone
+	Ended bool
+	// Since is when it last became a member or ceased to be one.
+	Since time.Time
+}
+
+// Stand returns how a principal stands to a syncgroup as far as this device knows. Who never was a member hears that there
+// is no such syncgroup.
+func Stand(db *rows.DB, name id.Name, p id.Principal) (Standing, error) {
+	g, err := Find(db, name)
+	if err != nil {
+		return Standing{}, err
+	}
+	m, found, err := register(db, name, p)
+	if err == nil && (!found || g.State != Active && g.State != Destroyed) {
+		err = fmt.Errorf("%w: %s", ErrNone, name)
+	}
+	return Standing{Gone: m.Gone, Ended: g.State == Destroyed, Since: m.since()}, err
+}
+
+// Heed takes the word of a member with Admin for it that this device is no member any more, and reports whether that
+// changed anything. What this device knows better, because it has joined since, it does not heed.
+func Heed(db *rows.DB, name id.Name, from id.Principal, said Standing) (bool, error) {
+	l, err := loadLocal(db, name)
+	if err != nil {
+		return false, err
+	}
+	g, err := l.group(db, name)
+	if err != nil {
+		return false, err
+	}
+	own, registered, err := l.register(db, name)
+	switch {
+	case err != nil:
+		return false, err
+	case said.Gone == "" || l.Ejected || g.State != Active && g.State != Removed:
+		return false, nil
+	case !trusts(&g, from) || registered && !said.Since.After(own.since()):
+		return false, nil
+	}
+	if err := enforce(db, name, Ejected); err != nil {
+		return false, err
+	}
+	l.Ejected = true
+	err = l.store(db, name)
+	return err == nil, errors.Join(err, Enforce(db))
+}

@@ -1,0 +1,150 @@
+package syncgroup
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/syncbase/syncbase/host/internal/id"
+	"github.com/syncbase/syncbase/host/internal/perm"
+	"github.com/syncbase/syncbase/host/internal/rows"
+)
+
+// Member is one register of the metadata: the row "member/PRINCIPAL", as JSON. The device itself writes it when it
+// creates or leaves the syncgroup, whoever admits or ejects it when it joins or is ejected. Only the device itself changes
+// Addresses. A register stays when its principal is no member any more, so that this cannot be undone by mistake.
+type Member struct {
+	Principal id.Principal `json:"-"`
+	Type      MemberType   `json:"type"`
+	Device    string       `json:"device"`
+	Joined    time.Time    `json:"joined"`
+	// Changed is when the principal last became a member or ceased to be one; zero means when it joined. Of two changes
+	// that were made concurrently the later one counts, and a change made on top of another is always later.
+	Changed time.Time `json:"changed,omitzero"`
+	// Gone says why the principal is no member; empty for members.
+	Gone Gone `json:"gone,omitempty"`
+	// By is who ejected it.
+	By       id.Principal `json:"by,omitempty"`
+	Priority uint32       `json:"priority,omitempty"`
+	// Addresses where the member said it can be reached; see Reachable.
+	Addresses []string `json:"addresses,omitempty"`
+}
+
+// Gone says why a principal is no member any more.
+type Gone string
+
+const (
+	// GoneLeft may join again.
+	GoneLeft Gone = "left"
+	// GoneEjected may not, until somebody with Admin allows it.
+	GoneEjected Gone = "ejected"
+)
+
+func (m *Member) since() time.Time {
+	if m.Changed.IsZero() {
+		return m.Joined
+	}
+	return m.Changed
+}
+
+// after returns a time for a change of membership that is made now on top of what the register says.
+func (m *Member) after(now time.Time) time.Time {
+	now = now.UTC().Truncate(time.Microsecond)
+	if before := m.since(); !now.After(before) {
+		return before.Add(time.Microsecond)
+	}
+	return now
+}
+
+func memberOp(meta id.Collection, m Member) rows.Op {
+	raw, err := json.Marshal(m)
+	if err != nil {
+		panic("syncgroup: a member must encode: " + err.Error())
+	}
+	return rows.Op{Collection: meta, Key: memberPrefix + string(m.Principal), Value: raw}
+}
+
+// Registers returns all registers of the syncgroup in order of the principals, also of those that are no members any
+// more. A register that cannot be read is left out: it must not keep the others from synchronising.
+func Registers(db *rows.DB, name id.Name) ([]Member, error) {
+	var list []Member
+	err := db.Scan(Metadata(name), rows.ScanRange{Prefix: memberPrefix}, func(r rows.Row) (bool, error) {
+		if m, err := readMember(r); err == nil {
+			list = append(list, m)
+		}
+		return true, nil
+	})
+	if errors.Is(err, rows.ErrNoCollection) {
+		return nil, nil
+	}
+	return list, err
+}
+
+func readMember(r rows.Row) (Member, error) {
+	m := Member{Principal: id.Principal(strings.TrimPrefix(r.Key, memberPrefix))}
+	if err := json.Unmarshal(r.Value, &m); err != nil {
+		return m, err
+	}
+	return m, m.Principal.Validate()
+}
+
+// Members returns the members of the syncgroup in order of the principals.
+func Members(db *rows.DB, name id.Name) ([]Member, error) {
+	list, err := Registers(db, name)
+	return slices.DeleteFunc(list, func(m Member) bool { return m.Gone != "" }), err
+}
+
+// register returns the register of a principal; found is false when there is none that can be read.
+func register(db *rows.DB, name id.Name, p id.Principal) (m Member, found bool, err error) {
+	row, err := db.Get(Metadata(name), memberPrefix+string(p))
+	switch {
+	case errors.Is(err, rows.ErrNoRow), errors.Is(err, rows.ErrNoCollection):
+		return m, false, nil
+	case err != nil:
+		return m, false, err
+	}
+	m, err = readMember(row)
+	return m, err == nil, nil
+}
+
+// HasMember reports whether the principal may exchange records of the syncgroup with this device: it is on the access
+// list, and it is a member or let this device in. A device that has not heard yet that it is a member itself takes
+// everybody on the access list for one, unless it knows better: who let it in may be gone, and it has to learn from
+// somebody who the others are.
+func HasMember(db *rows.DB, g Group, p id.Principal) (bool, error) {
+	if !g.Spec.Permissions.Allows(p, perm.Read) {
+		return false, nil
+	}
+	m, found, err := register(db, g.Name, p)
+	if err != nil || found {
+		return err == nil && (m.Gone == "" || p == g.Admitter && g.State == Pending), err
+	}
+	return p == g.Admitter || g.State == Pending, nil
+}
+
+// FindMember returns the register that the text names: a principal, or the last part of that of exactly one register.
+func FindMember(db *rows.DB, name id.Name, text string) (Member, error) {
+	list, err := Registers(db, name)
+	if err != nil {
+		return Member{}, err
+	}
+	var found []Member
+	for _, m := range list {
+		if string(m.Principal) == text {
+			return m, nil
+		}
+		if strings.HasSuffix(string(m.Principal), "/"+text) {
+			found = append(found, m)
+		}
+	}
+	switch len(found) {
+	case 0:
+		return Member{}, fmt.Errorf("%w with a member %q: %s", ErrNone, text, name)
+	case 1:
+		return found[0], nil
+	}
+	return Member{}, fmt.Errorf("%w: %d members of %s are called %q; give the whole principal", ErrInvalid, len(found), name, text)
+}

@@ -1,0 +1,213 @@
+package syncgroup
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/syncbase/syncbase/host/internal/id"
+	"github.com/syncbase/syncbase/host/internal/kv"
+	"github.com/syncbase/syncbase/host/internal/perm"
+	"github.com/syncbase/syncbase/host/internal/rows"
+	"github.com/syncbase/syncbase/host/internal/wire"
+)
+
+// State is how this device stands to a syncgroup.
+type State string
+
+const (
+	// Active: a member that knows what those know who let it in.
+	Active State = "member"
+	// Pending: let in, but the metadata has not arrived in full. It cannot admit others or change the syncgroup.
+	Pending State = "pending"
+	// Removed: a member that the access list, as this device knows it, does not give Read any more.
+	Removed State = "removed"
+	// Left and Ejected: no member any more, until it joins again.
+	Left    State = "left"
+	Ejected State = "ejected"
+	// Destroyed: the syncgroup has ended for everybody.
+	Destroyed State = "destroyed"
+)
+
+// Synchronises reports whether records are exchanged.
+func (s State) Synchronises() bool { return s == Active || s == Pending }
+
+// local is what this device keeps of a syncgroup for itself.
+type local struct {
+	Type MemberType `json:"type"`
+	// Self is the principal as which this device is a member; records of older programs have none.
+	Self id.Principal `json:"self,omitempty"`
+	// Spec as it was when this device joined; used until the metadata has arrived.
+	Spec json.RawMessage `json:"spec"`
+	// Admitter let this device in, and so is a member whether or not the metadata has arrived.
+	Admitter id.Principal `json:"admitter,omitempty"`
+	// Until is what the admitter knew of the metadata when it had let this device in: the membership is pending until all
+	// of it has arrived.
+	Until []byte `json:"until,omitempty"`
+	// Ejected: a member with Admin said so, which its metadata never will.
+	Ejected bool `json:"ejected,omitempty"`
+}
+
+// Find returns a syncgroup that this device is, or was, a member of.
+func Find(db *rows.DB, name id.Name) (Group, error) {
+	l, err := loadLocal(db, name)
+	if err != nil {
+		return Group{}, err
+	}
+	return l.group(db, name)
+}
+
+func loadLocal(db *rows.DB, name id.Name) (l local, err error) {
+	raw, err := db.Local(name)
+	if errors.Is(err, kv.ErrNotFound) {
+		return l, fmt.Errorf("%w: %s", ErrNone, name)
+	}
+	if err != nil {
+		return l, err
+	}
+	return l, l.decode(name, raw)
+}
+
+func (l *local) decode(name id.Name, raw []byte) error {
+	if err := json.Unmarshal(raw, l); err != nil {
+		return fmt.Errorf("syncgroup %s: state on this device: %w", name, err)
+	}
+	return nil
+}
+
+func (l *local) store(db *rows.DB, name id.Name) error {
+	raw, err := json.Marshal(l)
+	if err != nil {
+		return err
+	}
+	return db.SetLocal(name, raw)
+}
+
+func (l *local) group(db *rows.DB, name id.Name) (Group, error) {
+	g := Group{Name: name, Type: l.Type, Admitter: l.Admitter}
+	spec := []byte(l.Spec)
+	row, err := db.Get(Metadata(name), specKey)
+	switch {
+	case err == nil:
+		spec, g.Version = row.Value, row.Version
+	case !errors.Is(err, rows.ErrNoRow) && !errors.Is(err, rows.ErrNoCollection):
+		return Group{}, err
+	}
+	if g.Spec, err = parseSpec(spec); err != nil {
+		return g, err
+	}
+	g.State, err = l.state(db, &g)
+	return g, err
+}
+
+func (l *local) state(db *rows.DB, g *Group) (State, error) {
+	own, registered, err := l.register(db, g.Name)
+	if err != nil {
+		return "", err
+	}
+	pending, err := l.pending(db, g.Name, registered)
+	if err != nil {
+		return "", err
+	}
+	_, err = db.Get(Metadata(g.Name), destroyedKey)
+	switch {
+	case l.Ejected:
+		return Ejected, nil
+	case pending:
+		return Pending, nil
+	case err == nil:
+		return Destroyed, nil
+	case !errors.Is(err, rows.ErrNoRow) && !errors.Is(err, rows.ErrNoCollection):
+		return "", err
+	case registered && own.Gone == GoneEjected:
+		return Ejected, nil
+	case registered && own.Gone != "":
+		return Left, nil
+	case registered && !g.Spec.Permissions.Allows(own.Principal, perm.Read):
+		return Removed, nil
+	}
+	return Active, nil
+}
+
+// register returns the register of this device.
+func (l *local) register(db *rows.DB, name id.Name) (Member, bool, error) {
+	if l.Self != "" {
+		return register(db, name, l.Self)
+	}
+	list, err := Registers(db, name)
+	self := db.Writer().Device.String()
+	for _, m := range list {
+		if m.Device == self {
+			return m, true, err
+		}
+	}
+	return Member{}, false, err
+}
+
+// pending reports whether metadata that the admitter had is still to come: it takes all of it, whatever else has come in
+// its place.
+func (l *local) pending(db *rows.DB, name id.Name, registered bool) (bool, error) {
+	if l.Admitter == "" {
+		return false, nil
+	}
+	if len(l.Until) == 0 {
+		return !registered, nil
+	}
+	until, err := wire.DecodeVector(l.Until)
+	if err != nil {
+		return false, fmt.Errorf("syncgroup %s: state on this device: %w", name, err)
+	}
+	return !db.Published().Know.At(id.Scope{Collection: Metadata(name)}).Dominates(until), nil
+}
+
+// All returns the syncgroups of the database that this device exchanges records of, in order of their names.
+func All(db *rows.DB) ([]Group, error) { return groups(db, State.Synchronises) }
+
+// Known returns also those that this device is no member of any more.
+func Known(db *rows.DB) ([]Group, error) { return groups(db, func(State) bool { return true }) }
+
+func groups(db *rows.DB, want func(State) bool) ([]Group, error) {
+	var list []Group
+	err := db.Locals(func(name id.Name, raw []byte) error {
+		var l local
+		if err := l.decode(name, raw); err != nil {
+			return err
+		}
+		g, err := l.group(db, name)
+		if err == nil && want(g.State) {
+			list = append(list, g)
+		}
+		return err
+	})
+	return list, err
+}
+
+// Enforce makes what this device has of syncgroups that it is no member of any more read-only, as far as no other
+// syncgroup shares it. Call it whenever the metadata may have changed.
+func Enforce(db *rows.DB) error { return enforce(db, id.Name{}, "") }
+
+// enforce does so as if the syncgroup of the name, if there is one, had the state already.
+func enforce(db *rows.DB, name id.Name, as State) error {
+	list, err := Known(db)
+	if err != nil {
+		return err
+	}
+	var f rows.Frozen
+	var why []string
+	for _, g := range list {
+		if g.Name == name {
+			g.State = as
+		}
+		scopes := g.Spec.Scopes(g.Name)[1:]
+		if g.State.Synchronises() {
+			f.Except = append(f.Except, scopes...)
+			continue
+		}
+		f.Scopes = append(f.Scopes, scopes...)
+		why = append(why, fmt.Sprintf("%s (%s)", g.Name, g.State))
+	}
+	f.Reason = "it was shared by the syncgroup " + strings.Join(why, ", ") + "; join again, or share it in a new syncgroup, to write"
+	db.Freeze(f)
+	return nil
+}
