@@ -167,7 +167,7 @@ func (c *checker) store() error {
 	}
 	for _, db := range dbs {
 		c.sum.Databases++
-		for _, step := range []func() error{db.collections, db.reclaimed, db.sequence, db.knowledge, db.rows, db.tombstones, db.openHeads, db.log, db.size} {
+		for _, step := range []func() error{db.collections, db.reclaimed, db.sequence, db.knowledge, db.rows, db.tombstones, db.openHeads, db.log, db.digests, db.size} {
 			if err := step(); err != nil {
 				return err
 			}

@@ -88,6 +88,8 @@ type collection struct {
 	// dropped are the deletes whose tombstones are gone, up to these generations; the latest was made at droppedAt.
 	dropped   id.Vector
 	droppedAt hlc.Time
+	// digests are those of its scopes that were ever asked for.
+	digests []*digest
 }
 
 // Published is the durable state of a database's log. Know is shared and must not be changed.
@@ -115,6 +117,7 @@ func (s *Store) openDB(name id.Name, record []byte) (*DB, error) {
 	db.writer = id.Writer{Device: s.writer.Device, Epoch: rec.epoch}
 	for _, load := range []func() error{
 		db.loadLog, db.loadFloor, db.loadCollections, db.loadKnowledge, db.loadDropped, db.loadPolicy, db.loadOpenIndex,
+		db.loadDigests,
 	} {
 		if err := load(); err != nil {
 			return nil, err

@@ -22,12 +22,13 @@ const (
 	spaceSyncgroup  = 0x18
 	spaceOpen       = 0x19
 	spaceReclaim    = 0x1a
+	spaceDigest     = 0x1d
 )
 
 // spacesOfDatabase are those whose keys begin with a database number.
 var spacesOfDatabase = []byte{
 	spaceCollection, spaceRow, spaceTomb, spaceLog, spaceSeq, spaceKnowledge, spaceSchema, spaceSyncgroup,
-	spaceOpen, spaceReclaim,
+	spaceOpen, spaceReclaim, spaceDigest,
 }
 
 var (

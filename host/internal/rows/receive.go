@@ -30,6 +30,8 @@ type Step struct {
 	// Scopes are those that the pull is about; a record outside them is refused.
 	Scopes   []id.Scope
 	Progress []delta.ScopeVector
+	// Repair: the records were asked for by name, after a comparison showed that they are lacking although they are known.
+	Repair bool
 }
 
 // Received says what a step came to.
@@ -99,6 +101,8 @@ type receiver struct {
 	scopes  []id.Scope
 	touched map[id.Scope]bool
 	got     Received
+	// twice are records whose names mean something else here.
+	twice []namesake
 }
 
 func (r *receiver) take(step Step) error {
@@ -106,9 +110,12 @@ func (r *receiver) take(step Step) error {
 		return err
 	}
 	for i := range step.Commits {
-		if err := r.takeCommit(&step.Commits[i]); err != nil {
+		if err := r.takeCommit(&step.Commits[i], step.Repair); err != nil {
 			return err
 		}
+	}
+	if err := r.rewrite(); err != nil {
+		return err
 	}
 	for _, p := range step.Progress {
 		if !slices.Contains(r.scopes, p.Scope) {
@@ -125,8 +132,12 @@ func (r *receiver) take(step Step) error {
 		return nil
 	}
 	now := r.db.clock.Next(r.db.now())
-	var err error
-	r.got.Conflicts, err = r.settle(now)
+	links, err := r.settle(now)
+	r.got.Conflicts += links
+	for _, s := range r.scopes {
+		// What was taken by name is known only because somebody said so, and maybe not durably yet.
+		r.touched[s] = r.touched[s] || step.Repair && r.know.Tracks(s)
+	}
 	r.writeKnowledge()
 	return err
 }
@@ -150,7 +161,7 @@ func (r *receiver) setBack(gen uint64) error {
 	return &SetBackError{Shown: id.Version{Writer: r.db.writer, Gen: gen}, Made: r.ownGen}
 }
 
-func (r *receiver) takeCommit(c *wire.Commit) error {
+func (r *receiver) takeCommit(c *wire.Commit, repair bool) error {
 	if c.Time > maxTime {
 		return fmt.Errorf("%w: a commit of %s with the impossible time %v", ErrRefused, c.Writer, c.Time.Wall())
 	}
@@ -163,6 +174,16 @@ func (r *receiver) takeCommit(c *wire.Commit) error {
 		v := e.Record.Version
 		if v.Writer == r.db.writer && v.Gen > r.ownGen {
 			return r.setBack(v.Gen)
+		}
+		if repair {
+			lacking, err := r.lacking(e, c)
+			if err != nil {
+				return err
+			}
+			if lacking {
+				entries = append(entries, e)
+			}
+			continue
 		}
 		if r.know.Holds(e.Collection, e.Record.Key, v) {
 			r.got.Duplicates++

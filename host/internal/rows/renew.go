@@ -123,6 +123,7 @@ func (db *DB) renewSince(sure id.Version, now time.Time) (Renewed, error) {
 		return Renewed{}, err
 	}
 	r.b.Set(databaseKey(db.name), data)
+	r.writeSums()
 	know := r.knowledge(&rec)
 	if err := r.b.Commit(kv.Sync); err != nil {
 		return Renewed{}, writeError(err)
@@ -133,6 +134,7 @@ func (db *DB) renewSince(sure id.Version, now time.Time) (Renewed, error) {
 			ref.coll.version = r.rows[ref].Heads[0].Version
 		}
 	}
+	r.keepSums()
 	db.rec, db.writer, db.renewed = rec, to, now
 	db.used = uint64(int64(db.used) + r.grown)
 	db.meta.Add(1)
@@ -263,6 +265,13 @@ func (r *renewal) names(list []id.Version) []id.Version {
 	return list
 }
 
+// sorted is names for a list that is kept in order.
+func (r *renewal) sorted(list []id.Version) []id.Version {
+	list = r.names(list)
+	slices.SortFunc(list, id.Version.Compare)
+	return list
+}
+
 // seen returns what a record or head of the new epoch has seen, which one of the writer had before.
 func (r *renewal) seen(before id.Vector, writer id.Writer) id.Vector {
 	seen := before.Clone()
@@ -303,7 +312,7 @@ func (r *renewal) rename(coll *collection, p part, key, value []byte) error {
 		return err
 	}
 	rec.Version, _ = r.name(rec.Version)
-	rec.Parents = r.names(rec.Parents)
+	rec.Parents, rec.Beside = r.names(rec.Parents), r.sorted(rec.Beside)
 	rec.Seen = r.seen(rec.Seen, p.writer)
 	r.body = wire.AppendBody(appendLog(r.body[:0], h, nil), &rec)
 	to := logKey(r.db.num, coll.num, rec.Version)
@@ -332,6 +341,7 @@ func (r *renewal) heads() error {
 				return err
 			}
 		}
+		slices.SortFunc(row.Heads, func(a, b history.Head) int { return a.Version.Compare(b.Version) })
 		if err := r.writeRow(row); err != nil {
 			return err
 		}
@@ -344,8 +354,7 @@ func (r *renewal) head(ref rowRef, h *history.Head, last uint64) error {
 	was := h.Version
 	var renamed bool
 	h.Version, renamed = r.name(h.Version)
-	h.Tips = r.names(h.Tips)
-	slices.SortFunc(h.Tips, id.Version.Compare)
+	h.Tips, h.Beside, h.Resolves = r.sorted(h.Tips), r.sorted(h.Beside), r.names(h.Resolves)
 	if renamed {
 		h.Seen = r.seen(h.Seen, was.Writer)
 		return nil

@@ -46,6 +46,8 @@ type txn struct {
 	overflow int
 	// kept are the records of rows that are merged.
 	kept map[id.Version]ancestor
+	// sums are the changes of digests.
+	sums map[moved]delta.Sum
 }
 
 type rowRef struct {
@@ -73,6 +75,8 @@ type rowState struct {
 	// open are the encoded heads that lay in space 19 before the transaction.
 	open  map[id.Version][]byte
 	trace trace
+	// sum is what the row contributed to digests before the transaction.
+	sum delta.Sum
 }
 
 func (db *DB) begin() *txn {
@@ -122,6 +126,9 @@ func (t *txn) enroll(ref rowRef, data []byte, isRow bool) (*rowState, error) {
 			}
 		}
 		r.remember()
+		if len(ref.coll.digests) > 0 {
+			r.sum = sumOf(ref.key, r.Heads)
+		}
 	}
 	t.rows[ref] = r
 	t.order = append(t.order, r)
@@ -158,6 +165,9 @@ func (t *txn) record(coll *collection, row *rowState, rec *wire.Record) history.
 	outcome := row.Apply(rec, c.time)
 	if outcome == history.Known && len(row.Heads) < 2 && row.live() == nil {
 		// The tombstone stands for it. In the log it could outlive the tombstone, and make the row rise again elsewhere.
+		return outcome
+	}
+	if outcome == history.Known && t.inLog(coll, rec.Version) {
 		return outcome
 	}
 	t.log(coll, rec)
@@ -208,6 +218,7 @@ func (t *txn) write() error {
 			return err
 		}
 	}
+	t.writeSums()
 	left, size := t.litter()
 	t.past = t.db.past + size + uint64(len(t.commits))*commitOverhead
 	head := seqHead{ownGen: t.ownGen, used: uint64(int64(t.db.used) + t.grown), past: t.past}
@@ -216,6 +227,7 @@ func (t *txn) write() error {
 }
 
 func (t *txn) writeRow(row *rowState) error {
+	t.sum(row)
 	head := &row.Heads[row.at()]
 	t.body = appendHead(t.body[:0], head)
 	if len(row.Heads) > 1 {
@@ -268,6 +280,7 @@ func (t *txn) apply(know *delta.Knowledge) (Published, error) {
 	db.used += uint64(t.grown)
 	db.past = t.past
 	db.adopt(t.fresh)
+	t.keepSums()
 	for coll, list := range lists {
 		coll.perms = list
 		coll.version = t.rows[rowRef{coll, ""}].shown
