@@ -6,6 +6,7 @@ import (
 
 	"github.com/syncbase/syncbase/host/internal/delta"
 	"github.com/syncbase/syncbase/host/internal/id"
+	"github.com/syncbase/syncbase/host/internal/kv"
 )
 
 // RuleDigest: the sums of a scope are those of its rows.
@@ -25,7 +26,7 @@ func (d *checkedDB) digests() error {
 			return
 		}
 		if len(key) < collKeyLen+1 || len(value) == 0 || value[0] != valueVersion {
-			d.mendable(d.name, dropKey(key), RuleEncoding, key, "digest")
+			d.mendable(d.name, sumAnew(), RuleEncoding, key, "digest")
 			return
 		}
 		at := where{binary.BigEndian.Uint32(key[5:]), id.Scope{Collection: coll.id, Prefix: string(key[collKeyLen : len(key)-1])}}
@@ -41,7 +42,7 @@ func (d *checkedDB) digests() error {
 				kept[at][bucket][i] = binary.BigEndian.Uint64(sum[8*i:])
 			}
 		default:
-			d.mendable(d.name, dropKey(key), RuleEncoding, key, "bucket %d of a digest with %d bytes", bucket, len(sum))
+			d.mendable(d.name, sumAnew(), RuleEncoding, key, "bucket %d of a digest with %d bytes", bucket, len(sum))
 		}
 	})
 	if err != nil {
@@ -61,8 +62,13 @@ func (d *checkedDB) digests() error {
 		}
 		if real != *kept[at] {
 			key := rowKey(spaceDigest, d.rec.num, at.num, at.scope.Prefix)
-			d.mendable(d.name, dropPrefix(key), RuleDigest, key, "the sums of scope %s are not those of its rows", at.scope)
+			d.mendable(d.name, sumAnew(), RuleDigest, key, "the sums of scope %s are not those of its rows", at.scope)
 		}
 	}
 	return nil
+}
+
+// sumAnew forgets the sums, which every round of a repair does.
+func sumAnew() mend {
+	return mend{what: "make the sums anew when they are asked for", apply: func(*repairer, *kv.Batch) error { return nil }}
 }
