@@ -33,6 +33,7 @@ import (
 	"github.com/syncbase/syncbase/host/internal/kv"
 	"github.com/syncbase/syncbase/host/internal/peer"
 	"github.com/syncbase/syncbase/host/internal/plug"
+	"github.com/syncbase/syncbase/host/internal/resolve"
 	"github.com/syncbase/syncbase/host/internal/rows"
 	"github.com/syncbase/syncbase/host/internal/syncgroup"
 )
@@ -61,6 +62,7 @@ type Host struct {
 	fetcher  *fetch.Fetcher
 	clock    *timekeeper
 	peers    *peer.Sessions
+	desks    *resolve.Desks
 	api      *api.Server
 	web      *gateway.Gateway
 
@@ -109,7 +111,7 @@ func New(opts Options) (*Host, error) {
 		return nil, err
 	}
 	h.kv = store
-	for _, step := range []func() error{h.settle, h.openIdentity, h.openStores, h.newPeers, h.newFetcher, h.newAPI, h.newGateway} {
+	for _, step := range []func() error{h.settle, h.openIdentity, h.openStores, h.newPeers, h.newFetcher, h.newDesks, h.newAPI, h.newGateway} {
 		if err := step(); err != nil {
 			return nil, errors.Join(err, h.Close())
 		}
@@ -223,6 +225,7 @@ func (h *Host) serve(ctx context.Context, local net.Listener, proof credentials.
 	discovery := start(h.runDiscovery)
 	members := start(h.introduceMembers)
 	publishing := start(h.publishSyncgroups)
+	desks := start(h.desks.Run)
 	listeners := start(func(ctx context.Context) error {
 		return serveAll(ctx, localServer, peerServer, local, remote)
 	})
@@ -235,14 +238,14 @@ func (h *Host) serve(ctx context.Context, local net.Listener, proof credentials.
 		close(h.ready)
 		select {
 		case <-ctx.Done():
-		case <-firstFailure(plugins, durable, fetcher, clock, sessions, reclaimer, discovery, members, publishing, listeners, web):
+		case <-firstFailure(plugins, durable, fetcher, clock, sessions, reclaimer, discovery, members, publishing, desks, listeners, web):
 		}
 	}
 	h.log.Info("stopping")
 	h.api.Drain()
 	h.drain()
 	web.cancel() // together with the listeners
-	for _, l := range []*layer{listeners, web, publishing, members, discovery, reclaimer, sessions, clock, fetcher, plugins, durable} {
+	for _, l := range []*layer{listeners, web, desks, publishing, members, discovery, reclaimer, sessions, clock, fetcher, plugins, durable} {
 		err = errors.Join(err, l.stop())
 	}
 	return err

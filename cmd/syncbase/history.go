@@ -22,7 +22,7 @@ type versionObject struct {
 }
 
 func (a *app) historyCommand() *cobra.Command {
-	return command("history DB COLLECTION KEY", "Show the version graph of a row, newest first", "syncbase history notes todo milk",
+	return command("history DB COLLECTION KEY", "Show the version graph of a row, newest first: * is current, ! in conflict with it", "syncbase history notes todo milk",
 		cobra.ExactArgs(3), func(ctx context.Context, args []string) error {
 			return a.connect(ctx, func(c *client.Client) error {
 				head, versions, err := c.Database(args[0]).Collection(args[1]).History(ctx, args[2])
@@ -37,8 +37,9 @@ func (a *app) historyCommand() *cobra.Command {
 func (a *app) history(head string, versions []client.Version) error {
 	object := struct {
 		Head     string          `json:"head"`
+		Heads    []string        `json:"heads,omitempty"`
 		Versions []versionObject `json:"versions"`
-	}{head, []versionObject{}}
+	}{Head: head, Versions: []versionObject{}}
 	t := a.table("", "VERSION", "TIME", "PARENTS", "VALUE")
 	for _, v := range versions {
 		o := versionObject{
@@ -50,8 +51,11 @@ func (a *app) history(head string, versions []client.Version) error {
 			o.value = valueOf(v.Value)
 			text = clip(string(line(v.Value)), 60)
 		}
-		if v.Version == head {
+		switch {
+		case v.Version == head:
 			mark = "*"
+		case v.Head:
+			mark = "!"
 		}
 		object.Versions = append(object.Versions, o)
 		if !a.json() {
@@ -61,9 +65,24 @@ func (a *app) history(head string, versions []client.Version) error {
 		}
 	}
 	if a.json() {
+		object.Heads = headsOf(head, versions)
 		return encoder(a.out).Encode(object)
 	}
 	return t.end()
+}
+
+// headsOf lists the heads of a row in conflict, the current one first.
+func headsOf(head string, versions []client.Version) []string {
+	list := []string{head}
+	for _, v := range versions {
+		if v.Head && v.Version != head {
+			list = append(list, v.Version)
+		}
+	}
+	if len(list) < 2 {
+		return nil
+	}
+	return list
 }
 
 // clip shortens text for a table.

@@ -48,7 +48,7 @@ syncbase watch notes --initial`),
 	_ = root.MarkPersistentFlagDirname("data")
 	root.AddCommand(
 		a.serveCommand(), a.configCommand(), a.statusCommand(),
-		a.dbCommand(), a.collectionCommand(), a.schemaCommand(), a.servicePerms(),
+		a.dbCommand(), a.collectionCommand(), a.schemaCommand(), a.conflictCommand(), a.servicePerms(),
 		a.putCommand(), a.getCommand(), a.deleteCommand(), a.scanCommand(), a.deleteRangeCommand(), a.batchCommand(),
 		a.watchCommand(), a.historyCommand(), a.importCommand(), a.exportCommand(),
 		a.syncgroupCommand(), a.blobCommand(), a.peerCommand(), a.identityCommand(), a.pluginCommand(),

@@ -25,8 +25,9 @@ syncbase schema set notes --file schema.json
 echo '{"version":1,"rules":[{"collection":"todo","resolver":"last-wins"}]}' | syncbase schema set notes --file -`,
 		cobra.ExactArgs(1), func(ctx context.Context, args []string) error { return a.schemaSet(ctx, args[0], file) })
 	set.Long = `Replace the schema by one with a higher version. The file holds
-{"version":N,"rules":[{"collection":C,"prefix":P,"type":T,"resolver":R}]}; of the rules that fit a row the one with the longest
-prefix counts. R is last-wins, app, defer or plugin:NAME.`
+{"version":N,"rules":[{"collection":C,"prefix":P,"type":T,"resolver":R}]}. C is a collection, may end in * and may be left out,
+P is what keys begin with, T a type of values. Of the rules that fit a row the most specific counts, of equal ones the last.
+R is last-wins, app, defer or plugin:NAME.`
 	set.Flags().StringVar(&file, "file", "", "the schema; - is standard input")
 	_ = set.MarkFlagRequired("file")
 	return group("schema", "Say how conflicts are resolved",

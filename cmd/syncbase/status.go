@@ -61,10 +61,25 @@ func (a *app) describe(s *client.Status) error {
 	if err := a.section("peers", len(s.Peers), peerColumns, func(t *table) error { return each(s.Peers, t, peerRow) }); err != nil {
 		return err
 	}
+	if err := a.conflictCounts(names, s.Conflicts); err != nil {
+		return err
+	}
 	columns := []string{"DATABASE", "SYNCGROUP", "MEMBERS", "CONNECTED", "LAG"}
 	return a.section("syncgroups", len(s.Syncgroups), columns, func(t *table) error {
 		return each(s.Syncgroups, t, func(t *table, g client.SyncgroupState) error {
 			return t.row(g, names.short(g.Database), names.short(g.Name), g.Members, g.Connected, g.LagRecords)
+		})
+	})
+}
+
+// conflictCounts says where conflicts wait; mostly there are none.
+func (a *app) conflictCounts(names namer, list []client.ConflictCount) error {
+	if len(list) == 0 {
+		return nil
+	}
+	return a.section("conflicts", len(list), []string{"DATABASE", "OPEN", "OVERFLOW"}, func(t *table) error {
+		return each(list, t, func(t *table, n client.ConflictCount) error {
+			return t.row(n, names.short(n.Database), n.Open, n.Overflow)
 		})
 	})
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
 	"time"
 
 	nodev1 "github.com/syncbase/syncbase/sdk/api/node/v1"
@@ -200,6 +201,8 @@ type Version struct {
 	Batch string
 	// Value may be left away where a history is very large.
 	Value Value
+	// Head: no other version follows from it. There are several only while the row is in conflict.
+	Head bool
 }
 
 // History returns the current version of a row and its version graph as far as it is kept, newest first.
@@ -209,9 +212,10 @@ func (c *Collection) History(ctx context.Context, key string) (head string, vers
 		return "", nil, c.db.c.failure(err)
 	}
 	for _, v := range resp.GetVersions() {
+		isHead := v.GetVersion() == resp.GetHead() || slices.Contains(resp.GetHeads(), v.GetVersion())
 		versions = append(versions, Version{
 			Version: v.GetVersion(), Parents: v.GetParents(), Device: v.GetDevice(), Time: timeOf(v.GetTime()),
-			Deleted: v.GetDeleted(), Batch: v.GetBatch(), Value: Value{Bytes: v.GetValue(), Raw: v.GetRaw()},
+			Deleted: v.GetDeleted(), Batch: v.GetBatch(), Value: Value{Bytes: v.GetValue(), Raw: v.GetRaw()}, Head: isHead,
 		})
 	}
 	return resp.GetHead(), versions, nil

@@ -31,6 +31,17 @@ type Status struct {
 	// Clocks say how wrong the clock of the daemon's machine is: in its own opinion, then for each database in which a
 	// peer is believed instead.
 	Clocks []Clock `json:"clocks"`
+	// Conflicts are the databases with rows in conflict.
+	Conflicts []ConflictCount `json:"conflicts"`
+}
+
+// ConflictCount is how many rows of a database are in conflict.
+type ConflictCount struct {
+	Database string `json:"database"`
+	// Open counts rows whose conflict waits for somebody to resolve it.
+	Open uint64 `json:"open"`
+	// Overflow counts versions that were too many for their rows since the daemon started: they lost to the last writer.
+	Overflow uint64 `json:"overflow"`
 }
 
 // Clock is an opinion about the clock of a machine.
@@ -104,7 +115,10 @@ func (c *Client) Status(ctx context.Context) (Status, error) {
 	s := Status{
 		Name: resp.GetName(), Device: resp.GetDevice(), Version: resp.GetVersion(), DataDir: resp.GetDataDir(),
 		PeerAddress: resp.GetPeerAddress(), Principal: resp.GetPrincipal(), HTTPAddresses: append([]string{}, resp.GetHttpAddresses()...),
-		Plugins: []Plugin{}, Peers: []Peer{}, Syncgroups: []SyncgroupState{}, Clocks: []Clock{},
+		Plugins: []Plugin{}, Peers: []Peer{}, Syncgroups: []SyncgroupState{}, Clocks: []Clock{}, Conflicts: []ConflictCount{},
+	}
+	for _, n := range resp.GetConflicts() {
+		s.Conflicts = append(s.Conflicts, ConflictCount{Database: n.GetDatabase(), Open: n.GetOpen(), Overflow: n.GetOverflow()})
 	}
 	for _, k := range resp.GetClocks() {
 		s.Clocks = append(s.Clocks, Clock{

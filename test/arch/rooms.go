@@ -48,6 +48,7 @@ var rooms = []room{
 	{"host/internal/engine", 3, "initiator and responder"},
 	{"host/internal/fetch", 3, "fetching of blobs"},
 	{"host/internal/syncgroup", 3, "membership"},
+	{"host/internal/resolve", 3, "who decides conflicts"},
 
 	{"host/internal/api", 4, "the service for clients"},
 	{"host/internal/conf", 4, "configuration"},

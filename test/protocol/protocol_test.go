@@ -26,6 +26,7 @@ var files = []protoreflect.FileDescriptor{
 	blobstorev1.File_blobstore_v1_blobstore_proto,
 	discoveryv1.File_discovery_v1_discovery_proto,
 	nodev1.File_node_v1_clock_proto,
+	nodev1.File_node_v1_conflicts_proto,
 	nodev1.File_node_v1_node_proto,
 	nodev1.File_node_v1_syncgroup_proto,
 	peerv1.File_peer_v1_membership_proto,

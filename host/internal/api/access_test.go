@@ -144,6 +144,31 @@ var accesses = []access{
 	{"History", func(ctx context.Context, c nodev1.NodeServiceClient) error {
 		return must(c.History(ctx, &nodev1.HistoryRequest{Database: "home.local/owner:db", Collection: "home.local/owner:c", Key: "k"}))
 	}, ok, noColl, ok, refused, hidden},
+	{"ListConflicts", func(ctx context.Context, c nodev1.NodeServiceClient) error {
+		return drain(c.ListConflicts(ctx, &nodev1.ListConflictsRequest{Database: "home.local/owner:db"}))
+	}, ok, refused, ok, refused, hidden},
+	{"ResolveConflicts", func(ctx context.Context, c nodev1.NodeServiceClient) error {
+		return must(c.ResolveConflicts(ctx, &nodev1.ResolveConflictsRequest{Database: "home.local/owner:db", Resolutions: []*nodev1.Resolution{
+			{Collection: "home.local/owner:c", Key: "k", Result: &nodev1.Resolution_Delete{Delete: true}},
+		}}))
+	}, "NotFound NO_CONFLICT", noColl, refused, "NotFound NO_CONFLICT", hidden},
+	{"ServeConflicts", func(ctx context.Context, c nodev1.NodeServiceClient) error {
+		ctx, cancel := context.WithCancel(ctx)
+		defer cancel()
+		stream, err := c.ServeConflicts(ctx)
+		if err != nil {
+			return err
+		}
+		first := &nodev1.ServeConflictsRequest{Message: &nodev1.ServeConflictsRequest_Database{Database: "home.local/owner:db"}}
+		if err := stream.Send(first); err != nil {
+			return err
+		}
+		if header, err := stream.Header(); err == nil && header != nil {
+			return nil
+		}
+		_, err = stream.Recv()
+		return err
+	}, ok, refused, refused, refused, hidden},
 	{"CreateSyncgroup", func(ctx context.Context, c nodev1.NodeServiceClient) error {
 		return must(c.CreateSyncgroup(ctx, &nodev1.CreateSyncgroupRequest{
 			Database: "home.local/owner:db", Syncgroup: "sg",

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -20,6 +21,7 @@ import (
 
 	"github.com/syncbase/syncbase/host/internal/id"
 	"github.com/syncbase/syncbase/host/internal/kv"
+	"github.com/syncbase/syncbase/host/internal/resolve"
 	"github.com/syncbase/syncbase/host/internal/rows"
 )
 
@@ -112,9 +114,14 @@ func newWorldOn(t testing.TB, store *kv.Store) *world {
 func (w *world) start() {
 	w.t.Helper()
 	var err error
+	desks := resolve.New(w.rows, resolve.Options{Pause: time.Millisecond, MaxPause: 10 * time.Millisecond})
+	desksCtx, endDesks := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() { _ = desks.Run(desksCtx) })
 	w.server, err = New(Options{
 		Rows: w.rows, Owner: owner, Caller: callerOf, Node: node{},
 		Syncgroups: fakeSyncgroups{w.fakes}, Blobs: fakeBlobs{w.fakes}, Peers: fakePeers{}, Plugins: fakePlugins{},
+		Resolvers: desks, AnswerWithin: 200 * time.Millisecond,
 	})
 	if err != nil {
 		w.t.Fatal(err)
@@ -131,6 +138,8 @@ func (w *world) start() {
 	w.stop = func() {
 		g.Stop()
 		server.Drain()
+		endDesks()
+		running.Wait()
 		if err := <-served; err != nil {
 			w.t.Error(err)
 		}

@@ -15,6 +15,7 @@ import (
 	"github.com/syncbase/syncbase/host/internal/kv"
 	"github.com/syncbase/syncbase/host/internal/merge"
 	"github.com/syncbase/syncbase/host/internal/perm"
+	"github.com/syncbase/syncbase/host/internal/resolve"
 	"github.com/syncbase/syncbase/host/internal/rows"
 )
 
@@ -63,6 +64,7 @@ var outcomes = []struct {
 	{rows.ErrNoCollection, codes.NotFound, "NO_COLLECTION"},
 	{rows.ErrNoRow, codes.NotFound, "NO_ROW"},
 	{rows.ErrExists, codes.AlreadyExists, "EXISTS"},
+	{resolve.ErrPassed, codes.Aborted, "OFFER_PASSED"},
 	{rows.ErrNoConflict, codes.NotFound, "NO_CONFLICT"},
 	{rows.ErrConflict, codes.Aborted, "CONFLICT"},
 	{acl.ErrNoAccess, codes.PermissionDenied, "NO_ACCESS"},
@@ -99,18 +101,22 @@ func statusOf(err error) error {
 	if made, ok := err.(interface{ GRPCStatus() *status.Status }); ok {
 		return made.GRPCStatus().Err()
 	}
-	code, reason := codes.Internal, "INTERNAL"
-	for _, o := range outcomes {
-		if errors.Is(err, o.err) {
-			code, reason = o.code, o.reason
-			break
-		}
-	}
+	code, reason := classify(err)
 	st, detailErr := status.New(code, err.Error()).WithDetails(&errdetails.ErrorInfo{Reason: reason, Domain: domain})
 	if detailErr != nil {
 		return status.Error(code, err.Error())
 	}
 	return st.Err()
+}
+
+// classify returns how an error looks to a client.
+func classify(err error) (code codes.Code, reason string) {
+	for _, o := range outcomes {
+		if errors.Is(err, o.err) {
+			return o.code, o.reason
+		}
+	}
+	return codes.Internal, "INTERNAL"
 }
 
 // missing is told about a thing that does not exist and about one that the caller may not know of, in the same words.

@@ -23,7 +23,7 @@ func (s *Server) Status(ctx context.Context, _ *nodev1.StatusRequest) (*nodev1.S
 	resp := &nodev1.StatusResponse{
 		Name: facts.Name, Device: s.opts.Rows.Writer().String(), Version: facts.Version, DataDir: facts.DataDir,
 		PeerAddress: facts.PeerAddress, Principal: string(facts.Principal),
-		HttpAddresses: facts.HTTPAddresses,
+		HttpAddresses: facts.HTTPAddresses, Conflicts: s.conflictCounts(),
 	}
 	for _, c := range facts.Clocks {
 		resp.Clocks = append(resp.Clocks, clockProto(c))

@@ -26,6 +26,9 @@ type Options struct {
 	Blobs      Blobs
 	Peers      Peers
 	Plugins    Plugins
+	Resolvers  Resolvers
+	// AnswerWithin is how long a resolver of an application may take for a group of conflicts. Default: 30 s.
+	AnswerWithin time.Duration
 }
 
 // Validate lists everything that is missing.

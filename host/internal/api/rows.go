@@ -251,7 +251,7 @@ func (s *Server) History(ctx context.Context, req *nodev1.HistoryRequest) (*node
 	if err != nil {
 		return nil, same(c, err)
 	}
-	resp := &nodev1.HistoryResponse{Head: head.String()}
+	resp := &nodev1.HistoryResponse{Head: head.String(), Heads: headsOf(head, nodes)}
 	budget := MaxMessageBytes / 2
 	for i := range nodes {
 		v := historyVersion(&nodes[i])
@@ -261,6 +261,20 @@ func (s *Server) History(ctx context.Context, req *nodev1.HistoryRequest) (*node
 		resp.Versions = append(resp.Versions, v)
 	}
 	return resp, nil
+}
+
+// headsOf lists the heads of a row in conflict, the current version first.
+func headsOf(head id.Version, nodes []rows.Node) []string {
+	list := []string{head.String()}
+	for i := range nodes {
+		if nodes[i].Head && nodes[i].Version != head {
+			list = append(list, nodes[i].Version.String())
+		}
+	}
+	if len(list) < 2 {
+		return nil
+	}
+	return list
 }
 
 func historyVersion(n *rows.Node) *nodev1.HistoryVersion {

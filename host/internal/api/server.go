@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 
@@ -35,6 +36,7 @@ func New(opts Options) (*Server, error) {
 	if err := opts.Validate(); err != nil {
 		return nil, err
 	}
+	opts.AnswerWithin = cmp.Or(opts.AnswerWithin, answerWithin)
 	s := &Server{opts: opts, batches: newBatches()}
 	s.drained, s.drain = context.WithCancel(context.Background())
 	return s, nil

@@ -14,6 +14,9 @@ import (
 // of its own.
 const MaxGroupRows = 10_000
 
+// MaxGroupBytes bounds the values of a group in the same way.
+const MaxGroupBytes = 64 << 20
+
 // batch is a commit as a closure sees it: its name is the version of its first record.
 type batch struct {
 	name  id.Version

@@ -46,6 +46,13 @@ type Conflict struct {
 // Open reports whether there is something to decide.
 func (c *Conflict) Open() bool { return len(c.Siblings) > 1 }
 
+func (c *Conflict) size() (n int) {
+	for i := range c.Siblings {
+		n += len(c.Siblings[i].Value)
+	}
+	return n
+}
+
 // Group is what has to be decided together.
 type Group struct {
 	// Conflicts are the rows in conflict, then those that were only written along with them, each in order.
@@ -58,11 +65,14 @@ type Group struct {
 
 // Conflicts visits the rows in conflict in order, those after a given one if it is not zero, until visit returns false.
 func (db *DB) Conflicts(after ConflictRef, visit func(Conflict) (bool, error)) error {
-	refs, err := db.conflictRefs(after)
+	refs, err := db.ConflictRefs()
 	if err != nil {
 		return err
 	}
 	for _, ref := range refs {
+		if (after != ConflictRef{}) && ref.Compare(after) <= 0 {
+			continue
+		}
 		c, err := db.Conflict(ref)
 		if errors.Is(err, ErrNoConflict) || errors.Is(err, ErrNoCollection) {
 			continue // ended meanwhile
@@ -77,8 +87,8 @@ func (db *DB) Conflicts(after ConflictRef, visit func(Conflict) (bool, error)) e
 	return nil
 }
 
-// conflictRefs lists the rows in conflict after one, in order.
-func (db *DB) conflictRefs(after ConflictRef) ([]ConflictRef, error) {
+// ConflictRefs lists the rows in conflict, in order.
+func (db *DB) ConflictRefs() ([]ConflictRef, error) {
 	if err := db.Err(); err != nil {
 		return nil, err
 	}
@@ -95,7 +105,7 @@ func (db *DB) conflictRefs(after ConflictRef) ([]ConflictRef, error) {
 			return nil, errors.Join(corrupt("open head", nil), it.Close())
 		}
 		ref := ConflictRef{c, key}
-		if n := len(list); (n == 0 || list[n-1] != ref) && (after == ConflictRef{} || ref.Compare(after) > 0) {
+		if n := len(list); n == 0 || list[n-1] != ref {
 			list = append(list, ref)
 		}
 	}
@@ -135,12 +145,16 @@ func (db *DB) ConflictGroup(ref ConflictRef) (Group, error) {
 		return Group{}, errNoConflict(ref)
 	}
 	out := Group{Choice: g.choice(&v.policy)}
+	size := 0
 	for _, rows := range [][]groupRow{g.contested, g.drawn} {
 		slices.SortFunc(rows, func(a, b groupRow) int { return a.ref.conflict().Compare(b.ref.conflict()) })
 		for i := range rows {
 			c, err := v.conflict(&rows[i])
 			if err != nil {
 				return Group{}, err
+			}
+			if size += c.size(); size > MaxGroupBytes && len(out.Conflicts) > 0 {
+				continue
 			}
 			out.Conflicts = append(out.Conflicts, c)
 		}
@@ -150,6 +164,27 @@ func (db *DB) ConflictGroup(ref ConflictRef) (Group, error) {
 	}
 	slices.SortFunc(out.Batches, id.Version.Compare)
 	return out, nil
+}
+
+// ConflictChoice returns who settles a conflict, and the rows in conflict that have to be decided with it, itself among them.
+func (db *DB) ConflictChoice(ref ConflictRef) (merge.Choice, []ConflictRef, error) {
+	v, at, err := db.view(ref)
+	if err != nil {
+		return merge.Choice{}, nil, err
+	}
+	defer v.close()
+	g, err := closure(v, at)
+	if err != nil {
+		return merge.Choice{}, nil, err
+	}
+	if len(g.contested) == 0 {
+		return merge.Choice{}, nil, errNoConflict(ref)
+	}
+	refs := make([]ConflictRef, len(g.contested))
+	for i := range g.contested {
+		refs[i] = g.contested[i].ref.conflict()
+	}
+	return g.choice(&v.policy), refs, nil
 }
 
 func (r rowRef) conflict() ConflictRef { return ConflictRef{r.coll.id, r.key} }

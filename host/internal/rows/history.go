@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/syncbase/syncbase/host/internal/history"
 	"github.com/syncbase/syncbase/host/internal/hlc"
 	"github.com/syncbase/syncbase/host/internal/id"
 	"github.com/syncbase/syncbase/host/internal/kv"
@@ -26,6 +27,8 @@ type Node struct {
 	Raw     bool
 	// Batch is the version of the first record of its commit.
 	Batch id.Version
+	// Head: no other version follows from it. There are several only while the row is in conflict.
+	Head bool
 }
 
 // History returns the current version of a row and its version graph as far as it is retained, newest first. A deleted
@@ -52,9 +55,23 @@ func (db *DB) History(c id.Collection, key string) (id.Version, []Node, error) {
 	if err != nil {
 		return id.Version{}, nil, err
 	}
+	heads, todo := []id.Version{head.Version}, slices.Concat(head.Tips, []id.Version{head.Version})
+	if contested(data) {
+		err := openHeads(db.s.kv, db.num, num, key, func(h history.Head, _ []byte) {
+			heads, todo = append(heads, h.Version), slices.Concat(todo, h.Tips, []id.Version{h.Version})
+		})
+		if err != nil {
+			return id.Version{}, nil, err
+		}
+	}
 	g := graph{db: db, coll: num, nodes: map[id.Version]*Node{}, links: map[id.Version]wire.Record{}}
-	if err := g.walk(append([]id.Version{head.Version}, head.Tips...)); err != nil {
+	if err := g.walk(todo); err != nil {
 		return id.Version{}, nil, err
+	}
+	for _, v := range heads {
+		if n := g.nodes[v]; n != nil {
+			n.Head = true
+		}
 	}
 	return head.Version, g.list(), nil
 }

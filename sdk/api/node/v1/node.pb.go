@@ -319,6 +319,8 @@ type StatusResponse struct {
 	// Where clients are served over HTTP: "unix:" and the path of a socket for the owner, "https://host:port" over mutual
 	// TLS, "http://host:port" for who shows the token.
 	HttpAddresses []string `protobuf:"bytes,13,rep,name=http_addresses,json=httpAddresses,proto3" json:"http_addresses,omitempty"`
+	// Databases with conflicts that wait for somebody to resolve them.
+	Conflicts     []*ConflictCount `protobuf:"bytes,14,rep,name=conflicts,proto3" json:"conflicts,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -426,6 +428,13 @@ func (x *StatusResponse) GetClocks() []*Clock {
 func (x *StatusResponse) GetHttpAddresses() []string {
 	if x != nil {
 		return x.HttpAddresses
+	}
+	return nil
+}
+
+func (x *StatusResponse) GetConflicts() []*ConflictCount {
+	if x != nil {
+		return x.Conflicts
 	}
 	return nil
 }
@@ -3692,7 +3701,9 @@ type HistoryResponse struct {
 	// Current version.
 	Head string `protobuf:"bytes,1,opt,name=head,proto3" json:"head,omitempty"`
 	// Newest first; at most 10,000.
-	Versions      []*HistoryVersion `protobuf:"bytes,2,rep,name=versions,proto3" json:"versions,omitempty"`
+	Versions []*HistoryVersion `protobuf:"bytes,2,rep,name=versions,proto3" json:"versions,omitempty"`
+	// The versions that no other follows from, if there are several: the row is in conflict. The first is the current one.
+	Heads         []string `protobuf:"bytes,3,rep,name=heads,proto3" json:"heads,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3737,6 +3748,13 @@ func (x *HistoryResponse) GetHead() string {
 func (x *HistoryResponse) GetVersions() []*HistoryVersion {
 	if x != nil {
 		return x.Versions
+	}
+	return nil
+}
+
+func (x *HistoryResponse) GetHeads() []string {
+	if x != nil {
+		return x.Heads
 	}
 	return nil
 }
@@ -6015,8 +6033,8 @@ var File_node_v1_node_proto protoreflect.FileDescriptor
 
 const file_node_v1_node_proto_rawDesc = "" +
 	"\n" +
-	"\x12node/v1/node.proto\x12\x10syncbase.node.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x13node/v1/clock.proto\x1a\x17node/v1/syncgroup.proto\"\x0f\n" +
-	"\rStatusRequest\"\xae\x03\n" +
+	"\x12node/v1/node.proto\x12\x10syncbase.node.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x13node/v1/clock.proto\x1a\x17node/v1/conflicts.proto\x1a\x17node/v1/syncgroup.proto\"\x0f\n" +
+	"\rStatusRequest\"\xed\x03\n" +
 	"\x0eStatusResponse\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
 	"\x06device\x18\x02 \x01(\tR\x06device\x12\x18\n" +
@@ -6030,7 +6048,8 @@ const file_node_v1_node_proto_rawDesc = "" +
 	"syncgroups\x12\x1c\n" +
 	"\tprincipal\x18\t \x01(\tR\tprincipal\x12/\n" +
 	"\x06clocks\x18\f \x03(\v2\x17.syncbase.node.v1.ClockR\x06clocks\x12%\n" +
-	"\x0ehttp_addresses\x18\r \x03(\tR\rhttpAddresses\"\xa8\x01\n" +
+	"\x0ehttp_addresses\x18\r \x03(\tR\rhttpAddresses\x12=\n" +
+	"\tconflicts\x18\x0e \x03(\v2\x1f.syncbase.node.v1.ConflictCountR\tconflicts\"\xa8\x01\n" +
 	"\x06Plugin\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x14\n" +
@@ -6259,10 +6278,11 @@ const file_node_v1_node_proto_rawDesc = "" +
 	"\n" +
 	"collection\x18\x02 \x01(\tR\n" +
 	"collection\x12\x10\n" +
-	"\x03key\x18\x03 \x01(\tR\x03key\"c\n" +
+	"\x03key\x18\x03 \x01(\tR\x03key\"y\n" +
 	"\x0fHistoryResponse\x12\x12\n" +
 	"\x04head\x18\x01 \x01(\tR\x04head\x12<\n" +
-	"\bversions\x18\x02 \x03(\v2 .syncbase.node.v1.HistoryVersionR\bversions\"\xe4\x01\n" +
+	"\bversions\x18\x02 \x03(\v2 .syncbase.node.v1.HistoryVersionR\bversions\x12\x14\n" +
+	"\x05heads\x18\x03 \x03(\tR\x05heads\"\xe4\x01\n" +
 	"\x0eHistoryVersion\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\tR\aversion\x12\x18\n" +
 	"\aparents\x18\x02 \x03(\tR\aparents\x12\x16\n" +
@@ -6425,7 +6445,7 @@ const file_node_v1_node_proto_rawDesc = "" +
 	"\x16BLOB_STATE_UNSPECIFIED\x10\x00\x12\x14\n" +
 	"\x10BLOB_STATE_LOCAL\x10\x01\x12\x16\n" +
 	"\x12BLOB_STATE_PARTIAL\x10\x02\x12\x15\n" +
-	"\x11BLOB_STATE_REMOTE\x10\x032\xbd!\n" +
+	"\x11BLOB_STATE_REMOTE\x10\x032\xf5#\n" +
 	"\vNodeService\x12K\n" +
 	"\x06Status\x12\x1f.syncbase.node.v1.StatusRequest\x1a .syncbase.node.v1.StatusResponse\x12c\n" +
 	"\x0eCreateDatabase\x12'.syncbase.node.v1.CreateDatabaseRequest\x1a(.syncbase.node.v1.CreateDatabaseResponse\x12b\n" +
@@ -6452,7 +6472,10 @@ const file_node_v1_node_proto_rawDesc = "" +
 	"AbortBatch\x12#.syncbase.node.v1.AbortBatchRequest\x1a$.syncbase.node.v1.AbortBatchResponse\x12K\n" +
 	"\x06Commit\x12\x1f.syncbase.node.v1.CommitRequest\x1a .syncbase.node.v1.CommitResponse\x12J\n" +
 	"\x05Watch\x12\x1e.syncbase.node.v1.WatchRequest\x1a\x1f.syncbase.node.v1.WatchResponse0\x01\x12N\n" +
-	"\aHistory\x12 .syncbase.node.v1.HistoryRequest\x1a!.syncbase.node.v1.HistoryResponse\x12f\n" +
+	"\aHistory\x12 .syncbase.node.v1.HistoryRequest\x1a!.syncbase.node.v1.HistoryResponse\x12b\n" +
+	"\rListConflicts\x12&.syncbase.node.v1.ListConflictsRequest\x1a'.syncbase.node.v1.ListConflictsResponse0\x01\x12i\n" +
+	"\x10ResolveConflicts\x12).syncbase.node.v1.ResolveConflictsRequest\x1a*.syncbase.node.v1.ResolveConflictsResponse\x12g\n" +
+	"\x0eServeConflicts\x12'.syncbase.node.v1.ServeConflictsRequest\x1a(.syncbase.node.v1.ServeConflictsResponse(\x010\x01\x12f\n" +
 	"\x0fCreateSyncgroup\x12(.syncbase.node.v1.CreateSyncgroupRequest\x1a).syncbase.node.v1.CreateSyncgroupResponse\x12`\n" +
 	"\rJoinSyncgroup\x12&.syncbase.node.v1.JoinSyncgroupRequest\x1a'.syncbase.node.v1.JoinSyncgroupResponse\x12e\n" +
 	"\x0eListSyncgroups\x12'.syncbase.node.v1.ListSyncgroupsRequest\x1a(.syncbase.node.v1.ListSyncgroupsResponse0\x01\x12\\\n" +
@@ -6591,156 +6614,170 @@ var file_node_v1_node_proto_goTypes = []any{
 	(*DoctorResponse_Finding)(nil),    // 96: syncbase.node.v1.DoctorResponse.Finding
 	(*DoctorResponse_Summary)(nil),    // 97: syncbase.node.v1.DoctorResponse.Summary
 	(*Clock)(nil),                     // 98: syncbase.node.v1.Clock
-	(*timestamppb.Timestamp)(nil),     // 99: google.protobuf.Timestamp
-	(*SetSyncgroupSpecRequest)(nil),   // 100: syncbase.node.v1.SetSyncgroupSpecRequest
-	(*LeaveSyncgroupRequest)(nil),     // 101: syncbase.node.v1.LeaveSyncgroupRequest
-	(*DestroySyncgroupRequest)(nil),   // 102: syncbase.node.v1.DestroySyncgroupRequest
-	(*EjectMemberRequest)(nil),        // 103: syncbase.node.v1.EjectMemberRequest
-	(*AllowMemberRequest)(nil),        // 104: syncbase.node.v1.AllowMemberRequest
-	(*ListInvitationsRequest)(nil),    // 105: syncbase.node.v1.ListInvitationsRequest
-	(*DeclineInvitationRequest)(nil),  // 106: syncbase.node.v1.DeclineInvitationRequest
-	(*SetSyncgroupSpecResponse)(nil),  // 107: syncbase.node.v1.SetSyncgroupSpecResponse
-	(*LeaveSyncgroupResponse)(nil),    // 108: syncbase.node.v1.LeaveSyncgroupResponse
-	(*DestroySyncgroupResponse)(nil),  // 109: syncbase.node.v1.DestroySyncgroupResponse
-	(*EjectMemberResponse)(nil),       // 110: syncbase.node.v1.EjectMemberResponse
-	(*AllowMemberResponse)(nil),       // 111: syncbase.node.v1.AllowMemberResponse
-	(*ListInvitationsResponse)(nil),   // 112: syncbase.node.v1.ListInvitationsResponse
-	(*DeclineInvitationResponse)(nil), // 113: syncbase.node.v1.DeclineInvitationResponse
+	(*ConflictCount)(nil),             // 99: syncbase.node.v1.ConflictCount
+	(*timestamppb.Timestamp)(nil),     // 100: google.protobuf.Timestamp
+	(*ListConflictsRequest)(nil),      // 101: syncbase.node.v1.ListConflictsRequest
+	(*ResolveConflictsRequest)(nil),   // 102: syncbase.node.v1.ResolveConflictsRequest
+	(*ServeConflictsRequest)(nil),     // 103: syncbase.node.v1.ServeConflictsRequest
+	(*SetSyncgroupSpecRequest)(nil),   // 104: syncbase.node.v1.SetSyncgroupSpecRequest
+	(*LeaveSyncgroupRequest)(nil),     // 105: syncbase.node.v1.LeaveSyncgroupRequest
+	(*DestroySyncgroupRequest)(nil),   // 106: syncbase.node.v1.DestroySyncgroupRequest
+	(*EjectMemberRequest)(nil),        // 107: syncbase.node.v1.EjectMemberRequest
+	(*AllowMemberRequest)(nil),        // 108: syncbase.node.v1.AllowMemberRequest
+	(*ListInvitationsRequest)(nil),    // 109: syncbase.node.v1.ListInvitationsRequest
+	(*DeclineInvitationRequest)(nil),  // 110: syncbase.node.v1.DeclineInvitationRequest
+	(*ListConflictsResponse)(nil),     // 111: syncbase.node.v1.ListConflictsResponse
+	(*ResolveConflictsResponse)(nil),  // 112: syncbase.node.v1.ResolveConflictsResponse
+	(*ServeConflictsResponse)(nil),    // 113: syncbase.node.v1.ServeConflictsResponse
+	(*SetSyncgroupSpecResponse)(nil),  // 114: syncbase.node.v1.SetSyncgroupSpecResponse
+	(*LeaveSyncgroupResponse)(nil),    // 115: syncbase.node.v1.LeaveSyncgroupResponse
+	(*DestroySyncgroupResponse)(nil),  // 116: syncbase.node.v1.DestroySyncgroupResponse
+	(*EjectMemberResponse)(nil),       // 117: syncbase.node.v1.EjectMemberResponse
+	(*AllowMemberResponse)(nil),       // 118: syncbase.node.v1.AllowMemberResponse
+	(*ListInvitationsResponse)(nil),   // 119: syncbase.node.v1.ListInvitationsResponse
+	(*DeclineInvitationResponse)(nil), // 120: syncbase.node.v1.DeclineInvitationResponse
 }
 var file_node_v1_node_proto_depIdxs = []int32{
 	6,   // 0: syncbase.node.v1.StatusResponse.plugins:type_name -> syncbase.node.v1.Plugin
 	7,   // 1: syncbase.node.v1.StatusResponse.peers:type_name -> syncbase.node.v1.Peer
 	8,   // 2: syncbase.node.v1.StatusResponse.syncgroups:type_name -> syncbase.node.v1.SyncgroupState
 	98,  // 3: syncbase.node.v1.StatusResponse.clocks:type_name -> syncbase.node.v1.Clock
-	99,  // 4: syncbase.node.v1.Peer.last_contact:type_name -> google.protobuf.Timestamp
-	0,   // 5: syncbase.node.v1.DatabaseSettings.durability:type_name -> syncbase.node.v1.Durability
-	10,  // 6: syncbase.node.v1.GetDatabaseResponse.settings:type_name -> syncbase.node.v1.DatabaseSettings
-	10,  // 7: syncbase.node.v1.UpdateDatabaseRequest.settings:type_name -> syncbase.node.v1.DatabaseSettings
-	10,  // 8: syncbase.node.v1.UpdateDatabaseResponse.settings:type_name -> syncbase.node.v1.DatabaseSettings
-	15,  // 9: syncbase.node.v1.GetSchemaResponse.schema:type_name -> syncbase.node.v1.Schema
-	15,  // 10: syncbase.node.v1.SetSchemaRequest.schema:type_name -> syncbase.node.v1.Schema
-	99,  // 11: syncbase.node.v1.Row.updated:type_name -> google.protobuf.Timestamp
-	35,  // 12: syncbase.node.v1.GetResponse.row:type_name -> syncbase.node.v1.Row
-	35,  // 13: syncbase.node.v1.ScanResponse.rows:type_name -> syncbase.node.v1.Row
-	99,  // 14: syncbase.node.v1.BeginBatchResponse.expires:type_name -> google.protobuf.Timestamp
-	50,  // 15: syncbase.node.v1.WriteBatchRequest.ops:type_name -> syncbase.node.v1.Op
-	51,  // 16: syncbase.node.v1.Op.put:type_name -> syncbase.node.v1.Put
-	52,  // 17: syncbase.node.v1.Op.delete:type_name -> syncbase.node.v1.Delete
-	53,  // 18: syncbase.node.v1.Op.check:type_name -> syncbase.node.v1.Check
-	50,  // 19: syncbase.node.v1.CommitRequest.ops:type_name -> syncbase.node.v1.Op
-	58,  // 20: syncbase.node.v1.WatchResponse.changes:type_name -> syncbase.node.v1.Change
-	1,   // 21: syncbase.node.v1.Change.kind:type_name -> syncbase.node.v1.ChangeKind
-	35,  // 22: syncbase.node.v1.Change.row:type_name -> syncbase.node.v1.Row
-	61,  // 23: syncbase.node.v1.HistoryResponse.versions:type_name -> syncbase.node.v1.HistoryVersion
-	99,  // 24: syncbase.node.v1.HistoryVersion.time:type_name -> google.protobuf.Timestamp
-	62,  // 25: syncbase.node.v1.CreateSyncgroupRequest.collections:type_name -> syncbase.node.v1.SyncgroupCollection
-	99,  // 26: syncbase.node.v1.ListMembersResponse.joined:type_name -> google.protobuf.Timestamp
-	7,   // 27: syncbase.node.v1.ListPeersResponse.peer:type_name -> syncbase.node.v1.Peer
-	2,   // 28: syncbase.node.v1.FetchBlobResponse.state:type_name -> syncbase.node.v1.FetchState
-	3,   // 29: syncbase.node.v1.Blob.state:type_name -> syncbase.node.v1.BlobState
-	84,  // 30: syncbase.node.v1.StatBlobResponse.blob:type_name -> syncbase.node.v1.Blob
-	84,  // 31: syncbase.node.v1.ListBlobsResponse.blob:type_name -> syncbase.node.v1.Blob
-	6,   // 32: syncbase.node.v1.ListPluginsResponse.plugin:type_name -> syncbase.node.v1.Plugin
-	96,  // 33: syncbase.node.v1.DoctorResponse.finding:type_name -> syncbase.node.v1.DoctorResponse.Finding
-	97,  // 34: syncbase.node.v1.DoctorResponse.summary:type_name -> syncbase.node.v1.DoctorResponse.Summary
-	99,  // 35: syncbase.node.v1.ShowIdentityResponse.not_after:type_name -> google.protobuf.Timestamp
-	4,   // 36: syncbase.node.v1.NodeService.Status:input_type -> syncbase.node.v1.StatusRequest
-	9,   // 37: syncbase.node.v1.NodeService.CreateDatabase:input_type -> syncbase.node.v1.CreateDatabaseRequest
-	21,  // 38: syncbase.node.v1.NodeService.ListDatabases:input_type -> syncbase.node.v1.ListDatabasesRequest
-	23,  // 39: syncbase.node.v1.NodeService.DestroyDatabase:input_type -> syncbase.node.v1.DestroyDatabaseRequest
-	11,  // 40: syncbase.node.v1.NodeService.GetDatabase:input_type -> syncbase.node.v1.GetDatabaseRequest
-	13,  // 41: syncbase.node.v1.NodeService.UpdateDatabase:input_type -> syncbase.node.v1.UpdateDatabaseRequest
-	16,  // 42: syncbase.node.v1.NodeService.GetSchema:input_type -> syncbase.node.v1.GetSchemaRequest
-	18,  // 43: syncbase.node.v1.NodeService.SetSchema:input_type -> syncbase.node.v1.SetSchemaRequest
-	25,  // 44: syncbase.node.v1.NodeService.GetPermissions:input_type -> syncbase.node.v1.GetPermissionsRequest
-	27,  // 45: syncbase.node.v1.NodeService.SetPermissions:input_type -> syncbase.node.v1.SetPermissionsRequest
-	29,  // 46: syncbase.node.v1.NodeService.CreateCollection:input_type -> syncbase.node.v1.CreateCollectionRequest
-	31,  // 47: syncbase.node.v1.NodeService.ListCollections:input_type -> syncbase.node.v1.ListCollectionsRequest
-	33,  // 48: syncbase.node.v1.NodeService.DestroyCollection:input_type -> syncbase.node.v1.DestroyCollectionRequest
-	36,  // 49: syncbase.node.v1.NodeService.Get:input_type -> syncbase.node.v1.GetRequest
-	38,  // 50: syncbase.node.v1.NodeService.Scan:input_type -> syncbase.node.v1.ScanRequest
-	40,  // 51: syncbase.node.v1.NodeService.DeleteRange:input_type -> syncbase.node.v1.DeleteRangeRequest
-	42,  // 52: syncbase.node.v1.NodeService.BeginBatch:input_type -> syncbase.node.v1.BeginBatchRequest
-	44,  // 53: syncbase.node.v1.NodeService.WriteBatch:input_type -> syncbase.node.v1.WriteBatchRequest
-	46,  // 54: syncbase.node.v1.NodeService.CommitBatch:input_type -> syncbase.node.v1.CommitBatchRequest
-	48,  // 55: syncbase.node.v1.NodeService.AbortBatch:input_type -> syncbase.node.v1.AbortBatchRequest
-	54,  // 56: syncbase.node.v1.NodeService.Commit:input_type -> syncbase.node.v1.CommitRequest
-	56,  // 57: syncbase.node.v1.NodeService.Watch:input_type -> syncbase.node.v1.WatchRequest
-	59,  // 58: syncbase.node.v1.NodeService.History:input_type -> syncbase.node.v1.HistoryRequest
-	63,  // 59: syncbase.node.v1.NodeService.CreateSyncgroup:input_type -> syncbase.node.v1.CreateSyncgroupRequest
-	65,  // 60: syncbase.node.v1.NodeService.JoinSyncgroup:input_type -> syncbase.node.v1.JoinSyncgroupRequest
-	67,  // 61: syncbase.node.v1.NodeService.ListSyncgroups:input_type -> syncbase.node.v1.ListSyncgroupsRequest
-	69,  // 62: syncbase.node.v1.NodeService.ListMembers:input_type -> syncbase.node.v1.ListMembersRequest
-	71,  // 63: syncbase.node.v1.NodeService.GetSyncgroupSpec:input_type -> syncbase.node.v1.GetSyncgroupSpecRequest
-	100, // 64: syncbase.node.v1.NodeService.SetSyncgroupSpec:input_type -> syncbase.node.v1.SetSyncgroupSpecRequest
-	101, // 65: syncbase.node.v1.NodeService.LeaveSyncgroup:input_type -> syncbase.node.v1.LeaveSyncgroupRequest
-	102, // 66: syncbase.node.v1.NodeService.DestroySyncgroup:input_type -> syncbase.node.v1.DestroySyncgroupRequest
-	103, // 67: syncbase.node.v1.NodeService.EjectMember:input_type -> syncbase.node.v1.EjectMemberRequest
-	104, // 68: syncbase.node.v1.NodeService.AllowMember:input_type -> syncbase.node.v1.AllowMemberRequest
-	105, // 69: syncbase.node.v1.NodeService.ListInvitations:input_type -> syncbase.node.v1.ListInvitationsRequest
-	106, // 70: syncbase.node.v1.NodeService.DeclineInvitation:input_type -> syncbase.node.v1.DeclineInvitationRequest
-	73,  // 71: syncbase.node.v1.NodeService.WaitSyncgroup:input_type -> syncbase.node.v1.WaitSyncgroupRequest
-	75,  // 72: syncbase.node.v1.NodeService.ListPeers:input_type -> syncbase.node.v1.ListPeersRequest
-	77,  // 73: syncbase.node.v1.NodeService.PutBlob:input_type -> syncbase.node.v1.PutBlobRequest
-	79,  // 74: syncbase.node.v1.NodeService.GetBlob:input_type -> syncbase.node.v1.GetBlobRequest
-	81,  // 75: syncbase.node.v1.NodeService.FetchBlob:input_type -> syncbase.node.v1.FetchBlobRequest
-	83,  // 76: syncbase.node.v1.NodeService.StatBlob:input_type -> syncbase.node.v1.StatBlobRequest
-	86,  // 77: syncbase.node.v1.NodeService.ListBlobs:input_type -> syncbase.node.v1.ListBlobsRequest
-	88,  // 78: syncbase.node.v1.NodeService.ListPlugins:input_type -> syncbase.node.v1.ListPluginsRequest
-	90,  // 79: syncbase.node.v1.NodeService.Backup:input_type -> syncbase.node.v1.BackupRequest
-	92,  // 80: syncbase.node.v1.NodeService.Doctor:input_type -> syncbase.node.v1.DoctorRequest
-	94,  // 81: syncbase.node.v1.NodeService.ShowIdentity:input_type -> syncbase.node.v1.ShowIdentityRequest
-	5,   // 82: syncbase.node.v1.NodeService.Status:output_type -> syncbase.node.v1.StatusResponse
-	20,  // 83: syncbase.node.v1.NodeService.CreateDatabase:output_type -> syncbase.node.v1.CreateDatabaseResponse
-	22,  // 84: syncbase.node.v1.NodeService.ListDatabases:output_type -> syncbase.node.v1.ListDatabasesResponse
-	24,  // 85: syncbase.node.v1.NodeService.DestroyDatabase:output_type -> syncbase.node.v1.DestroyDatabaseResponse
-	12,  // 86: syncbase.node.v1.NodeService.GetDatabase:output_type -> syncbase.node.v1.GetDatabaseResponse
-	14,  // 87: syncbase.node.v1.NodeService.UpdateDatabase:output_type -> syncbase.node.v1.UpdateDatabaseResponse
-	17,  // 88: syncbase.node.v1.NodeService.GetSchema:output_type -> syncbase.node.v1.GetSchemaResponse
-	19,  // 89: syncbase.node.v1.NodeService.SetSchema:output_type -> syncbase.node.v1.SetSchemaResponse
-	26,  // 90: syncbase.node.v1.NodeService.GetPermissions:output_type -> syncbase.node.v1.GetPermissionsResponse
-	28,  // 91: syncbase.node.v1.NodeService.SetPermissions:output_type -> syncbase.node.v1.SetPermissionsResponse
-	30,  // 92: syncbase.node.v1.NodeService.CreateCollection:output_type -> syncbase.node.v1.CreateCollectionResponse
-	32,  // 93: syncbase.node.v1.NodeService.ListCollections:output_type -> syncbase.node.v1.ListCollectionsResponse
-	34,  // 94: syncbase.node.v1.NodeService.DestroyCollection:output_type -> syncbase.node.v1.DestroyCollectionResponse
-	37,  // 95: syncbase.node.v1.NodeService.Get:output_type -> syncbase.node.v1.GetResponse
-	39,  // 96: syncbase.node.v1.NodeService.Scan:output_type -> syncbase.node.v1.ScanResponse
-	41,  // 97: syncbase.node.v1.NodeService.DeleteRange:output_type -> syncbase.node.v1.DeleteRangeResponse
-	43,  // 98: syncbase.node.v1.NodeService.BeginBatch:output_type -> syncbase.node.v1.BeginBatchResponse
-	45,  // 99: syncbase.node.v1.NodeService.WriteBatch:output_type -> syncbase.node.v1.WriteBatchResponse
-	47,  // 100: syncbase.node.v1.NodeService.CommitBatch:output_type -> syncbase.node.v1.CommitBatchResponse
-	49,  // 101: syncbase.node.v1.NodeService.AbortBatch:output_type -> syncbase.node.v1.AbortBatchResponse
-	55,  // 102: syncbase.node.v1.NodeService.Commit:output_type -> syncbase.node.v1.CommitResponse
-	57,  // 103: syncbase.node.v1.NodeService.Watch:output_type -> syncbase.node.v1.WatchResponse
-	60,  // 104: syncbase.node.v1.NodeService.History:output_type -> syncbase.node.v1.HistoryResponse
-	64,  // 105: syncbase.node.v1.NodeService.CreateSyncgroup:output_type -> syncbase.node.v1.CreateSyncgroupResponse
-	66,  // 106: syncbase.node.v1.NodeService.JoinSyncgroup:output_type -> syncbase.node.v1.JoinSyncgroupResponse
-	68,  // 107: syncbase.node.v1.NodeService.ListSyncgroups:output_type -> syncbase.node.v1.ListSyncgroupsResponse
-	70,  // 108: syncbase.node.v1.NodeService.ListMembers:output_type -> syncbase.node.v1.ListMembersResponse
-	72,  // 109: syncbase.node.v1.NodeService.GetSyncgroupSpec:output_type -> syncbase.node.v1.GetSyncgroupSpecResponse
-	107, // 110: syncbase.node.v1.NodeService.SetSyncgroupSpec:output_type -> syncbase.node.v1.SetSyncgroupSpecResponse
-	108, // 111: syncbase.node.v1.NodeService.LeaveSyncgroup:output_type -> syncbase.node.v1.LeaveSyncgroupResponse
-	109, // 112: syncbase.node.v1.NodeService.DestroySyncgroup:output_type -> syncbase.node.v1.DestroySyncgroupResponse
-	110, // 113: syncbase.node.v1.NodeService.EjectMember:output_type -> syncbase.node.v1.EjectMemberResponse
-	111, // 114: syncbase.node.v1.NodeService.AllowMember:output_type -> syncbase.node.v1.AllowMemberResponse
-	112, // 115: syncbase.node.v1.NodeService.ListInvitations:output_type -> syncbase.node.v1.ListInvitationsResponse
-	113, // 116: syncbase.node.v1.NodeService.DeclineInvitation:output_type -> syncbase.node.v1.DeclineInvitationResponse
-	74,  // 117: syncbase.node.v1.NodeService.WaitSyncgroup:output_type -> syncbase.node.v1.WaitSyncgroupResponse
-	76,  // 118: syncbase.node.v1.NodeService.ListPeers:output_type -> syncbase.node.v1.ListPeersResponse
-	78,  // 119: syncbase.node.v1.NodeService.PutBlob:output_type -> syncbase.node.v1.PutBlobResponse
-	80,  // 120: syncbase.node.v1.NodeService.GetBlob:output_type -> syncbase.node.v1.GetBlobResponse
-	82,  // 121: syncbase.node.v1.NodeService.FetchBlob:output_type -> syncbase.node.v1.FetchBlobResponse
-	85,  // 122: syncbase.node.v1.NodeService.StatBlob:output_type -> syncbase.node.v1.StatBlobResponse
-	87,  // 123: syncbase.node.v1.NodeService.ListBlobs:output_type -> syncbase.node.v1.ListBlobsResponse
-	89,  // 124: syncbase.node.v1.NodeService.ListPlugins:output_type -> syncbase.node.v1.ListPluginsResponse
-	91,  // 125: syncbase.node.v1.NodeService.Backup:output_type -> syncbase.node.v1.BackupResponse
-	93,  // 126: syncbase.node.v1.NodeService.Doctor:output_type -> syncbase.node.v1.DoctorResponse
-	95,  // 127: syncbase.node.v1.NodeService.ShowIdentity:output_type -> syncbase.node.v1.ShowIdentityResponse
-	82,  // [82:128] is the sub-list for method output_type
-	36,  // [36:82] is the sub-list for method input_type
-	36,  // [36:36] is the sub-list for extension type_name
-	36,  // [36:36] is the sub-list for extension extendee
-	0,   // [0:36] is the sub-list for field type_name
+	99,  // 4: syncbase.node.v1.StatusResponse.conflicts:type_name -> syncbase.node.v1.ConflictCount
+	100, // 5: syncbase.node.v1.Peer.last_contact:type_name -> google.protobuf.Timestamp
+	0,   // 6: syncbase.node.v1.DatabaseSettings.durability:type_name -> syncbase.node.v1.Durability
+	10,  // 7: syncbase.node.v1.GetDatabaseResponse.settings:type_name -> syncbase.node.v1.DatabaseSettings
+	10,  // 8: syncbase.node.v1.UpdateDatabaseRequest.settings:type_name -> syncbase.node.v1.DatabaseSettings
+	10,  // 9: syncbase.node.v1.UpdateDatabaseResponse.settings:type_name -> syncbase.node.v1.DatabaseSettings
+	15,  // 10: syncbase.node.v1.GetSchemaResponse.schema:type_name -> syncbase.node.v1.Schema
+	15,  // 11: syncbase.node.v1.SetSchemaRequest.schema:type_name -> syncbase.node.v1.Schema
+	100, // 12: syncbase.node.v1.Row.updated:type_name -> google.protobuf.Timestamp
+	35,  // 13: syncbase.node.v1.GetResponse.row:type_name -> syncbase.node.v1.Row
+	35,  // 14: syncbase.node.v1.ScanResponse.rows:type_name -> syncbase.node.v1.Row
+	100, // 15: syncbase.node.v1.BeginBatchResponse.expires:type_name -> google.protobuf.Timestamp
+	50,  // 16: syncbase.node.v1.WriteBatchRequest.ops:type_name -> syncbase.node.v1.Op
+	51,  // 17: syncbase.node.v1.Op.put:type_name -> syncbase.node.v1.Put
+	52,  // 18: syncbase.node.v1.Op.delete:type_name -> syncbase.node.v1.Delete
+	53,  // 19: syncbase.node.v1.Op.check:type_name -> syncbase.node.v1.Check
+	50,  // 20: syncbase.node.v1.CommitRequest.ops:type_name -> syncbase.node.v1.Op
+	58,  // 21: syncbase.node.v1.WatchResponse.changes:type_name -> syncbase.node.v1.Change
+	1,   // 22: syncbase.node.v1.Change.kind:type_name -> syncbase.node.v1.ChangeKind
+	35,  // 23: syncbase.node.v1.Change.row:type_name -> syncbase.node.v1.Row
+	61,  // 24: syncbase.node.v1.HistoryResponse.versions:type_name -> syncbase.node.v1.HistoryVersion
+	100, // 25: syncbase.node.v1.HistoryVersion.time:type_name -> google.protobuf.Timestamp
+	62,  // 26: syncbase.node.v1.CreateSyncgroupRequest.collections:type_name -> syncbase.node.v1.SyncgroupCollection
+	100, // 27: syncbase.node.v1.ListMembersResponse.joined:type_name -> google.protobuf.Timestamp
+	7,   // 28: syncbase.node.v1.ListPeersResponse.peer:type_name -> syncbase.node.v1.Peer
+	2,   // 29: syncbase.node.v1.FetchBlobResponse.state:type_name -> syncbase.node.v1.FetchState
+	3,   // 30: syncbase.node.v1.Blob.state:type_name -> syncbase.node.v1.BlobState
+	84,  // 31: syncbase.node.v1.StatBlobResponse.blob:type_name -> syncbase.node.v1.Blob
+	84,  // 32: syncbase.node.v1.ListBlobsResponse.blob:type_name -> syncbase.node.v1.Blob
+	6,   // 33: syncbase.node.v1.ListPluginsResponse.plugin:type_name -> syncbase.node.v1.Plugin
+	96,  // 34: syncbase.node.v1.DoctorResponse.finding:type_name -> syncbase.node.v1.DoctorResponse.Finding
+	97,  // 35: syncbase.node.v1.DoctorResponse.summary:type_name -> syncbase.node.v1.DoctorResponse.Summary
+	100, // 36: syncbase.node.v1.ShowIdentityResponse.not_after:type_name -> google.protobuf.Timestamp
+	4,   // 37: syncbase.node.v1.NodeService.Status:input_type -> syncbase.node.v1.StatusRequest
+	9,   // 38: syncbase.node.v1.NodeService.CreateDatabase:input_type -> syncbase.node.v1.CreateDatabaseRequest
+	21,  // 39: syncbase.node.v1.NodeService.ListDatabases:input_type -> syncbase.node.v1.ListDatabasesRequest
+	23,  // 40: syncbase.node.v1.NodeService.DestroyDatabase:input_type -> syncbase.node.v1.DestroyDatabaseRequest
+	11,  // 41: syncbase.node.v1.NodeService.GetDatabase:input_type -> syncbase.node.v1.GetDatabaseRequest
+	13,  // 42: syncbase.node.v1.NodeService.UpdateDatabase:input_type -> syncbase.node.v1.UpdateDatabaseRequest
+	16,  // 43: syncbase.node.v1.NodeService.GetSchema:input_type -> syncbase.node.v1.GetSchemaRequest
+	18,  // 44: syncbase.node.v1.NodeService.SetSchema:input_type -> syncbase.node.v1.SetSchemaRequest
+	25,  // 45: syncbase.node.v1.NodeService.GetPermissions:input_type -> syncbase.node.v1.GetPermissionsRequest
+	27,  // 46: syncbase.node.v1.NodeService.SetPermissions:input_type -> syncbase.node.v1.SetPermissionsRequest
+	29,  // 47: syncbase.node.v1.NodeService.CreateCollection:input_type -> syncbase.node.v1.CreateCollectionRequest
+	31,  // 48: syncbase.node.v1.NodeService.ListCollections:input_type -> syncbase.node.v1.ListCollectionsRequest
+	33,  // 49: syncbase.node.v1.NodeService.DestroyCollection:input_type -> syncbase.node.v1.DestroyCollectionRequest
+	36,  // 50: syncbase.node.v1.NodeService.Get:input_type -> syncbase.node.v1.GetRequest
+	38,  // 51: syncbase.node.v1.NodeService.Scan:input_type -> syncbase.node.v1.ScanRequest
+	40,  // 52: syncbase.node.v1.NodeService.DeleteRange:input_type -> syncbase.node.v1.DeleteRangeRequest
+	42,  // 53: syncbase.node.v1.NodeService.BeginBatch:input_type -> syncbase.node.v1.BeginBatchRequest
+	44,  // 54: syncbase.node.v1.NodeService.WriteBatch:input_type -> syncbase.node.v1.WriteBatchRequest
+	46,  // 55: syncbase.node.v1.NodeService.CommitBatch:input_type -> syncbase.node.v1.CommitBatchRequest
+	48,  // 56: syncbase.node.v1.NodeService.AbortBatch:input_type -> syncbase.node.v1.AbortBatchRequest
+	54,  // 57: syncbase.node.v1.NodeService.Commit:input_type -> syncbase.node.v1.CommitRequest
+	56,  // 58: syncbase.node.v1.NodeService.Watch:input_type -> syncbase.node.v1.WatchRequest
+	59,  // 59: syncbase.node.v1.NodeService.History:input_type -> syncbase.node.v1.HistoryRequest
+	101, // 60: syncbase.node.v1.NodeService.ListConflicts:input_type -> syncbase.node.v1.ListConflictsRequest
+	102, // 61: syncbase.node.v1.NodeService.ResolveConflicts:input_type -> syncbase.node.v1.ResolveConflictsRequest
+	103, // 62: syncbase.node.v1.NodeService.ServeConflicts:input_type -> syncbase.node.v1.ServeConflictsRequest
+	63,  // 63: syncbase.node.v1.NodeService.CreateSyncgroup:input_type -> syncbase.node.v1.CreateSyncgroupRequest
+	65,  // 64: syncbase.node.v1.NodeService.JoinSyncgroup:input_type -> syncbase.node.v1.JoinSyncgroupRequest
+	67,  // 65: syncbase.node.v1.NodeService.ListSyncgroups:input_type -> syncbase.node.v1.ListSyncgroupsRequest
+	69,  // 66: syncbase.node.v1.NodeService.ListMembers:input_type -> syncbase.node.v1.ListMembersRequest
+	71,  // 67: syncbase.node.v1.NodeService.GetSyncgroupSpec:input_type -> syncbase.node.v1.GetSyncgroupSpecRequest
+	104, // 68: syncbase.node.v1.NodeService.SetSyncgroupSpec:input_type -> syncbase.node.v1.SetSyncgroupSpecRequest
+	105, // 69: syncbase.node.v1.NodeService.LeaveSyncgroup:input_type -> syncbase.node.v1.LeaveSyncgroupRequest
+	106, // 70: syncbase.node.v1.NodeService.DestroySyncgroup:input_type -> syncbase.node.v1.DestroySyncgroupRequest
+	107, // 71: syncbase.node.v1.NodeService.EjectMember:input_type -> syncbase.node.v1.EjectMemberRequest
+	108, // 72: syncbase.node.v1.NodeService.AllowMember:input_type -> syncbase.node.v1.AllowMemberRequest
+	109, // 73: syncbase.node.v1.NodeService.ListInvitations:input_type -> syncbase.node.v1.ListInvitationsRequest
+	110, // 74: syncbase.node.v1.NodeService.DeclineInvitation:input_type -> syncbase.node.v1.DeclineInvitationRequest
+	73,  // 75: syncbase.node.v1.NodeService.WaitSyncgroup:input_type -> syncbase.node.v1.WaitSyncgroupRequest
+	75,  // 76: syncbase.node.v1.NodeService.ListPeers:input_type -> syncbase.node.v1.ListPeersRequest
+	77,  // 77: syncbase.node.v1.NodeService.PutBlob:input_type -> syncbase.node.v1.PutBlobRequest
+	79,  // 78: syncbase.node.v1.NodeService.GetBlob:input_type -> syncbase.node.v1.GetBlobRequest
+	81,  // 79: syncbase.node.v1.NodeService.FetchBlob:input_type -> syncbase.node.v1.FetchBlobRequest
+	83,  // 80: syncbase.node.v1.NodeService.StatBlob:input_type -> syncbase.node.v1.StatBlobRequest
+	86,  // 81: syncbase.node.v1.NodeService.ListBlobs:input_type -> syncbase.node.v1.ListBlobsRequest
+	88,  // 82: syncbase.node.v1.NodeService.ListPlugins:input_type -> syncbase.node.v1.ListPluginsRequest
+	90,  // 83: syncbase.node.v1.NodeService.Backup:input_type -> syncbase.node.v1.BackupRequest
+	92,  // 84: syncbase.node.v1.NodeService.Doctor:input_type -> syncbase.node.v1.DoctorRequest
+	94,  // 85: syncbase.node.v1.NodeService.ShowIdentity:input_type -> syncbase.node.v1.ShowIdentityRequest
+	5,   // 86: syncbase.node.v1.NodeService.Status:output_type -> syncbase.node.v1.StatusResponse
+	20,  // 87: syncbase.node.v1.NodeService.CreateDatabase:output_type -> syncbase.node.v1.CreateDatabaseResponse
+	22,  // 88: syncbase.node.v1.NodeService.ListDatabases:output_type -> syncbase.node.v1.ListDatabasesResponse
+	24,  // 89: syncbase.node.v1.NodeService.DestroyDatabase:output_type -> syncbase.node.v1.DestroyDatabaseResponse
+	12,  // 90: syncbase.node.v1.NodeService.GetDatabase:output_type -> syncbase.node.v1.GetDatabaseResponse
+	14,  // 91: syncbase.node.v1.NodeService.UpdateDatabase:output_type -> syncbase.node.v1.UpdateDatabaseResponse
+	17,  // 92: syncbase.node.v1.NodeService.GetSchema:output_type -> syncbase.node.v1.GetSchemaResponse
+	19,  // 93: syncbase.node.v1.NodeService.SetSchema:output_type -> syncbase.node.v1.SetSchemaResponse
+	26,  // 94: syncbase.node.v1.NodeService.GetPermissions:output_type -> syncbase.node.v1.GetPermissionsResponse
+	28,  // 95: syncbase.node.v1.NodeService.SetPermissions:output_type -> syncbase.node.v1.SetPermissionsResponse
+	30,  // 96: syncbase.node.v1.NodeService.CreateCollection:output_type -> syncbase.node.v1.CreateCollectionResponse
+	32,  // 97: syncbase.node.v1.NodeService.ListCollections:output_type -> syncbase.node.v1.ListCollectionsResponse
+	34,  // 98: syncbase.node.v1.NodeService.DestroyCollection:output_type -> syncbase.node.v1.DestroyCollectionResponse
+	37,  // 99: syncbase.node.v1.NodeService.Get:output_type -> syncbase.node.v1.GetResponse
+	39,  // 100: syncbase.node.v1.NodeService.Scan:output_type -> syncbase.node.v1.ScanResponse
+	41,  // 101: syncbase.node.v1.NodeService.DeleteRange:output_type -> syncbase.node.v1.DeleteRangeResponse
+	43,  // 102: syncbase.node.v1.NodeService.BeginBatch:output_type -> syncbase.node.v1.BeginBatchResponse
+	45,  // 103: syncbase.node.v1.NodeService.WriteBatch:output_type -> syncbase.node.v1.WriteBatchResponse
+	47,  // 104: syncbase.node.v1.NodeService.CommitBatch:output_type -> syncbase.node.v1.CommitBatchResponse
+	49,  // 105: syncbase.node.v1.NodeService.AbortBatch:output_type -> syncbase.node.v1.AbortBatchResponse
+	55,  // 106: syncbase.node.v1.NodeService.Commit:output_type -> syncbase.node.v1.CommitResponse
+	57,  // 107: syncbase.node.v1.NodeService.Watch:output_type -> syncbase.node.v1.WatchResponse
+	60,  // 108: syncbase.node.v1.NodeService.History:output_type -> syncbase.node.v1.HistoryResponse
+	111, // 109: syncbase.node.v1.NodeService.ListConflicts:output_type -> syncbase.node.v1.ListConflictsResponse
+	112, // 110: syncbase.node.v1.NodeService.ResolveConflicts:output_type -> syncbase.node.v1.ResolveConflictsResponse
+	113, // 111: syncbase.node.v1.NodeService.ServeConflicts:output_type -> syncbase.node.v1.ServeConflictsResponse
+	64,  // 112: syncbase.node.v1.NodeService.CreateSyncgroup:output_type -> syncbase.node.v1.CreateSyncgroupResponse
+	66,  // 113: syncbase.node.v1.NodeService.JoinSyncgroup:output_type -> syncbase.node.v1.JoinSyncgroupResponse
+	68,  // 114: syncbase.node.v1.NodeService.ListSyncgroups:output_type -> syncbase.node.v1.ListSyncgroupsResponse
+	70,  // 115: syncbase.node.v1.NodeService.ListMembers:output_type -> syncbase.node.v1.ListMembersResponse
+	72,  // 116: syncbase.node.v1.NodeService.GetSyncgroupSpec:output_type -> syncbase.node.v1.GetSyncgroupSpecResponse
+	114, // 117: syncbase.node.v1.NodeService.SetSyncgroupSpec:output_type -> syncbase.node.v1.SetSyncgroupSpecResponse
+	115, // 118: syncbase.node.v1.NodeService.LeaveSyncgroup:output_type -> syncbase.node.v1.LeaveSyncgroupResponse
+	116, // 119: syncbase.node.v1.NodeService.DestroySyncgroup:output_type -> syncbase.node.v1.DestroySyncgroupResponse
+	117, // 120: syncbase.node.v1.NodeService.EjectMember:output_type -> syncbase.node.v1.EjectMemberResponse
+	118, // 121: syncbase.node.v1.NodeService.AllowMember:output_type -> syncbase.node.v1.AllowMemberResponse
+	119, // 122: syncbase.node.v1.NodeService.ListInvitations:output_type -> syncbase.node.v1.ListInvitationsResponse
+	120, // 123: syncbase.node.v1.NodeService.DeclineInvitation:output_type -> syncbase.node.v1.DeclineInvitationResponse
+	74,  // 124: syncbase.node.v1.NodeService.WaitSyncgroup:output_type -> syncbase.node.v1.WaitSyncgroupResponse
+	76,  // 125: syncbase.node.v1.NodeService.ListPeers:output_type -> syncbase.node.v1.ListPeersResponse
+	78,  // 126: syncbase.node.v1.NodeService.PutBlob:output_type -> syncbase.node.v1.PutBlobResponse
+	80,  // 127: syncbase.node.v1.NodeService.GetBlob:output_type -> syncbase.node.v1.GetBlobResponse
+	82,  // 128: syncbase.node.v1.NodeService.FetchBlob:output_type -> syncbase.node.v1.FetchBlobResponse
+	85,  // 129: syncbase.node.v1.NodeService.StatBlob:output_type -> syncbase.node.v1.StatBlobResponse
+	87,  // 130: syncbase.node.v1.NodeService.ListBlobs:output_type -> syncbase.node.v1.ListBlobsResponse
+	89,  // 131: syncbase.node.v1.NodeService.ListPlugins:output_type -> syncbase.node.v1.ListPluginsResponse
+	91,  // 132: syncbase.node.v1.NodeService.Backup:output_type -> syncbase.node.v1.BackupResponse
+	93,  // 133: syncbase.node.v1.NodeService.Doctor:output_type -> syncbase.node.v1.DoctorResponse
+	95,  // 134: syncbase.node.v1.NodeService.ShowIdentity:output_type -> syncbase.node.v1.ShowIdentityResponse
+	86,  // [86:135] is the sub-list for method output_type
+	37,  // [37:86] is the sub-list for method input_type
+	37,  // [37:37] is the sub-list for extension type_name
+	37,  // [37:37] is the sub-list for extension extendee
+	0,   // [0:37] is the sub-list for field type_name
 }
 
 func init() { file_node_v1_node_proto_init() }
@@ -6749,6 +6786,7 @@ func file_node_v1_node_proto_init() {
 		return
 	}
 	file_node_v1_clock_proto_init()
+	file_node_v1_conflicts_proto_init()
 	file_node_v1_syncgroup_proto_init()
 	file_node_v1_node_proto_msgTypes[6].OneofWrappers = []any{}
 	file_node_v1_node_proto_msgTypes[46].OneofWrappers = []any{

@@ -53,6 +53,9 @@ const (
 	NodeService_Commit_FullMethodName            = "/syncbase.node.v1.NodeService/Commit"
 	NodeService_Watch_FullMethodName             = "/syncbase.node.v1.NodeService/Watch"
 	NodeService_History_FullMethodName           = "/syncbase.node.v1.NodeService/History"
+	NodeService_ListConflicts_FullMethodName     = "/syncbase.node.v1.NodeService/ListConflicts"
+	NodeService_ResolveConflicts_FullMethodName  = "/syncbase.node.v1.NodeService/ResolveConflicts"
+	NodeService_ServeConflicts_FullMethodName    = "/syncbase.node.v1.NodeService/ServeConflicts"
 	NodeService_CreateSyncgroup_FullMethodName   = "/syncbase.node.v1.NodeService/CreateSyncgroup"
 	NodeService_JoinSyncgroup_FullMethodName     = "/syncbase.node.v1.NodeService/JoinSyncgroup"
 	NodeService_ListSyncgroups_FullMethodName    = "/syncbase.node.v1.NodeService/ListSyncgroups"
@@ -132,6 +135,13 @@ type NodeServiceClient interface {
 	Watch(ctx context.Context, in *WatchRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchResponse], error)
 	// History returns the version graph of one row, newest first.
 	History(ctx context.Context, in *HistoryRequest, opts ...grpc.CallOption) (*HistoryResponse, error)
+	// ListConflicts streams the rows in conflict, in order of collections and keys.
+	ListConflicts(ctx context.Context, in *ListConflictsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ListConflictsResponse], error)
+	// ResolveConflicts ends conflicts, whoever was to resolve them: all that are named, or none.
+	ResolveConflicts(ctx context.Context, in *ResolveConflictsRequest, opts ...grpc.CallOption) (*ResolveConflictsResponse, error)
+	// ServeConflicts makes the caller a resolver: conflicts with the resolver "app" are offered to it, group by group. There
+	// may be several; each group is offered to one at a time.
+	ServeConflicts(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[ServeConflictsRequest, ServeConflictsResponse], error)
 	// CreateSyncgroup makes a syncgroup over existing collections, with this device as its first member.
 	CreateSyncgroup(ctx context.Context, in *CreateSyncgroupRequest, opts ...grpc.CallOption) (*CreateSyncgroupResponse, error)
 	// JoinSyncgroup makes this device a member, admitted by a peer.
@@ -455,6 +465,48 @@ func (c *nodeServiceClient) History(ctx context.Context, in *HistoryRequest, opt
 	return out, nil
 }
 
+func (c *nodeServiceClient) ListConflicts(ctx context.Context, in *ListConflictsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ListConflictsResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &NodeService_ServiceDesc.Streams[4], NodeService_ListConflicts_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[ListConflictsRequest, ListConflictsResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type NodeService_ListConflictsClient = grpc.ServerStreamingClient[ListConflictsResponse]
+
+func (c *nodeServiceClient) ResolveConflicts(ctx context.Context, in *ResolveConflictsRequest, opts ...grpc.CallOption) (*ResolveConflictsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ResolveConflictsResponse)
+	err := c.cc.Invoke(ctx, NodeService_ResolveConflicts_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *nodeServiceClient) ServeConflicts(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[ServeConflictsRequest, ServeConflictsResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &NodeService_ServiceDesc.Streams[5], NodeService_ServeConflicts_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[ServeConflictsRequest, ServeConflictsResponse]{ClientStream: stream}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type NodeService_ServeConflictsClient = grpc.BidiStreamingClient[ServeConflictsRequest, ServeConflictsResponse]
+
 func (c *nodeServiceClient) CreateSyncgroup(ctx context.Context, in *CreateSyncgroupRequest, opts ...grpc.CallOption) (*CreateSyncgroupResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(CreateSyncgroupResponse)
@@ -477,7 +529,7 @@ func (c *nodeServiceClient) JoinSyncgroup(ctx context.Context, in *JoinSyncgroup
 
 func (c *nodeServiceClient) ListSyncgroups(ctx context.Context, in *ListSyncgroupsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ListSyncgroupsResponse], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &NodeService_ServiceDesc.Streams[4], NodeService_ListSyncgroups_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &NodeService_ServiceDesc.Streams[6], NodeService_ListSyncgroups_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -496,7 +548,7 @@ type NodeService_ListSyncgroupsClient = grpc.ServerStreamingClient[ListSyncgroup
 
 func (c *nodeServiceClient) ListMembers(ctx context.Context, in *ListMembersRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ListMembersResponse], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &NodeService_ServiceDesc.Streams[5], NodeService_ListMembers_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &NodeService_ServiceDesc.Streams[7], NodeService_ListMembers_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -575,7 +627,7 @@ func (c *nodeServiceClient) AllowMember(ctx context.Context, in *AllowMemberRequ
 
 func (c *nodeServiceClient) ListInvitations(ctx context.Context, in *ListInvitationsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ListInvitationsResponse], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &NodeService_ServiceDesc.Streams[6], NodeService_ListInvitations_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &NodeService_ServiceDesc.Streams[8], NodeService_ListInvitations_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -614,7 +666,7 @@ func (c *nodeServiceClient) WaitSyncgroup(ctx context.Context, in *WaitSyncgroup
 
 func (c *nodeServiceClient) ListPeers(ctx context.Context, in *ListPeersRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ListPeersResponse], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &NodeService_ServiceDesc.Streams[7], NodeService_ListPeers_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &NodeService_ServiceDesc.Streams[9], NodeService_ListPeers_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -633,7 +685,7 @@ type NodeService_ListPeersClient = grpc.ServerStreamingClient[ListPeersResponse]
 
 func (c *nodeServiceClient) PutBlob(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[PutBlobRequest, PutBlobResponse], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &NodeService_ServiceDesc.Streams[8], NodeService_PutBlob_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &NodeService_ServiceDesc.Streams[10], NodeService_PutBlob_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -646,7 +698,7 @@ type NodeService_PutBlobClient = grpc.ClientStreamingClient[PutBlobRequest, PutB
 
 func (c *nodeServiceClient) GetBlob(ctx context.Context, in *GetBlobRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[GetBlobResponse], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &NodeService_ServiceDesc.Streams[9], NodeService_GetBlob_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &NodeService_ServiceDesc.Streams[11], NodeService_GetBlob_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -665,7 +717,7 @@ type NodeService_GetBlobClient = grpc.ServerStreamingClient[GetBlobResponse]
 
 func (c *nodeServiceClient) FetchBlob(ctx context.Context, in *FetchBlobRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[FetchBlobResponse], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &NodeService_ServiceDesc.Streams[10], NodeService_FetchBlob_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &NodeService_ServiceDesc.Streams[12], NodeService_FetchBlob_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -694,7 +746,7 @@ func (c *nodeServiceClient) StatBlob(ctx context.Context, in *StatBlobRequest, o
 
 func (c *nodeServiceClient) ListBlobs(ctx context.Context, in *ListBlobsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ListBlobsResponse], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &NodeService_ServiceDesc.Streams[11], NodeService_ListBlobs_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &NodeService_ServiceDesc.Streams[13], NodeService_ListBlobs_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -713,7 +765,7 @@ type NodeService_ListBlobsClient = grpc.ServerStreamingClient[ListBlobsResponse]
 
 func (c *nodeServiceClient) ListPlugins(ctx context.Context, in *ListPluginsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ListPluginsResponse], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &NodeService_ServiceDesc.Streams[12], NodeService_ListPlugins_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &NodeService_ServiceDesc.Streams[14], NodeService_ListPlugins_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -742,7 +794,7 @@ func (c *nodeServiceClient) Backup(ctx context.Context, in *BackupRequest, opts 
 
 func (c *nodeServiceClient) Doctor(ctx context.Context, in *DoctorRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[DoctorResponse], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &NodeService_ServiceDesc.Streams[13], NodeService_Doctor_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &NodeService_ServiceDesc.Streams[15], NodeService_Doctor_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -823,6 +875,13 @@ type NodeServiceServer interface {
 	Watch(*WatchRequest, grpc.ServerStreamingServer[WatchResponse]) error
 	// History returns the version graph of one row, newest first.
 	History(context.Context, *HistoryRequest) (*HistoryResponse, error)
+	// ListConflicts streams the rows in conflict, in order of collections and keys.
+	ListConflicts(*ListConflictsRequest, grpc.ServerStreamingServer[ListConflictsResponse]) error
+	// ResolveConflicts ends conflicts, whoever was to resolve them: all that are named, or none.
+	ResolveConflicts(context.Context, *ResolveConflictsRequest) (*ResolveConflictsResponse, error)
+	// ServeConflicts makes the caller a resolver: conflicts with the resolver "app" are offered to it, group by group. There
+	// may be several; each group is offered to one at a time.
+	ServeConflicts(grpc.BidiStreamingServer[ServeConflictsRequest, ServeConflictsResponse]) error
 	// CreateSyncgroup makes a syncgroup over existing collections, with this device as its first member.
 	CreateSyncgroup(context.Context, *CreateSyncgroupRequest) (*CreateSyncgroupResponse, error)
 	// JoinSyncgroup makes this device a member, admitted by a peer.
@@ -948,6 +1007,15 @@ func (UnimplementedNodeServiceServer) Watch(*WatchRequest, grpc.ServerStreamingS
 }
 func (UnimplementedNodeServiceServer) History(context.Context, *HistoryRequest) (*HistoryResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method History not implemented")
+}
+func (UnimplementedNodeServiceServer) ListConflicts(*ListConflictsRequest, grpc.ServerStreamingServer[ListConflictsResponse]) error {
+	return status.Error(codes.Unimplemented, "method ListConflicts not implemented")
+}
+func (UnimplementedNodeServiceServer) ResolveConflicts(context.Context, *ResolveConflictsRequest) (*ResolveConflictsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ResolveConflicts not implemented")
+}
+func (UnimplementedNodeServiceServer) ServeConflicts(grpc.BidiStreamingServer[ServeConflictsRequest, ServeConflictsResponse]) error {
+	return status.Error(codes.Unimplemented, "method ServeConflicts not implemented")
 }
 func (UnimplementedNodeServiceServer) CreateSyncgroup(context.Context, *CreateSyncgroupRequest) (*CreateSyncgroupResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method CreateSyncgroup not implemented")
@@ -1425,6 +1493,42 @@ func _NodeService_History_Handler(srv interface{}, ctx context.Context, dec func
 	return interceptor(ctx, in, info, handler)
 }
 
+func _NodeService_ListConflicts_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(ListConflictsRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(NodeServiceServer).ListConflicts(m, &grpc.GenericServerStream[ListConflictsRequest, ListConflictsResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type NodeService_ListConflictsServer = grpc.ServerStreamingServer[ListConflictsResponse]
+
+func _NodeService_ResolveConflicts_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ResolveConflictsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(NodeServiceServer).ResolveConflicts(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: NodeService_ResolveConflicts_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(NodeServiceServer).ResolveConflicts(ctx, req.(*ResolveConflictsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _NodeService_ServeConflicts_Handler(srv interface{}, stream grpc.ServerStream) error {
+	return srv.(NodeServiceServer).ServeConflicts(&grpc.GenericServerStream[ServeConflictsRequest, ServeConflictsResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type NodeService_ServeConflictsServer = grpc.BidiStreamingServer[ServeConflictsRequest, ServeConflictsResponse]
+
 func _NodeService_CreateSyncgroup_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(CreateSyncgroupRequest)
 	if err := dec(in); err != nil {
@@ -1849,6 +1953,10 @@ var NodeService_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _NodeService_History_Handler,
 		},
 		{
+			MethodName: "ResolveConflicts",
+			Handler:    _NodeService_ResolveConflicts_Handler,
+		},
+		{
 			MethodName: "CreateSyncgroup",
 			Handler:    _NodeService_CreateSyncgroup_Handler,
 		},
@@ -1921,6 +2029,17 @@ var NodeService_ServiceDesc = grpc.ServiceDesc{
 			StreamName:    "Watch",
 			Handler:       _NodeService_Watch_Handler,
 			ServerStreams: true,
+		},
+		{
+			StreamName:    "ListConflicts",
+			Handler:       _NodeService_ListConflicts_Handler,
+			ServerStreams: true,
+		},
+		{
+			StreamName:    "ServeConflicts",
+			Handler:       _NodeService_ServeConflicts_Handler,
+			ServerStreams: true,
+			ClientStreams: true,
 		},
 		{
 			StreamName:    "ListSyncgroups",
