@@ -164,9 +164,14 @@ var accesses = []access{
 			return err
 		}
 		if header, err := stream.Header(); err == nil && header != nil {
+			return nil // it has a seat
+		}
+		if err := stream.CloseSend(); err != nil {
+			return err
+		}
+		if _, err = stream.Recv(); errors.Is(err, io.EOF) {
 			return nil
 		}
-		_, err = stream.Recv()
 		return err
 	}, ok, refused, refused, refused, hidden},
 	{"CreateSyncgroup", func(ctx context.Context, c nodev1.NodeServiceClient) error {

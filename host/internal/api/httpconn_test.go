@@ -188,9 +188,17 @@ func (c *httpConn) call(ctx context.Context, method string, m, reply proto.Messa
 }
 
 func statusFrom(body []byte) error {
-	var f struct{ Code, Reason, Message string }
+	type failure struct{ Code, Reason, Message string }
+	var f struct {
+		failure
+		// Error is set in the last line of a stream, which may be the only one.
+		Error *failure
+	}
 	if err := json.Unmarshal(body, &f); err != nil {
 		return fmt.Errorf("a failure that is no JSON: %q", body)
+	}
+	if f.Error != nil {
+		f.failure = *f.Error
 	}
 	st, err := status.New(codes.Code(code.Code_value[f.Code]), f.Message).WithDetails(&errdetails.ErrorInfo{Reason: f.Reason})
 	if err != nil {
