@@ -29,6 +29,19 @@ func benchValue(i int) []byte {
 
 func benchKey(i int) string { return fmt.Sprintf("row/%09d", i) }
 
+// processorTime is what the process has used so far, nil where that cannot be asked for.
+var processorTime func(*testing.B) time.Duration
+
+// metered adds the processor time of an operation, flushes and compactions that it set off meanwhile included, to what a
+// benchmark reports. It hardly depends on what else the machine does.
+func metered(b *testing.B) (report func()) {
+	if processorTime == nil {
+		return func() {}
+	}
+	before := processorTime(b)
+	return func() { b.ReportMetric(float64(processorTime(b)-before)/float64(b.N), "cpu-ns/op") }
+}
+
 func openBench(b *testing.B) (*kv.Store, *DB) {
 	b.Helper()
 	store, err := kv.Open(filepath.Join(b.TempDir(), "store"), kv.Options{})
@@ -81,6 +94,7 @@ func BenchmarkGet(b *testing.B) {
 	store, db := openBench(b)
 	fill(b, 0, benchRows, func(i, j int) { putRows(b, db, i, j); putBare(b, store, i, j) })
 	b.Run("rows", func(b *testing.B) {
+		defer metered(b)()
 		for b.Loop() {
 			if _, err := db.Get(notes, benchKey(rand.IntN(benchRows))); err != nil {
 				b.Fatal(err)
@@ -88,6 +102,7 @@ func BenchmarkGet(b *testing.B) {
 		}
 	})
 	b.Run("bare", func(b *testing.B) {
+		defer metered(b)()
 		for b.Loop() {
 			if _, err := store.Get([]byte("\xf0" + benchKey(rand.IntN(benchRows)))); err != nil {
 				b.Fatal(err)
@@ -100,6 +115,7 @@ func BenchmarkScan(b *testing.B) {
 	store, db := openBench(b)
 	fill(b, 0, benchRows, func(i, j int) { putRows(b, db, i, j); putBare(b, store, i, j) })
 	b.Run("rows", func(b *testing.B) {
+		defer metered(b)()
 		for b.Loop() {
 			n := 0
 			if err := db.Scan(notes, ScanRange{}, func(Row) (bool, error) { n++; return true, nil }); err != nil || n != benchRows {
@@ -109,6 +125,7 @@ func BenchmarkScan(b *testing.B) {
 		b.ReportMetric(benchRows*float64(b.N)/b.Elapsed().Seconds(), "rows/s")
 	})
 	b.Run("bare", func(b *testing.B) {
+		defer metered(b)()
 		for b.Loop() {
 			it, err := store.Iter([]byte{0xf0}, []byte{0xf1})
 			if err != nil {
@@ -147,6 +164,7 @@ func batchPut(b *testing.B, store *kv.Store, db *DB) {
 		"bare": func(i int) { putBare(b, store, i, i+1000) },
 	} {
 		b.Run(name, func(b *testing.B) {
+			defer metered(b)()
 			i := 0
 			for b.Loop() {
 				write(i)
@@ -162,6 +180,7 @@ func BenchmarkPut(b *testing.B) {
 	store, db := openBench(b)
 	b.SetParallelism(32)
 	b.Run("rows", func(b *testing.B) {
+		defer metered(b)()
 		b.RunParallel(func(pb *testing.PB) {
 			for i := rand.IntN(1 << 30); pb.Next(); i++ {
 				putRows(b, db, i, i+1)
@@ -169,6 +188,7 @@ func BenchmarkPut(b *testing.B) {
 		})
 	})
 	b.Run("bare", func(b *testing.B) {
+		defer metered(b)()
 		b.RunParallel(func(pb *testing.PB) {
 			for i := rand.IntN(1 << 30); pb.Next(); i++ {
 				putBare(b, store, i, i+1)
@@ -182,6 +202,7 @@ func BenchmarkBatchPutRandom(b *testing.B) {
 	store, db := openBench(b)
 	benchKey := func(i int) string { return fmt.Sprintf("row/%016x", uint64(i)*0x9e3779b97f4a7c15) }
 	b.Run("rows", func(b *testing.B) {
+		defer metered(b)()
 		i := 0
 		for b.Loop() {
 			ops := make([]Op, 0, 1000)
@@ -195,6 +216,7 @@ func BenchmarkBatchPutRandom(b *testing.B) {
 		}
 	})
 	b.Run("bare", func(b *testing.B) {
+		defer metered(b)()
 		i := 0
 		for b.Loop() {
 			batch := store.NewBatch()

@@ -80,6 +80,7 @@ func BenchmarkScale(b *testing.B) {
 		for range 3 {
 			for name, do := range map[string]func() int{"rows": part.rows, "bare": part.bare} {
 				b.Run(part.name+"/"+name, func(b *testing.B) {
+					defer metered(b)()
 					rows := 0
 					for b.Loop() {
 						rows += do()
