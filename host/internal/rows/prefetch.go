@@ -28,6 +28,7 @@ func (t *txn) prefetch(refs []rowRef) error {
 		return strings.Compare(a.key, b.key)
 	})
 	sorted = slices.Compact(sorted)
+	t.expect(len(sorted))
 	for len(sorted) > 0 {
 		n := 1
 		for n < len(sorted) && sorted[n].coll == sorted[0].coll {
@@ -39,6 +40,14 @@ func (t *txn) prefetch(refs []rowRef) error {
 		sorted = sorted[n:]
 	}
 	return nil
+}
+
+// expect makes room for n more rows: growing it row by row is most of the garbage of a batch.
+func (t *txn) expect(n int) {
+	if len(t.rows) == 0 {
+		t.rows = make(map[rowRef]*rowState, n)
+	}
+	t.order, t.spare = slices.Grow(t.order, n), make([]rowState, n)
 }
 
 func (t *txn) prefetchCollection(refs []rowRef) error {

@@ -23,7 +23,9 @@ type txn struct {
 	fresh map[id.Collection]*collection
 	rows  map[rowRef]*rowState
 	// order has the touched rows in the order of their first touch, so that equal inputs write equal batches.
-	order   []*rowState
+	order []*rowState
+	// spare are row states that enroll takes next, made all at once.
+	spare   []rowState
 	commits []learned
 	ownGen  uint64
 	// key and body are buffers for what goes into the batch, which copies it.
@@ -109,7 +111,12 @@ func (t *txn) row(coll *collection, key string) (*rowState, error) {
 // enroll makes a row known to the transaction: data is its stored row or tombstone, nil when there is neither. The row
 // aliases data.
 func (t *txn) enroll(ref rowRef, data []byte, isRow bool) (*rowState, error) {
-	r := &rowState{rowRef: ref, write: -1}
+	if len(t.spare) == 0 {
+		t.spare = make([]rowState, 1)
+	}
+	r := &t.spare[0]
+	t.spare = t.spare[1:]
+	r.rowRef, r.write = ref, -1
 	if data != nil {
 		head, err := decodeHead(data)
 		if err != nil {
