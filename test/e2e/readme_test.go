@@ -10,20 +10,20 @@ import (
 	"time"
 )
 
-// walkthroughMark stands in the README before each block of commands that belongs to the walk with two daemons.
+// walkthroughMark stands in a page before each block of commands that belongs to its walk.
 const walkthroughMark = "<!-- walkthrough -->"
 
-// walkthrough returns the commands of the README, one block after the other.
-func walkthrough(t *testing.T) string {
+// walkthrough returns the commands of a page, one block after the other.
+func walkthrough(t *testing.T, page string) string {
 	t.Helper()
-	readme, err := os.ReadFile(repository(t, "README.md"))
+	text, err := os.ReadFile(repository(t, page))
 	if err != nil {
 		t.Fatal(err)
 	}
 	var script strings.Builder
-	parts := strings.Split(string(readme), walkthroughMark)
+	parts := strings.Split(string(text), walkthroughMark)
 	if len(parts) < 3 {
-		t.Fatalf("the README has %d blocks after %s", len(parts)-1, walkthroughMark)
+		t.Fatalf("%s has %d blocks after %s", page, len(parts)-1, walkthroughMark)
 	}
 	for _, part := range parts[1:] {
 		block, isFenced := strings.CutPrefix(strings.TrimSpace(part), "```sh\n")
@@ -36,10 +36,27 @@ func walkthrough(t *testing.T) string {
 	return script.String()
 }
 
-// TestReadme runs the walk of the README in an empty directory, as a reader does. A command that fails ends it.
+// TestReadme walks with two daemons.
 func TestReadme(t *testing.T) {
 	t.Parallel()
-	script := walkthrough(t)
+	// What the phone got from the laptop, and the other way round.
+	walk(t, "README.md", "\n{\"done\": false}\n", `{"done": false, "by": "phone"}`, `{"done": true, "by": "laptop"}`)
+}
+
+// TestHTTPPage walks with curl.
+func TestHTTPPage(t *testing.T) {
+	t.Parallel()
+	if _, err := exec.LookPath("curl"); err != nil {
+		t.Fatalf("the page is a walk with curl: %v", err)
+	}
+	walk(t, "docs/http.md", "\n{\"done\": false}", `"authority":true`, `{"deleted":"1"}`, `{"versions":["","`)
+}
+
+// walk runs the commands of a page in an empty directory, as a reader does. A command that fails ends it. They are to show
+// what is wanted.
+func walk(t *testing.T, page string, wanted ...string) {
+	t.Helper()
+	script := walkthrough(t, page)
 	n := newNetwork(t)
 	out, err := os.Create(n.path("out"))
 	if err != nil {
@@ -72,16 +89,16 @@ func TestReadme(t *testing.T) {
 	if failed != nil {
 		t.Errorf("the walk failed: %v", failed)
 	}
-	// What the phone got from the laptop, and the other way round.
-	for _, want := range []string{"\n{\"done\": false}\n", `{"done": false, "by": "phone"}`, `{"done": true, "by": "laptop"}`} {
+	for _, want := range wanted {
 		if !strings.Contains(string(text), want) {
 			t.Errorf("the walk does not show %q", want)
 		}
 	}
 	if t.Failed() {
 		t.Logf("the walk:\n%s", text)
-		for _, log := range []string{"a.log", "b.log"} {
-			text, err := os.ReadFile(filepath.Join(reader, log))
+		logs, _ := filepath.Glob(filepath.Join(reader, "*.log")) // the pattern is good
+		for _, log := range logs {
+			text, err := os.ReadFile(log)
 			t.Logf("%s (%v):\n%s", log, err, text)
 		}
 	}

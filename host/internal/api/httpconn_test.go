@@ -148,7 +148,7 @@ func embedJSON(t testing.TB, v any) []byte {
 		case map[string]any:
 			for name, value := range v {
 				s, isText := value.(string)
-				if data, err := base64.StdEncoding.DecodeString(s); isText && err == nil && slices.Contains([]string{"value", "permissions", "policy"}, name) {
+				if data, err := base64.StdEncoding.DecodeString(s); isText && err == nil && slices.Contains([]string{"value", "permissions", "policy", "spec"}, name) {
 					v[name] = json.RawMessage(data)
 				}
 				walk(value)

@@ -92,7 +92,8 @@ PutBlobRequest.data
 Put.value*
 Row.value*
 Schema.policy*
-SetPermissionsRequest.permissions*`
+SetPermissionsRequest.permissions*
+SetSyncgroupSpecRequest.spec*`
 
 // TestBytesFields fails when a field of type bytes is added that nobody has thought about: is it JSON?
 func TestBytesFields(t *testing.T) {
