@@ -90,13 +90,6 @@ func (h *Host) serves(ref chunk.Ref) bool {
 	return yes
 }
 
-// mayHave reports whether a row that refers to the blob is shared with the principal.
-func (h *Host) mayHave(ref chunk.Ref, p id.Principal) (bool, error) {
-	return h.eachReference(ref, func(db *rows.DB, c id.Collection, key string) (bool, error) {
-		return inGroup(db, c, key, func(g syncgroup.Group) (bool, error) { return syncgroup.HasMember(db, g, p) })
-	})
-}
-
 // arrived notes where the blobs that rows refer to may be found, and lets the fetcher decide about them.
 func (h *Host) arrived(from id.Device, fresh []rows.Arrival) {
 	for _, a := range fresh {

@@ -15,7 +15,7 @@ func (s syncgroups) SetSpec(_ context.Context, caller id.Principal, dbName, name
 	if err != nil {
 		return "", err
 	}
-	made, err := syncgroup.Edit(db, name, caller, change, version)
+	made, err := syncgroup.Edit(db, name, s.h.identity.Principal(), caller, change, version)
 	if err != nil {
 		return "", forClients(err)
 	}

@@ -11,6 +11,14 @@ import (
 
 func in(patterns ...Pattern) Access { return Access{In: patterns} }
 
+// reference: sync-70 what either of two lists let in or kept out is merged tag by tag with what the other did, also where
+// a tag is on one side only.
+//
+// reference: sync-71 what either removed is gone, whatever the other added.
+//
+// reference: sync-72 a tag that only keeps somebody out stays, one with nothing in it disappears.
+//
+// reference: sync-73 of two lists that have no known ancestor everything counts.
 func TestMergeByTable(t *testing.T) {
 	base := List{Admin: in("a"), Read: in("a", "b")}
 	for name, c := range map[string]struct{ ancestor, preferred, other, want List }{
@@ -29,10 +37,48 @@ func TestMergeByTable(t *testing.T) {
 		"each removes the other's admin": {
 			List{Admin: in("a", "b")}, List{Admin: in("a")}, List{Admin: in("b")}, List{Admin: in("a")},
 		},
+		"both remove": {
+			List{Admin: in("a"), Read: in("a", "b", "c")}, List{Admin: in("a"), Read: in("a", "c")}, List{Admin: in("a"), Read: in("a", "b")},
+			List{Admin: in("a"), Read: in("a")},
+		},
+		"a tag on one side only": {
+			List{Admin: in("a")}, List{Admin: in("a"), Write: in("x")}, List{Admin: in("a")}, List{Admin: in("a"), Write: in("x")},
+		},
+		"nobody is let in, somebody kept out": {
+			List{Admin: in("a"), Read: Access{In: []Pattern{"b"}, NotIn: []Pattern{"b/x"}}},
+			List{Admin: in("a"), Read: Access{NotIn: []Pattern{"b/x"}}}, List{Admin: in("a"), Read: Access{In: []Pattern{"b"}, NotIn: []Pattern{"b/x"}}},
+			List{Admin: in("a"), Read: Access{NotIn: []Pattern{"b/x"}}},
+		},
+		"nothing is left of a tag": {
+			List{Admin: in("a"), Read: in("b", "c")}, List{Admin: in("a"), Read: in("b")}, List{Admin: in("a"), Read: in("c")}, List{Admin: in("a")},
+		},
 		"no ancestor": {nil, List{Admin: in("a")}, List{Admin: in("b"), Read: in("c")}, List{Admin: in("a", "b"), Read: in("c")}},
 	} {
 		if diff := cmp.Diff(c.want, Merge(c.ancestor, c.preferred, c.other)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+}
+
+// reference: sync-74 sets are merged as what was there, less what either side removed, and what either added; also where
+// one of them is empty.
+func TestMergeSet(t *testing.T) {
+	set := func(text string) (s []string) {
+		for _, r := range text {
+			s = append(s, string(r))
+		}
+		return s
+	}
+	for _, c := range []struct{ ancestor, one, other, want string }{
+		{"abc", "abd", "bce", "bde"},
+		{"abc", "", "abcd", "d"},
+		{"abc", "cba", "", ""},
+		{"", "ba", "cb", "abc"},
+		{"ab", "ba", "ab", "ab"},
+		{"", "", "", ""},
+	} {
+		if got := MergeSet(set(c.ancestor), set(c.one), set(c.other)); !slices.Equal(got, set(c.want)) {
+			t.Errorf("%+v: %v", c, got)
 		}
 	}
 }

@@ -18,11 +18,11 @@ func trusts(g *Group, p id.Principal) bool { return g.Spec.Permissions.Allows(p,
 var editable = []string{"description", "permissions", "publish", "private", "collections", "creator"}
 
 // Edit changes the specification and returns its new version: the fields of change, a JSON object, replace those that
-// there are. Collections and creator may be named, but not changed, and the caller has to keep Read. Unless version is
-// zero, it fails with ErrConflict when that is not the specification's any more.
-func Edit(db *rows.DB, name id.Name, caller id.Principal, change []byte, version id.Version) (id.Version, error) {
+// there are. Collections and creator may be named, but not changed, and the caller and this device, self, have to keep
+// Read. Unless version is zero, it fails with ErrConflict when that is not the specification's any more.
+func Edit(db *rows.DB, name id.Name, self, caller id.Principal, change []byte, version id.Version) (id.Version, error) {
 	for {
-		made, err := edit(db, name, caller, change, version)
+		made, err := edit(db, name, self, caller, change, version)
 		if !errors.Is(err, rows.ErrConflict) {
 			return made, err
 		}
@@ -32,7 +32,7 @@ func Edit(db *rows.DB, name id.Name, caller id.Principal, change []byte, version
 	}
 }
 
-func edit(db *rows.DB, name id.Name, caller id.Principal, change []byte, version id.Version) (id.Version, error) {
+func edit(db *rows.DB, name id.Name, self, caller id.Principal, change []byte, version id.Version) (id.Version, error) {
 	g, err := ready(db, name)
 	if err != nil {
 		return id.Version{}, err
@@ -45,7 +45,7 @@ func edit(db *rows.DB, name id.Name, caller id.Principal, change []byte, version
 	if err != nil {
 		return id.Version{}, err
 	}
-	value, err := edited(&g, row.Value, change, caller)
+	value, err := edited(&g, row.Value, change, self, caller)
 	if err != nil {
 		return id.Version{}, err
 	}
@@ -60,7 +60,7 @@ func edit(db *rows.DB, name id.Name, caller id.Principal, change []byte, version
 }
 
 // edited returns the encoded specification after the change.
-func edited(g *Group, value, change []byte, caller id.Principal) ([]byte, error) {
+func edited(g *Group, value, change []byte, keepers ...id.Principal) ([]byte, error) {
 	now, err := parseFields(value)
 	if err != nil {
 		return nil, err
@@ -93,8 +93,10 @@ func edited(g *Group, value, change []byte, caller id.Principal) ([]byte, error)
 	if err != nil {
 		return nil, err
 	}
-	if !spec.Permissions.Allows(caller, perm.Read) {
-		return nil, fmt.Errorf("%w: %s would lose Read; let another administrator remove it", ErrInvalid, caller)
+	for _, p := range keepers {
+		if !spec.Permissions.Allows(p, perm.Read) {
+			return nil, fmt.Errorf("%w: %s would lose Read; let another administrator remove it, from another device", ErrInvalid, p)
+		}
 	}
 	return data, nil
 }

@@ -155,6 +155,9 @@ func Create(db *rows.DB, name id.Name, spec Spec, self Member) error {
 			return err
 		}
 	}
+	if !spec.Permissions.Allows(self.Principal, perm.Read) {
+		return fmt.Errorf("%w: the access list does not give Read to this device, %s", ErrInvalid, self.Principal)
+	}
 	former, err := absent(db, name)
 	if err != nil {
 		return err

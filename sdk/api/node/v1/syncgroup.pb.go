@@ -29,7 +29,7 @@ type SetSyncgroupSpecRequest struct {
 	// "owner:name", or a name of the caller's own. NOT_FOUND when this device is no member.
 	Syncgroup string `protobuf:"bytes,2,opt,name=syncgroup,proto3" json:"syncgroup,omitempty"`
 	// JSON object with the fields to replace: description, permissions, publish, private. Collections and creator may be
-	// there, but not changed; the caller has to keep Read.
+	// there, but not changed; the caller and this device have to keep Read.
 	Spec []byte `protobuf:"bytes,3,opt,name=spec,proto3" json:"spec,omitempty"`
 	// As GetSyncgroupSpec returned it: ABORTED when it is not the specification's any more. Empty for any.
 	Version       string `protobuf:"bytes,4,opt,name=version,proto3" json:"version,omitempty"`

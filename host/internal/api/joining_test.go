@@ -1,0 +1,104 @@
+package api
+
+import (
+	"context"
+	"fmt"
+	"testing"
+
+	nodev1 "github.com/syncbase/syncbase/sdk/api/node/v1"
+
+	"github.com/syncbase/syncbase/host/internal/perm"
+)
+
+// create makes a syncgroup over collections.
+func create(w *world, ctx context.Context, name, permissions string, collections ...string) string {
+	req := &nodev1.CreateSyncgroupRequest{Database: "home.local/owner:db", Syncgroup: name, Permissions: []byte(permissions)}
+	for _, c := range collections {
+		req.Collections = append(req.Collections, &nodev1.SyncgroupCollection{Collection: c})
+	}
+	_, err := w.raw.CreateSyncgroup(ctx, req)
+	return trimmed(err)
+}
+
+// reference: sync-147 a syncgroup needs a collection, which exists and may be read by who creates it, and a name that is
+// free; several may share one collection.
+//
+// reference: store-107 whoever has nothing on the database neither creates nor lists; a list that shuts out its creator is
+// refused.
+func TestCreateSyncgroup(t *testing.T) {
+	w := newWorld(t)
+	ctx := t.Context()
+	c := w.collection("db", "c")
+	if _, err := c.Put(ctx, "k", 1); err != nil {
+		t.Fatal(err)
+	}
+	hidden := perm.For("friends.local/other", perm.CollectionTags)
+	_, err := w.raw.CreateCollection(ctx, &nodev1.CreateCollectionRequest{Database: "db", Collection: "closed", Permissions: hidden.Marshal()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, x := range []struct {
+		what, name, permissions string
+		collections             []string
+		want                    string
+	}{
+		{"no collections", "sg", "", nil, "InvalidArgument INVALID"},
+		{"over a collection with rows", "sg", "", []string{"c"}, ok},
+		{"the same again", "sg", "", []string{"c"}, "AlreadyExists EXISTS"},
+		{"another over the same collection", "peer", "", []string{"c"}, ok},
+		{"over nothing", "none", "", []string{"missing"}, noColl},
+		{"over what may not be read", "none", "", []string{"closed"}, refused},
+		{"shutting itself out", "none", `{"Admin":{"in":["home.local/owner"]},"Read":{"in":["friends.local"]}}`, []string{"c"}, "InvalidArgument INVALID"},
+		{"for nobody", "none", `{"Read":{"in":["home.local/owner"]}}`, []string{"c"}, "InvalidArgument INVALID_PERMISSIONS"},
+	} {
+		if got := create(w, ctx, x.name, x.permissions, x.collections...); got != x.want {
+			t.Errorf("%s: %s, want %s", x.what, got, x.want)
+		}
+	}
+	stranger := as(ctx, friend)
+	if got := create(w, stranger, "friends.local/anna:sg", "", "c"); got != hiddenDatabase {
+		t.Errorf("create by a stranger: %s", got)
+	}
+	if got := trimmed(drain(w.raw.ListSyncgroups(stranger, &nodev1.ListSyncgroupsRequest{Database: "home.local/owner:db"}))); got != hiddenDatabase {
+		t.Errorf("list by a stranger: %s", got)
+	}
+}
+
+const hiddenDatabase = "NotFound NO_DATABASE"
+
+// reference: sync-148 whoever created a syncgroup may join it again; another client of the same daemon is refused without
+// Write on the database, then without Read on the syncgroup, and then let in.
+func TestJoinWhatIsHere(t *testing.T) {
+	w := newWorld(t)
+	ctx := t.Context()
+	w.collection("db", "c")
+	join := func(ctx context.Context) string {
+		_, err := w.raw.JoinSyncgroup(ctx, &nodev1.JoinSyncgroupRequest{Database: "home.local/owner:db", Syncgroup: "home.local/owner:sg"})
+		return trimmed(err)
+	}
+	open := func(read string) {
+		t.Helper()
+		w.fakes.mu.Lock()
+		w.fakes.specs = nil
+		w.fakes.mu.Unlock()
+		if got := create(w, ctx, "sg", fmt.Sprintf(`{"Admin":{"in":["home.local/owner"]},"Read":{"in":["home.local/owner",%q]}}`, read), "c"); got != ok {
+			t.Fatal(got)
+		}
+	}
+	open("nobody.local")
+	if got := join(ctx); got != ok {
+		t.Errorf("by the creator: %s", got)
+	}
+	w.grantTags(nil, []perm.Tag{perm.Read}, nil)
+	if got := join(as(ctx, friend)); got != refused {
+		t.Errorf("without Write on the database: %s", got)
+	}
+	w.grantTags(nil, []perm.Tag{perm.Read, perm.Write}, nil)
+	if got := join(as(ctx, friend)); got != refused {
+		t.Errorf("without Read on the syncgroup: %s", got)
+	}
+	open(string(friend))
+	if got := join(as(ctx, friend)); got != ok {
+		t.Errorf("with both: %s", got)
+	}
+}
