@@ -29,6 +29,8 @@ func (h *Host) newPeers() (err error) {
 		Device:    h.rows.Writer().Device,
 		Instance:  newInstance(),
 		OnTwin:    h.metTwin,
+		Features:  []string{featureCompare},
+		Comparer:  comparer{h},
 		Name:      h.opts.Config.Node.Name,
 		Software:  h.opts.Version,
 		Addresses: h.PeerAddresses,
@@ -77,6 +79,7 @@ func (h *Host) follow(ctx context.Context, link *peer.Link) {
 	var asking sync.WaitGroup
 	asking.Go(func() { h.clock.compare(ctx, link) })
 	asking.Go(func() { h.askStanding(ctx, link) })
+	asking.Go(func() { h.compare(ctx, link) })
 	h.engine.Follow(ctx, enginePeer(p), opener(link))
 	asking.Wait()
 	h.fetcher.PeerDown(p.Device)
@@ -219,6 +222,11 @@ func (l peerList) List(context.Context) ([]api.Peer, error) {
 			p.LagRecords += l.h.engine.Lag(s.Principal, db)
 			if fault := l.h.engine.Fault(s.Principal, db); fault != nil {
 				p.Error = fmt.Sprintf("database %s: %v", db.Name(), fault)
+			}
+			compared := l.h.engine.Compared(s.Principal, db)
+			p.Divergences += compared.Divergences
+			if compared.At.After(p.Verified) {
+				p.Verified = compared.At
 			}
 		}
 		list = append(list, p)

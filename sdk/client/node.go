@@ -85,6 +85,10 @@ type Peer struct {
 	BytesSent     uint64 `json:"bytes_sent"`
 	// Error is the last failure, empty while connected.
 	Error string `json:"error,omitempty"`
+	// Verified is when a comparison last showed that the peer holds the same as this daemon in what both share of a database,
+	// and Divergences how often one showed that it does not, although neither lacked anything of the other.
+	Verified    time.Time `json:"verified,omitzero"`
+	Divergences uint64    `json:"divergences"`
 }
 
 // SyncgroupState is how a syncgroup stands on this daemon.
@@ -152,6 +156,7 @@ func peerOf(p *nodev1.Peer) Peer {
 		Name: p.GetName(), Address: p.GetAddress(), Via: p.GetVia(), Connected: p.GetConnected(),
 		LastContact: timeOf(p.GetLastContact()), LagRecords: p.GetLagRecords(), Principal: p.GetPrincipal(),
 		Device: p.GetDevice(), BytesReceived: p.GetBytesReceived(), BytesSent: p.GetBytesSent(), Error: p.GetError(),
+		Verified: timeOf(p.GetVerified()), Divergences: p.GetDivergences(),
 	}
 }
 

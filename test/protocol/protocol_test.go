@@ -30,6 +30,7 @@ var files = []protoreflect.FileDescriptor{
 	nodev1.File_node_v1_node_proto,
 	nodev1.File_node_v1_syncgroup_proto,
 	peerv1.File_peer_v1_membership_proto,
+	peerv1.File_peer_v1_compare_proto,
 	peerv1.File_peer_v1_peer_proto,
 	pluginv1.File_plugin_v1_plugin_proto,
 	resolverv1.File_resolver_v1_resolver_proto,

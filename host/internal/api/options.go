@@ -168,10 +168,13 @@ type Peers interface {
 type Peer struct {
 	Name, Address string
 	// Via is how it became known: static, discovery, syncgroup or inbound.
-	Via                      string
-	Connected                bool
-	LastContact              time.Time
-	LagRecords               uint64
+	Via         string
+	Connected   bool
+	LastContact time.Time
+	LagRecords  uint64
+	// Verified is when it was last found to hold the same as this device, Divergences how often it did not.
+	Verified                 time.Time
+	Divergences              uint64
 	Principal                id.Principal
 	Device                   string
 	BytesReceived, BytesSent uint64

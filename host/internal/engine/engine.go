@@ -45,6 +45,8 @@ type Events struct {
 	Failed func(db *rows.DB, from Peer, err error)
 	// Renewed: this device has become another writer in the database, after the peer proved that it was set back.
 	Renewed func(db *rows.DB, from Peer, proof error, done rows.Renewed)
+	// Diverged: a comparison with the peer showed that both hold different things.
+	Diverged func(db *rows.DB, from Peer, d Divergence)
 }
 
 // Engine exchanges records of all databases of a store. Safe for concurrent use.
@@ -57,12 +59,14 @@ type Engine struct {
 	events     Events
 	neighbours neighbours
 
-	// mu guards held and faults.
+	// mu guards held, faults and comparisons.
 	mu sync.Mutex
 	// held is what each connected peer last said it holds.
 	held map[heldKey][]delta.ScopeVector
 	// faults are why nothing is taken from a peer, as long as that is so.
 	faults map[heldKey]error
+	// comparisons are what came of comparing.
+	comparisons map[heldKey]Compared
 }
 
 type heldKey struct {
@@ -74,7 +78,7 @@ type heldKey struct {
 func New(store *rows.Store, events Events) *Engine {
 	return &Engine{
 		store: store, events: events, neighbours: neighbours{circles: map[*rows.DB]*circle{}},
-		held: map[heldKey][]delta.ScopeVector{}, faults: map[heldKey]error{},
+		held: map[heldKey][]delta.ScopeVector{}, faults: map[heldKey]error{}, comparisons: map[heldKey]Compared{},
 	}
 }
 

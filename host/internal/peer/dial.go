@@ -170,6 +170,7 @@ func (s *Sessions) newLink(ctx context.Context, ch *channel) *Link {
 	}
 	link.conn, link.channel, link.client = conn, ch, peerv1.NewPeerServiceClient(conn)
 	link.members = peerv1.NewMembershipServiceClient(conn)
+	link.compare = peerv1.NewComparisonServiceClient(conn)
 	return link
 }
 

@@ -37,6 +37,7 @@ type Link struct {
 	client  peerv1.PeerServiceClient
 	// members is the part of the service that is about membership.
 	members peerv1.MembershipServiceClient
+	compare peerv1.ComparisonServiceClient
 	// ctx ends with the link; its cause says why.
 	ctx    context.Context
 	cancel context.CancelCauseFunc

@@ -96,6 +96,7 @@ type Options struct {
 	Admitter  Admitter
 	Registrar Registrar
 	Blobs     BlobServer
+	Comparer  Comparer
 	Time      Timekeeper
 
 	// OnLink is called in a goroutine of its own when a link is up; ctx ends with the link, and Run waits for the call to

@@ -46,6 +46,7 @@ func (s *Sessions) ServerOptions() []grpc.ServerOption {
 func (s *Sessions) Register(server grpc.ServiceRegistrar) {
 	peerv1.RegisterPeerServiceServer(server, &service{sessions: s})
 	peerv1.RegisterMembershipServiceServer(server, &membership{sessions: s})
+	peerv1.RegisterComparisonServiceServer(server, &comparison{sessions: s})
 }
 
 func (s *Sessions) logRefusal(r identity.Refusal) {

@@ -563,7 +563,12 @@ type Peer struct {
 	// Counted in the same way as bytes_received.
 	BytesSent uint64 `protobuf:"varint,10,opt,name=bytes_sent,json=bytesSent,proto3" json:"bytes_sent,omitempty"`
 	// The last failure, empty while connected.
-	Error         string `protobuf:"bytes,11,opt,name=error,proto3" json:"error,omitempty"`
+	Error string `protobuf:"bytes,11,opt,name=error,proto3" json:"error,omitempty"`
+	// When a comparison last showed that it holds the same as this device in what both share of a database; absent if never
+	// since the daemon started.
+	Verified *timestamppb.Timestamp `protobuf:"bytes,12,opt,name=verified,proto3" json:"verified,omitempty"`
+	// How often a comparison showed that it does not, although neither lacked anything of the other.
+	Divergences   uint64 `protobuf:"varint,13,opt,name=divergences,proto3" json:"divergences,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -673,6 +678,20 @@ func (x *Peer) GetError() string {
 		return x.Error
 	}
 	return ""
+}
+
+func (x *Peer) GetVerified() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Verified
+	}
+	return nil
+}
+
+func (x *Peer) GetDivergences() uint64 {
+	if x != nil {
+		return x.Divergences
+	}
+	return 0
 }
 
 // SyncgroupState is how a syncgroup stands on this device.
@@ -6057,7 +6076,7 @@ const file_node_v1_node_proto_rawDesc = "" +
 	"\x03pid\x18\x04 \x01(\x03R\x03pid\x12\x1a\n" +
 	"\brestarts\x18\x05 \x01(\x04R\brestarts\x12\x18\n" +
 	"\aversion\x18\x06 \x01(\tR\aversion\x12\x18\n" +
-	"\amessage\x18\a \x01(\tR\amessage\"\xd6\x02\n" +
+	"\amessage\x18\a \x01(\tR\amessage\"\xb0\x03\n" +
 	"\x04Peer\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
 	"\aaddress\x18\x02 \x01(\tR\aaddress\x12\x10\n" +
@@ -6072,7 +6091,9 @@ const file_node_v1_node_proto_rawDesc = "" +
 	"\n" +
 	"bytes_sent\x18\n" +
 	" \x01(\x04R\tbytesSent\x12\x14\n" +
-	"\x05error\x18\v \x01(\tR\x05error\"\x99\x01\n" +
+	"\x05error\x18\v \x01(\tR\x05error\x126\n" +
+	"\bverified\x18\f \x01(\v2\x1a.google.protobuf.TimestampR\bverified\x12 \n" +
+	"\vdivergences\x18\r \x01(\x04R\vdivergences\"\x99\x01\n" +
 	"\x0eSyncgroupState\x12\x1a\n" +
 	"\bdatabase\x18\x01 \x01(\tR\bdatabase\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x18\n" +
@@ -6644,140 +6665,141 @@ var file_node_v1_node_proto_depIdxs = []int32{
 	98,  // 3: syncbase.node.v1.StatusResponse.clocks:type_name -> syncbase.node.v1.Clock
 	99,  // 4: syncbase.node.v1.StatusResponse.conflicts:type_name -> syncbase.node.v1.ConflictCount
 	100, // 5: syncbase.node.v1.Peer.last_contact:type_name -> google.protobuf.Timestamp
-	0,   // 6: syncbase.node.v1.DatabaseSettings.durability:type_name -> syncbase.node.v1.Durability
-	10,  // 7: syncbase.node.v1.GetDatabaseResponse.settings:type_name -> syncbase.node.v1.DatabaseSettings
-	10,  // 8: syncbase.node.v1.UpdateDatabaseRequest.settings:type_name -> syncbase.node.v1.DatabaseSettings
-	10,  // 9: syncbase.node.v1.UpdateDatabaseResponse.settings:type_name -> syncbase.node.v1.DatabaseSettings
-	15,  // 10: syncbase.node.v1.GetSchemaResponse.schema:type_name -> syncbase.node.v1.Schema
-	15,  // 11: syncbase.node.v1.SetSchemaRequest.schema:type_name -> syncbase.node.v1.Schema
-	100, // 12: syncbase.node.v1.Row.updated:type_name -> google.protobuf.Timestamp
-	35,  // 13: syncbase.node.v1.GetResponse.row:type_name -> syncbase.node.v1.Row
-	35,  // 14: syncbase.node.v1.ScanResponse.rows:type_name -> syncbase.node.v1.Row
-	100, // 15: syncbase.node.v1.BeginBatchResponse.expires:type_name -> google.protobuf.Timestamp
-	50,  // 16: syncbase.node.v1.WriteBatchRequest.ops:type_name -> syncbase.node.v1.Op
-	51,  // 17: syncbase.node.v1.Op.put:type_name -> syncbase.node.v1.Put
-	52,  // 18: syncbase.node.v1.Op.delete:type_name -> syncbase.node.v1.Delete
-	53,  // 19: syncbase.node.v1.Op.check:type_name -> syncbase.node.v1.Check
-	50,  // 20: syncbase.node.v1.CommitRequest.ops:type_name -> syncbase.node.v1.Op
-	58,  // 21: syncbase.node.v1.WatchResponse.changes:type_name -> syncbase.node.v1.Change
-	1,   // 22: syncbase.node.v1.Change.kind:type_name -> syncbase.node.v1.ChangeKind
-	35,  // 23: syncbase.node.v1.Change.row:type_name -> syncbase.node.v1.Row
-	61,  // 24: syncbase.node.v1.HistoryResponse.versions:type_name -> syncbase.node.v1.HistoryVersion
-	100, // 25: syncbase.node.v1.HistoryVersion.time:type_name -> google.protobuf.Timestamp
-	62,  // 26: syncbase.node.v1.CreateSyncgroupRequest.collections:type_name -> syncbase.node.v1.SyncgroupCollection
-	100, // 27: syncbase.node.v1.ListMembersResponse.joined:type_name -> google.protobuf.Timestamp
-	7,   // 28: syncbase.node.v1.ListPeersResponse.peer:type_name -> syncbase.node.v1.Peer
-	2,   // 29: syncbase.node.v1.FetchBlobResponse.state:type_name -> syncbase.node.v1.FetchState
-	3,   // 30: syncbase.node.v1.Blob.state:type_name -> syncbase.node.v1.BlobState
-	84,  // 31: syncbase.node.v1.StatBlobResponse.blob:type_name -> syncbase.node.v1.Blob
-	84,  // 32: syncbase.node.v1.ListBlobsResponse.blob:type_name -> syncbase.node.v1.Blob
-	6,   // 33: syncbase.node.v1.ListPluginsResponse.plugin:type_name -> syncbase.node.v1.Plugin
-	96,  // 34: syncbase.node.v1.DoctorResponse.finding:type_name -> syncbase.node.v1.DoctorResponse.Finding
-	97,  // 35: syncbase.node.v1.DoctorResponse.summary:type_name -> syncbase.node.v1.DoctorResponse.Summary
-	100, // 36: syncbase.node.v1.ShowIdentityResponse.not_after:type_name -> google.protobuf.Timestamp
-	4,   // 37: syncbase.node.v1.NodeService.Status:input_type -> syncbase.node.v1.StatusRequest
-	9,   // 38: syncbase.node.v1.NodeService.CreateDatabase:input_type -> syncbase.node.v1.CreateDatabaseRequest
-	21,  // 39: syncbase.node.v1.NodeService.ListDatabases:input_type -> syncbase.node.v1.ListDatabasesRequest
-	23,  // 40: syncbase.node.v1.NodeService.DestroyDatabase:input_type -> syncbase.node.v1.DestroyDatabaseRequest
-	11,  // 41: syncbase.node.v1.NodeService.GetDatabase:input_type -> syncbase.node.v1.GetDatabaseRequest
-	13,  // 42: syncbase.node.v1.NodeService.UpdateDatabase:input_type -> syncbase.node.v1.UpdateDatabaseRequest
-	16,  // 43: syncbase.node.v1.NodeService.GetSchema:input_type -> syncbase.node.v1.GetSchemaRequest
-	18,  // 44: syncbase.node.v1.NodeService.SetSchema:input_type -> syncbase.node.v1.SetSchemaRequest
-	25,  // 45: syncbase.node.v1.NodeService.GetPermissions:input_type -> syncbase.node.v1.GetPermissionsRequest
-	27,  // 46: syncbase.node.v1.NodeService.SetPermissions:input_type -> syncbase.node.v1.SetPermissionsRequest
-	29,  // 47: syncbase.node.v1.NodeService.CreateCollection:input_type -> syncbase.node.v1.CreateCollectionRequest
-	31,  // 48: syncbase.node.v1.NodeService.ListCollections:input_type -> syncbase.node.v1.ListCollectionsRequest
-	33,  // 49: syncbase.node.v1.NodeService.DestroyCollection:input_type -> syncbase.node.v1.DestroyCollectionRequest
-	36,  // 50: syncbase.node.v1.NodeService.Get:input_type -> syncbase.node.v1.GetRequest
-	38,  // 51: syncbase.node.v1.NodeService.Scan:input_type -> syncbase.node.v1.ScanRequest
-	40,  // 52: syncbase.node.v1.NodeService.DeleteRange:input_type -> syncbase.node.v1.DeleteRangeRequest
-	42,  // 53: syncbase.node.v1.NodeService.BeginBatch:input_type -> syncbase.node.v1.BeginBatchRequest
-	44,  // 54: syncbase.node.v1.NodeService.WriteBatch:input_type -> syncbase.node.v1.WriteBatchRequest
-	46,  // 55: syncbase.node.v1.NodeService.CommitBatch:input_type -> syncbase.node.v1.CommitBatchRequest
-	48,  // 56: syncbase.node.v1.NodeService.AbortBatch:input_type -> syncbase.node.v1.AbortBatchRequest
-	54,  // 57: syncbase.node.v1.NodeService.Commit:input_type -> syncbase.node.v1.CommitRequest
-	56,  // 58: syncbase.node.v1.NodeService.Watch:input_type -> syncbase.node.v1.WatchRequest
-	59,  // 59: syncbase.node.v1.NodeService.History:input_type -> syncbase.node.v1.HistoryRequest
-	101, // 60: syncbase.node.v1.NodeService.ListConflicts:input_type -> syncbase.node.v1.ListConflictsRequest
-	102, // 61: syncbase.node.v1.NodeService.ResolveConflicts:input_type -> syncbase.node.v1.ResolveConflictsRequest
-	103, // 62: syncbase.node.v1.NodeService.ServeConflicts:input_type -> syncbase.node.v1.ServeConflictsRequest
-	63,  // 63: syncbase.node.v1.NodeService.CreateSyncgroup:input_type -> syncbase.node.v1.CreateSyncgroupRequest
-	65,  // 64: syncbase.node.v1.NodeService.JoinSyncgroup:input_type -> syncbase.node.v1.JoinSyncgroupRequest
-	67,  // 65: syncbase.node.v1.NodeService.ListSyncgroups:input_type -> syncbase.node.v1.ListSyncgroupsRequest
-	69,  // 66: syncbase.node.v1.NodeService.ListMembers:input_type -> syncbase.node.v1.ListMembersRequest
-	71,  // 67: syncbase.node.v1.NodeService.GetSyncgroupSpec:input_type -> syncbase.node.v1.GetSyncgroupSpecRequest
-	104, // 68: syncbase.node.v1.NodeService.SetSyncgroupSpec:input_type -> syncbase.node.v1.SetSyncgroupSpecRequest
-	105, // 69: syncbase.node.v1.NodeService.LeaveSyncgroup:input_type -> syncbase.node.v1.LeaveSyncgroupRequest
-	106, // 70: syncbase.node.v1.NodeService.DestroySyncgroup:input_type -> syncbase.node.v1.DestroySyncgroupRequest
-	107, // 71: syncbase.node.v1.NodeService.EjectMember:input_type -> syncbase.node.v1.EjectMemberRequest
-	108, // 72: syncbase.node.v1.NodeService.AllowMember:input_type -> syncbase.node.v1.AllowMemberRequest
-	109, // 73: syncbase.node.v1.NodeService.ListInvitations:input_type -> syncbase.node.v1.ListInvitationsRequest
-	110, // 74: syncbase.node.v1.NodeService.DeclineInvitation:input_type -> syncbase.node.v1.DeclineInvitationRequest
-	73,  // 75: syncbase.node.v1.NodeService.WaitSyncgroup:input_type -> syncbase.node.v1.WaitSyncgroupRequest
-	75,  // 76: syncbase.node.v1.NodeService.ListPeers:input_type -> syncbase.node.v1.ListPeersRequest
-	77,  // 77: syncbase.node.v1.NodeService.PutBlob:input_type -> syncbase.node.v1.PutBlobRequest
-	79,  // 78: syncbase.node.v1.NodeService.GetBlob:input_type -> syncbase.node.v1.GetBlobRequest
-	81,  // 79: syncbase.node.v1.NodeService.FetchBlob:input_type -> syncbase.node.v1.FetchBlobRequest
-	83,  // 80: syncbase.node.v1.NodeService.StatBlob:input_type -> syncbase.node.v1.StatBlobRequest
-	86,  // 81: syncbase.node.v1.NodeService.ListBlobs:input_type -> syncbase.node.v1.ListBlobsRequest
-	88,  // 82: syncbase.node.v1.NodeService.ListPlugins:input_type -> syncbase.node.v1.ListPluginsRequest
-	90,  // 83: syncbase.node.v1.NodeService.Backup:input_type -> syncbase.node.v1.BackupRequest
-	92,  // 84: syncbase.node.v1.NodeService.Doctor:input_type -> syncbase.node.v1.DoctorRequest
-	94,  // 85: syncbase.node.v1.NodeService.ShowIdentity:input_type -> syncbase.node.v1.ShowIdentityRequest
-	5,   // 86: syncbase.node.v1.NodeService.Status:output_type -> syncbase.node.v1.StatusResponse
-	20,  // 87: syncbase.node.v1.NodeService.CreateDatabase:output_type -> syncbase.node.v1.CreateDatabaseResponse
-	22,  // 88: syncbase.node.v1.NodeService.ListDatabases:output_type -> syncbase.node.v1.ListDatabasesResponse
-	24,  // 89: syncbase.node.v1.NodeService.DestroyDatabase:output_type -> syncbase.node.v1.DestroyDatabaseResponse
-	12,  // 90: syncbase.node.v1.NodeService.GetDatabase:output_type -> syncbase.node.v1.GetDatabaseResponse
-	14,  // 91: syncbase.node.v1.NodeService.UpdateDatabase:output_type -> syncbase.node.v1.UpdateDatabaseResponse
-	17,  // 92: syncbase.node.v1.NodeService.GetSchema:output_type -> syncbase.node.v1.GetSchemaResponse
-	19,  // 93: syncbase.node.v1.NodeService.SetSchema:output_type -> syncbase.node.v1.SetSchemaResponse
-	26,  // 94: syncbase.node.v1.NodeService.GetPermissions:output_type -> syncbase.node.v1.GetPermissionsResponse
-	28,  // 95: syncbase.node.v1.NodeService.SetPermissions:output_type -> syncbase.node.v1.SetPermissionsResponse
-	30,  // 96: syncbase.node.v1.NodeService.CreateCollection:output_type -> syncbase.node.v1.CreateCollectionResponse
-	32,  // 97: syncbase.node.v1.NodeService.ListCollections:output_type -> syncbase.node.v1.ListCollectionsResponse
-	34,  // 98: syncbase.node.v1.NodeService.DestroyCollection:output_type -> syncbase.node.v1.DestroyCollectionResponse
-	37,  // 99: syncbase.node.v1.NodeService.Get:output_type -> syncbase.node.v1.GetResponse
-	39,  // 100: syncbase.node.v1.NodeService.Scan:output_type -> syncbase.node.v1.ScanResponse
-	41,  // 101: syncbase.node.v1.NodeService.DeleteRange:output_type -> syncbase.node.v1.DeleteRangeResponse
-	43,  // 102: syncbase.node.v1.NodeService.BeginBatch:output_type -> syncbase.node.v1.BeginBatchResponse
-	45,  // 103: syncbase.node.v1.NodeService.WriteBatch:output_type -> syncbase.node.v1.WriteBatchResponse
-	47,  // 104: syncbase.node.v1.NodeService.CommitBatch:output_type -> syncbase.node.v1.CommitBatchResponse
-	49,  // 105: syncbase.node.v1.NodeService.AbortBatch:output_type -> syncbase.node.v1.AbortBatchResponse
-	55,  // 106: syncbase.node.v1.NodeService.Commit:output_type -> syncbase.node.v1.CommitResponse
-	57,  // 107: syncbase.node.v1.NodeService.Watch:output_type -> syncbase.node.v1.WatchResponse
-	60,  // 108: syncbase.node.v1.NodeService.History:output_type -> syncbase.node.v1.HistoryResponse
-	111, // 109: syncbase.node.v1.NodeService.ListConflicts:output_type -> syncbase.node.v1.ListConflictsResponse
-	112, // 110: syncbase.node.v1.NodeService.ResolveConflicts:output_type -> syncbase.node.v1.ResolveConflictsResponse
-	113, // 111: syncbase.node.v1.NodeService.ServeConflicts:output_type -> syncbase.node.v1.ServeConflictsResponse
-	64,  // 112: syncbase.node.v1.NodeService.CreateSyncgroup:output_type -> syncbase.node.v1.CreateSyncgroupResponse
-	66,  // 113: syncbase.node.v1.NodeService.JoinSyncgroup:output_type -> syncbase.node.v1.JoinSyncgroupResponse
-	68,  // 114: syncbase.node.v1.NodeService.ListSyncgroups:output_type -> syncbase.node.v1.ListSyncgroupsResponse
-	70,  // 115: syncbase.node.v1.NodeService.ListMembers:output_type -> syncbase.node.v1.ListMembersResponse
-	72,  // 116: syncbase.node.v1.NodeService.GetSyncgroupSpec:output_type -> syncbase.node.v1.GetSyncgroupSpecResponse
-	114, // 117: syncbase.node.v1.NodeService.SetSyncgroupSpec:output_type -> syncbase.node.v1.SetSyncgroupSpecResponse
-	115, // 118: syncbase.node.v1.NodeService.LeaveSyncgroup:output_type -> syncbase.node.v1.LeaveSyncgroupResponse
-	116, // 119: syncbase.node.v1.NodeService.DestroySyncgroup:output_type -> syncbase.node.v1.DestroySyncgroupResponse
-	117, // 120: syncbase.node.v1.NodeService.EjectMember:output_type -> syncbase.node.v1.EjectMemberResponse
-	118, // 121: syncbase.node.v1.NodeService.AllowMember:output_type -> syncbase.node.v1.AllowMemberResponse
-	119, // 122: syncbase.node.v1.NodeService.ListInvitations:output_type -> syncbase.node.v1.ListInvitationsResponse
-	120, // 123: syncbase.node.v1.NodeService.DeclineInvitation:output_type -> syncbase.node.v1.DeclineInvitationResponse
-	74,  // 124: syncbase.node.v1.NodeService.WaitSyncgroup:output_type -> syncbase.node.v1.WaitSyncgroupResponse
-	76,  // 125: syncbase.node.v1.NodeService.ListPeers:output_type -> syncbase.node.v1.ListPeersResponse
-	78,  // 126: syncbase.node.v1.NodeService.PutBlob:output_type -> syncbase.node.v1.PutBlobResponse
-	80,  // 127: syncbase.node.v1.NodeService.GetBlob:output_type -> syncbase.node.v1.GetBlobResponse
-	82,  // 128: syncbase.node.v1.NodeService.FetchBlob:output_type -> syncbase.node.v1.FetchBlobResponse
-	85,  // 129: syncbase.node.v1.NodeService.StatBlob:output_type -> syncbase.node.v1.StatBlobResponse
-	87,  // 130: syncbase.node.v1.NodeService.ListBlobs:output_type -> syncbase.node.v1.ListBlobsResponse
-	89,  // 131: syncbase.node.v1.NodeService.ListPlugins:output_type -> syncbase.node.v1.ListPluginsResponse
-	91,  // 132: syncbase.node.v1.NodeService.Backup:output_type -> syncbase.node.v1.BackupResponse
-	93,  // 133: syncbase.node.v1.NodeService.Doctor:output_type -> syncbase.node.v1.DoctorResponse
-	95,  // 134: syncbase.node.v1.NodeService.ShowIdentity:output_type -> syncbase.node.v1.ShowIdentityResponse
-	86,  // [86:135] is the sub-list for method output_type
-	37,  // [37:86] is the sub-list for method input_type
-	37,  // [37:37] is the sub-list for extension type_name
-	37,  // [37:37] is the sub-list for extension extendee
-	0,   // [0:37] is the sub-list for field type_name
+	100, // 6: syncbase.node.v1.Peer.verified:type_name -> google.protobuf.Timestamp
+	0,   // 7: syncbase.node.v1.DatabaseSettings.durability:type_name -> syncbase.node.v1.Durability
+	10,  // 8: syncbase.node.v1.GetDatabaseResponse.settings:type_name -> syncbase.node.v1.DatabaseSettings
+	10,  // 9: syncbase.node.v1.UpdateDatabaseRequest.settings:type_name -> syncbase.node.v1.DatabaseSettings
+	10,  // 10: syncbase.node.v1.UpdateDatabaseResponse.settings:type_name -> syncbase.node.v1.DatabaseSettings
+	15,  // 11: syncbase.node.v1.GetSchemaResponse.schema:type_name -> syncbase.node.v1.Schema
+	15,  // 12: syncbase.node.v1.SetSchemaRequest.schema:type_name -> syncbase.node.v1.Schema
+	100, // 13: syncbase.node.v1.Row.updated:type_name -> google.protobuf.Timestamp
+	35,  // 14: syncbase.node.v1.GetResponse.row:type_name -> syncbase.node.v1.Row
+	35,  // 15: syncbase.node.v1.ScanResponse.rows:type_name -> syncbase.node.v1.Row
+	100, // 16: syncbase.node.v1.BeginBatchResponse.expires:type_name -> google.protobuf.Timestamp
+	50,  // 17: syncbase.node.v1.WriteBatchRequest.ops:type_name -> syncbase.node.v1.Op
+	51,  // 18: syncbase.node.v1.Op.put:type_name -> syncbase.node.v1.Put
+	52,  // 19: syncbase.node.v1.Op.delete:type_name -> syncbase.node.v1.Delete
+	53,  // 20: syncbase.node.v1.Op.check:type_name -> syncbase.node.v1.Check
+	50,  // 21: syncbase.node.v1.CommitRequest.ops:type_name -> syncbase.node.v1.Op
+	58,  // 22: syncbase.node.v1.WatchResponse.changes:type_name -> syncbase.node.v1.Change
+	1,   // 23: syncbase.node.v1.Change.kind:type_name -> syncbase.node.v1.ChangeKind
+	35,  // 24: syncbase.node.v1.Change.row:type_name -> syncbase.node.v1.Row
+	61,  // 25: syncbase.node.v1.HistoryResponse.versions:type_name -> syncbase.node.v1.HistoryVersion
+	100, // 26: syncbase.node.v1.HistoryVersion.time:type_name -> google.protobuf.Timestamp
+	62,  // 27: syncbase.node.v1.CreateSyncgroupRequest.collections:type_name -> syncbase.node.v1.SyncgroupCollection
+	100, // 28: syncbase.node.v1.ListMembersResponse.joined:type_name -> google.protobuf.Timestamp
+	7,   // 29: syncbase.node.v1.ListPeersResponse.peer:type_name -> syncbase.node.v1.Peer
+	2,   // 30: syncbase.node.v1.FetchBlobResponse.state:type_name -> syncbase.node.v1.FetchState
+	3,   // 31: syncbase.node.v1.Blob.state:type_name -> syncbase.node.v1.BlobState
+	84,  // 32: syncbase.node.v1.StatBlobResponse.blob:type_name -> syncbase.node.v1.Blob
+	84,  // 33: syncbase.node.v1.ListBlobsResponse.blob:type_name -> syncbase.node.v1.Blob
+	6,   // 34: syncbase.node.v1.ListPluginsResponse.plugin:type_name -> syncbase.node.v1.Plugin
+	96,  // 35: syncbase.node.v1.DoctorResponse.finding:type_name -> syncbase.node.v1.DoctorResponse.Finding
+	97,  // 36: syncbase.node.v1.DoctorResponse.summary:type_name -> syncbase.node.v1.DoctorResponse.Summary
+	100, // 37: syncbase.node.v1.ShowIdentityResponse.not_after:type_name -> google.protobuf.Timestamp
+	4,   // 38: syncbase.node.v1.NodeService.Status:input_type -> syncbase.node.v1.StatusRequest
+	9,   // 39: syncbase.node.v1.NodeService.CreateDatabase:input_type -> syncbase.node.v1.CreateDatabaseRequest
+	21,  // 40: syncbase.node.v1.NodeService.ListDatabases:input_type -> syncbase.node.v1.ListDatabasesRequest
+	23,  // 41: syncbase.node.v1.NodeService.DestroyDatabase:input_type -> syncbase.node.v1.DestroyDatabaseRequest
+	11,  // 42: syncbase.node.v1.NodeService.GetDatabase:input_type -> syncbase.node.v1.GetDatabaseRequest
+	13,  // 43: syncbase.node.v1.NodeService.UpdateDatabase:input_type -> syncbase.node.v1.UpdateDatabaseRequest
+	16,  // 44: syncbase.node.v1.NodeService.GetSchema:input_type -> syncbase.node.v1.GetSchemaRequest
+	18,  // 45: syncbase.node.v1.NodeService.SetSchema:input_type -> syncbase.node.v1.SetSchemaRequest
+	25,  // 46: syncbase.node.v1.NodeService.GetPermissions:input_type -> syncbase.node.v1.GetPermissionsRequest
+	27,  // 47: syncbase.node.v1.NodeService.SetPermissions:input_type -> syncbase.node.v1.SetPermissionsRequest
+	29,  // 48: syncbase.node.v1.NodeService.CreateCollection:input_type -> syncbase.node.v1.CreateCollectionRequest
+	31,  // 49: syncbase.node.v1.NodeService.ListCollections:input_type -> syncbase.node.v1.ListCollectionsRequest
+	33,  // 50: syncbase.node.v1.NodeService.DestroyCollection:input_type -> syncbase.node.v1.DestroyCollectionRequest
+	36,  // 51: syncbase.node.v1.NodeService.Get:input_type -> syncbase.node.v1.GetRequest
+	38,  // 52: syncbase.node.v1.NodeService.Scan:input_type -> syncbase.node.v1.ScanRequest
+	40,  // 53: syncbase.node.v1.NodeService.DeleteRange:input_type -> syncbase.node.v1.DeleteRangeRequest
+	42,  // 54: syncbase.node.v1.NodeService.BeginBatch:input_type -> syncbase.node.v1.BeginBatchRequest
+	44,  // 55: syncbase.node.v1.NodeService.WriteBatch:input_type -> syncbase.node.v1.WriteBatchRequest
+	46,  // 56: syncbase.node.v1.NodeService.CommitBatch:input_type -> syncbase.node.v1.CommitBatchRequest
+	48,  // 57: syncbase.node.v1.NodeService.AbortBatch:input_type -> syncbase.node.v1.AbortBatchRequest
+	54,  // 58: syncbase.node.v1.NodeService.Commit:input_type -> syncbase.node.v1.CommitRequest
+	56,  // 59: syncbase.node.v1.NodeService.Watch:input_type -> syncbase.node.v1.WatchRequest
+	59,  // 60: syncbase.node.v1.NodeService.History:input_type -> syncbase.node.v1.HistoryRequest
+	101, // 61: syncbase.node.v1.NodeService.ListConflicts:input_type -> syncbase.node.v1.ListConflictsRequest
+	102, // 62: syncbase.node.v1.NodeService.ResolveConflicts:input_type -> syncbase.node.v1.ResolveConflictsRequest
+	103, // 63: syncbase.node.v1.NodeService.ServeConflicts:input_type -> syncbase.node.v1.ServeConflictsRequest
+	63,  // 64: syncbase.node.v1.NodeService.CreateSyncgroup:input_type -> syncbase.node.v1.CreateSyncgroupRequest
+	65,  // 65: syncbase.node.v1.NodeService.JoinSyncgroup:input_type -> syncbase.node.v1.JoinSyncgroupRequest
+	67,  // 66: syncbase.node.v1.NodeService.ListSyncgroups:input_type -> syncbase.node.v1.ListSyncgroupsRequest
+	69,  // 67: syncbase.node.v1.NodeService.ListMembers:input_type -> syncbase.node.v1.ListMembersRequest
+	71,  // 68: syncbase.node.v1.NodeService.GetSyncgroupSpec:input_type -> syncbase.node.v1.GetSyncgroupSpecRequest
+	104, // 69: syncbase.node.v1.NodeService.SetSyncgroupSpec:input_type -> syncbase.node.v1.SetSyncgroupSpecRequest
+	105, // 70: syncbase.node.v1.NodeService.LeaveSyncgroup:input_type -> syncbase.node.v1.LeaveSyncgroupRequest
+	106, // 71: syncbase.node.v1.NodeService.DestroySyncgroup:input_type -> syncbase.node.v1.DestroySyncgroupRequest
+	107, // 72: syncbase.node.v1.NodeService.EjectMember:input_type -> syncbase.node.v1.EjectMemberRequest
+	108, // 73: syncbase.node.v1.NodeService.AllowMember:input_type -> syncbase.node.v1.AllowMemberRequest
+	109, // 74: syncbase.node.v1.NodeService.ListInvitations:input_type -> syncbase.node.v1.ListInvitationsRequest
+	110, // 75: syncbase.node.v1.NodeService.DeclineInvitation:input_type -> syncbase.node.v1.DeclineInvitationRequest
+	73,  // 76: syncbase.node.v1.NodeService.WaitSyncgroup:input_type -> syncbase.node.v1.WaitSyncgroupRequest
+	75,  // 77: syncbase.node.v1.NodeService.ListPeers:input_type -> syncbase.node.v1.ListPeersRequest
+	77,  // 78: syncbase.node.v1.NodeService.PutBlob:input_type -> syncbase.node.v1.PutBlobRequest
+	79,  // 79: syncbase.node.v1.NodeService.GetBlob:input_type -> syncbase.node.v1.GetBlobRequest
+	81,  // 80: syncbase.node.v1.NodeService.FetchBlob:input_type -> syncbase.node.v1.FetchBlobRequest
+	83,  // 81: syncbase.node.v1.NodeService.StatBlob:input_type -> syncbase.node.v1.StatBlobRequest
+	86,  // 82: syncbase.node.v1.NodeService.ListBlobs:input_type -> syncbase.node.v1.ListBlobsRequest
+	88,  // 83: syncbase.node.v1.NodeService.ListPlugins:input_type -> syncbase.node.v1.ListPluginsRequest
+	90,  // 84: syncbase.node.v1.NodeService.Backup:input_type -> syncbase.node.v1.BackupRequest
+	92,  // 85: syncbase.node.v1.NodeService.Doctor:input_type -> syncbase.node.v1.DoctorRequest
+	94,  // 86: syncbase.node.v1.NodeService.ShowIdentity:input_type -> syncbase.node.v1.ShowIdentityRequest
+	5,   // 87: syncbase.node.v1.NodeService.Status:output_type -> syncbase.node.v1.StatusResponse
+	20,  // 88: syncbase.node.v1.NodeService.CreateDatabase:output_type -> syncbase.node.v1.CreateDatabaseResponse
+	22,  // 89: syncbase.node.v1.NodeService.ListDatabases:output_type -> syncbase.node.v1.ListDatabasesResponse
+	24,  // 90: syncbase.node.v1.NodeService.DestroyDatabase:output_type -> syncbase.node.v1.DestroyDatabaseResponse
+	12,  // 91: syncbase.node.v1.NodeService.GetDatabase:output_type -> syncbase.node.v1.GetDatabaseResponse
+	14,  // 92: syncbase.node.v1.NodeService.UpdateDatabase:output_type -> syncbase.node.v1.UpdateDatabaseResponse
+	17,  // 93: syncbase.node.v1.NodeService.GetSchema:output_type -> syncbase.node.v1.GetSchemaResponse
+	19,  // 94: syncbase.node.v1.NodeService.SetSchema:output_type -> syncbase.node.v1.SetSchemaResponse
+	26,  // 95: syncbase.node.v1.NodeService.GetPermissions:output_type -> syncbase.node.v1.GetPermissionsResponse
+	28,  // 96: syncbase.node.v1.NodeService.SetPermissions:output_type -> syncbase.node.v1.SetPermissionsResponse
+	30,  // 97: syncbase.node.v1.NodeService.CreateCollection:output_type -> syncbase.node.v1.CreateCollectionResponse
+	32,  // 98: syncbase.node.v1.NodeService.ListCollections:output_type -> syncbase.node.v1.ListCollectionsResponse
+	34,  // 99: syncbase.node.v1.NodeService.DestroyCollection:output_type -> syncbase.node.v1.DestroyCollectionResponse
+	37,  // 100: syncbase.node.v1.NodeService.Get:output_type -> syncbase.node.v1.GetResponse
+	39,  // 101: syncbase.node.v1.NodeService.Scan:output_type -> syncbase.node.v1.ScanResponse
+	41,  // 102: syncbase.node.v1.NodeService.DeleteRange:output_type -> syncbase.node.v1.DeleteRangeResponse
+	43,  // 103: syncbase.node.v1.NodeService.BeginBatch:output_type -> syncbase.node.v1.BeginBatchResponse
+	45,  // 104: syncbase.node.v1.NodeService.WriteBatch:output_type -> syncbase.node.v1.WriteBatchResponse
+	47,  // 105: syncbase.node.v1.NodeService.CommitBatch:output_type -> syncbase.node.v1.CommitBatchResponse
+	49,  // 106: syncbase.node.v1.NodeService.AbortBatch:output_type -> syncbase.node.v1.AbortBatchResponse
+	55,  // 107: syncbase.node.v1.NodeService.Commit:output_type -> syncbase.node.v1.CommitResponse
+	57,  // 108: syncbase.node.v1.NodeService.Watch:output_type -> syncbase.node.v1.WatchResponse
+	60,  // 109: syncbase.node.v1.NodeService.History:output_type -> syncbase.node.v1.HistoryResponse
+	111, // 110: syncbase.node.v1.NodeService.ListConflicts:output_type -> syncbase.node.v1.ListConflictsResponse
+	112, // 111: syncbase.node.v1.NodeService.ResolveConflicts:output_type -> syncbase.node.v1.ResolveConflictsResponse
+	113, // 112: syncbase.node.v1.NodeService.ServeConflicts:output_type -> syncbase.node.v1.ServeConflictsResponse
+	64,  // 113: syncbase.node.v1.NodeService.CreateSyncgroup:output_type -> syncbase.node.v1.CreateSyncgroupResponse
+	66,  // 114: syncbase.node.v1.NodeService.JoinSyncgroup:output_type -> syncbase.node.v1.JoinSyncgroupResponse
+	68,  // 115: syncbase.node.v1.NodeService.ListSyncgroups:output_type -> syncbase.node.v1.ListSyncgroupsResponse
+	70,  // 116: syncbase.node.v1.NodeService.ListMembers:output_type -> syncbase.node.v1.ListMembersResponse
+	72,  // 117: syncbase.node.v1.NodeService.GetSyncgroupSpec:output_type -> syncbase.node.v1.GetSyncgroupSpecResponse
+	114, // 118: syncbase.node.v1.NodeService.SetSyncgroupSpec:output_type -> syncbase.node.v1.SetSyncgroupSpecResponse
+	115, // 119: syncbase.node.v1.NodeService.LeaveSyncgroup:output_type -> syncbase.node.v1.LeaveSyncgroupResponse
+	116, // 120: syncbase.node.v1.NodeService.DestroySyncgroup:output_type -> syncbase.node.v1.DestroySyncgroupResponse
+	117, // 121: syncbase.node.v1.NodeService.EjectMember:output_type -> syncbase.node.v1.EjectMemberResponse
+	118, // 122: syncbase.node.v1.NodeService.AllowMember:output_type -> syncbase.node.v1.AllowMemberResponse
+	119, // 123: syncbase.node.v1.NodeService.ListInvitations:output_type -> syncbase.node.v1.ListInvitationsResponse
+	120, // 124: syncbase.node.v1.NodeService.DeclineInvitation:output_type -> syncbase.node.v1.DeclineInvitationResponse
+	74,  // 125: syncbase.node.v1.NodeService.WaitSyncgroup:output_type -> syncbase.node.v1.WaitSyncgroupResponse
+	76,  // 126: syncbase.node.v1.NodeService.ListPeers:output_type -> syncbase.node.v1.ListPeersResponse
+	78,  // 127: syncbase.node.v1.NodeService.PutBlob:output_type -> syncbase.node.v1.PutBlobResponse
+	80,  // 128: syncbase.node.v1.NodeService.GetBlob:output_type -> syncbase.node.v1.GetBlobResponse
+	82,  // 129: syncbase.node.v1.NodeService.FetchBlob:output_type -> syncbase.node.v1.FetchBlobResponse
+	85,  // 130: syncbase.node.v1.NodeService.StatBlob:output_type -> syncbase.node.v1.StatBlobResponse
+	87,  // 131: syncbase.node.v1.NodeService.ListBlobs:output_type -> syncbase.node.v1.ListBlobsResponse
+	89,  // 132: syncbase.node.v1.NodeService.ListPlugins:output_type -> syncbase.node.v1.ListPluginsResponse
+	91,  // 133: syncbase.node.v1.NodeService.Backup:output_type -> syncbase.node.v1.BackupResponse
+	93,  // 134: syncbase.node.v1.NodeService.Doctor:output_type -> syncbase.node.v1.DoctorResponse
+	95,  // 135: syncbase.node.v1.NodeService.ShowIdentity:output_type -> syncbase.node.v1.ShowIdentityResponse
+	87,  // [87:136] is the sub-list for method output_type
+	38,  // [38:87] is the sub-list for method input_type
+	38,  // [38:38] is the sub-list for extension type_name
+	38,  // [38:38] is the sub-list for extension extendee
+	0,   // [0:38] is the sub-list for field type_name
 }
 
 func init() { file_node_v1_node_proto_init() }
