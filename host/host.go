@@ -222,6 +222,7 @@ func (h *Host) serve(ctx context.Context, local net.Listener, proof credentials.
 	clock := start(h.clock.run)
 	sessions := start(h.peers.Run)
 	reclaimer := start(h.reclaimer().Run)
+	sweeper := start(h.sweep)
 	discovery := start(h.runDiscovery)
 	members := start(h.introduceMembers)
 	publishing := start(h.publishSyncgroups)
@@ -238,14 +239,14 @@ func (h *Host) serve(ctx context.Context, local net.Listener, proof credentials.
 		close(h.ready)
 		select {
 		case <-ctx.Done():
-		case <-firstFailure(plugins, durable, fetcher, clock, sessions, reclaimer, discovery, members, publishing, desks, listeners, web):
+		case <-firstFailure(plugins, durable, fetcher, clock, sessions, reclaimer, sweeper, discovery, members, publishing, desks, listeners, web):
 		}
 	}
 	h.log.Info("stopping")
 	h.api.Drain()
 	h.drain()
 	web.cancel() // together with the listeners
-	for _, l := range []*layer{listeners, web, desks, publishing, members, discovery, reclaimer, sessions, clock, fetcher, plugins, durable} {
+	for _, l := range []*layer{listeners, web, desks, publishing, members, discovery, sweeper, reclaimer, sessions, clock, fetcher, plugins, durable} {
 		err = errors.Join(err, l.stop())
 	}
 	return err

@@ -50,11 +50,16 @@ func (a *app) describe(s *client.Status) error {
 			return err
 		}
 	}
+	owner, _, _ := strings.Cut(s.Principal, "/device/")
+	names := namer{owner: owner}
+	for _, x := range s.Sweeping {
+		if err := t.row(nil, "sweeping", names.short(x.Database)+" "+names.short(x.Collection)+", which was destroyed"); err != nil {
+			return err
+		}
+	}
 	if err := t.end(); err != nil {
 		return err
 	}
-	owner, _, _ := strings.Cut(s.Principal, "/device/")
-	names := namer{owner: owner}
 	if err := a.section("plugins", len(s.Plugins), pluginColumns, func(t *table) error { return each(s.Plugins, t, pluginRow) }); err != nil {
 		return err
 	}

@@ -55,8 +55,11 @@ func TestTerm(t *testing.T) {
 	if err := watch.Start(); err != nil {
 		t.Fatal(err)
 	}
-	if line, err := bufio.NewReader(changes).ReadString('\n'); err != nil || line != "put c k 1\n" {
-		t.Fatalf("the watch said %q, %v", line, err)
+	lines := bufio.NewReader(changes)
+	for _, want := range []string{"collection c Admin,Read,Write\n", "put c k 1\n"} {
+		if line, err := lines.ReadString('\n'); err != nil || line != want {
+			t.Fatalf("the watch said %q, %v; want %q", line, err, want)
+		}
 	}
 	if err := daemon.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)

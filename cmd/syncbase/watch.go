@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -20,12 +21,16 @@ type changeObject struct {
 	value
 	Version  string `json:"version"`
 	FromSync bool   `json:"from_sync"`
-	Batch    string `json:"batch"`
-	Resume   string `json:"resume"`
+	// Tags and Permissions are of a collection that changed.
+	Tags        []string        `json:"tags,omitempty"`
+	Permissions json.RawMessage `json:"permissions,omitempty"`
+	Batch       string          `json:"batch"`
+	Resume      string          `json:"resume"`
 }
 
 func (a *app) watchCommand() *cobra.Command {
 	var opts client.WatchOptions
+	var patterns []string
 	var cmd *cobra.Command
 	cmd = command("watch DB", "Print changes as they happen, until interrupted", `
 syncbase watch notes --collection todo --initial
@@ -36,6 +41,9 @@ syncbase watch notes -o json --resume MARKER`, cobra.ExactArgs(1), func(ctx cont
 		}
 		if resume && opts.Initial {
 			return usagef("--resume cannot go together with --initial")
+		}
+		if err := addPatterns(&opts, patterns); err != nil {
+			return err
 		}
 		opts.Interrupted = func(err error) { fmt.Fprintf(a.err, "syncbase: %s; trying again\n", oneLine(err)) }
 		return a.connect(ctx, func(c *client.Client) error {
@@ -50,12 +58,35 @@ syncbase watch notes -o json --resume MARKER`, cobra.ExactArgs(1), func(ctx cont
 
 With -o json each change carries in "resume" a marker from which --resume goes on: after the change for the last of a
 batch, before the batch for the others, so that no part of a batch is ever missed. Of the rows of the initial state only the
-last has one, with which that state is complete.`
+last has one, with which that state is complete.
+
+Besides put and delete of rows there are "collection", when one was made or its access list changed, with the tags that you
+have on it, and "destroyed", with which all rows of a collection are gone.`
 	cmd.Flags().StringVar(&opts.Collection, "collection", "", "only this collection")
 	cmd.Flags().StringVar(&opts.Prefix, "prefix", "", "only keys that begin with this")
+	cmd.Flags().StringArrayVar(&patterns, "pattern", nil, "only what matches `COLLECTION/KEY`, where % stands for any text and _ for one character; may be repeated")
 	cmd.Flags().StringVar(&opts.Resume, "resume", "", "go on after this marker")
 	cmd.Flags().BoolVar(&opts.Initial, "initial", false, "begin with the present rows")
 	return cmd
+}
+
+// addPatterns reads patterns of the form COLLECTION/KEY: the owner of a collection may hold slashes, its name and the key
+// too, so the first slash after the colon counts, or without a colon the first one.
+func addPatterns(opts *client.WatchOptions, patterns []string) error {
+	if len(patterns) > 0 && (opts.Collection != "" || opts.Prefix != "") {
+		return usagef("--pattern cannot go together with --collection or --prefix")
+	}
+	for _, p := range patterns {
+		owner, rest, found := strings.Cut(p, ":")
+		if !found {
+			owner, rest = "", p
+		} else {
+			owner += ":"
+		}
+		name, key, _ := strings.Cut(rest, "/")
+		opts.Patterns = append(opts.Patterns, client.WatchPattern{Collection: owner + name, Key: key})
+	}
+	return nil
 }
 
 func (a *app) watch(ctx context.Context, c *client.Client, db string, opts client.WatchOptions) error {
@@ -142,26 +173,37 @@ func (w *watchPrinter) print(ch *client.Change, resume string) error {
 		o.Resume = resume
 		return w.json.Encode(o)
 	}
-	kind, from := "put", ""
-	if ch.Deleted {
-		kind = "delete"
-	}
+	from := ""
 	if ch.FromSync {
 		from = " (synced)"
 	}
-	_, err := fmt.Fprintf(w.lines, "%s %s %s %s%s\n", kind, w.names.short(ch.Collection), ch.Row.Key, line(ch.Row.Value), from)
+	var err error
+	switch collection := w.names.short(ch.Collection); ch.Kind {
+	case client.CollectionChanged:
+		_, err = fmt.Fprintf(w.lines, "collection %s %s%s\n", collection, dash(strings.Join(ch.Tags, ",")), from)
+	case client.CollectionDestroyed:
+		_, err = fmt.Fprintf(w.lines, "destroyed %s%s\n", collection, from)
+	default:
+		_, err = fmt.Fprintf(w.lines, "%s %s %s %s%s\n", changeWords[ch.Kind], collection, ch.Row.Key, line(ch.Row.Value), from)
+	}
 	return err
+}
+
+// changeWords are what changes are called in the output.
+var changeWords = map[client.ChangeKind]string{
+	client.Put: "put", client.Deleted: "delete", client.CollectionChanged: "collection", client.CollectionDestroyed: "destroyed",
 }
 
 func changeOf(ch *client.Change, names namer) changeObject {
 	o := changeObject{
-		Collection: names.short(ch.Collection), Key: ch.Row.Key, Change: "put", Version: ch.Row.Version,
-		FromSync: ch.FromSync, Batch: ch.Batch,
+		Collection: names.short(ch.Collection), Key: ch.Row.Key, Change: changeWords[ch.Kind], Version: ch.Row.Version,
+		FromSync: ch.FromSync, Batch: ch.Batch, Tags: ch.Tags, Permissions: ch.Permissions,
 	}
-	if ch.Deleted {
-		o.Change = "delete"
-	} else {
+	switch ch.Kind {
+	case client.Put:
 		o.value = valueOf(ch.Row.Value)
+	case client.CollectionChanged:
+		o.Version = ch.Version
 	}
 	return o
 }

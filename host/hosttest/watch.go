@@ -79,10 +79,13 @@ func (w *Watcher) take(m *nodev1.WatchResponse) {
 		return
 	}
 	for _, ch := range changes {
-		if ch.GetKind() == nodev1.ChangeKind_CHANGE_KIND_DELETE {
-			delete(w.state, ch.GetRow().GetKey())
-		} else {
+		switch ch.GetKind() {
+		case nodev1.ChangeKind_CHANGE_KIND_PUT:
 			w.state[ch.GetRow().GetKey()] = string(ch.GetRow().GetValue())
+		case nodev1.ChangeKind_CHANGE_KIND_DELETE:
+			delete(w.state, ch.GetRow().GetKey())
+		case nodev1.ChangeKind_CHANGE_KIND_DESTROYED:
+			clear(w.state)
 		}
 	}
 	w.batches = append(w.batches, Batch{Name: changes[0].GetBatch(), Changes: changes})

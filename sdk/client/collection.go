@@ -95,7 +95,7 @@ func (c *Collection) Destroy(ctx context.Context) error {
 
 // Permissions returns the access list and the version it has.
 func (c *Collection) Permissions(ctx context.Context) (list Permissions, version string, err error) {
-	return c.db.permissions(ctx, c.name)
+	return c.db.c.permissions(ctx, &nodev1.GetPermissionsRequest{Database: c.db.name, Collection: c.name})
 }
 
 // SetPermissions is as for a database.

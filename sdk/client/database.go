@@ -73,7 +73,7 @@ func (d *Database) Destroy(ctx context.Context) error {
 
 // Permissions returns the access list and the version it has.
 func (d *Database) Permissions(ctx context.Context) (list Permissions, version string, err error) {
-	return d.permissions(ctx, "")
+	return d.c.permissions(ctx, &nodev1.GetPermissionsRequest{Database: d.name})
 }
 
 // SetPermissions replaces the access list and returns its new version. With a version it fails with ErrConflict unless
@@ -82,17 +82,13 @@ func (d *Database) SetPermissions(ctx context.Context, list Permissions, version
 	return d.setPermissions(ctx, "", list, version)
 }
 
-func (d *Database) permissions(ctx context.Context, collection string) (Permissions, string, error) {
-	return d.c.permissions(ctx, d.name, collection)
-}
-
 func (d *Database) setPermissions(ctx context.Context, collection string, list Permissions, version string) (string, error) {
 	return d.c.setPermissions(ctx, &nodev1.SetPermissionsRequest{Database: d.name, Collection: collection, Version: version}, list)
 }
 
 // Permissions returns the access list of the daemon as a whole and the version it has.
 func (c *Client) Permissions(ctx context.Context) (list Permissions, version string, err error) {
-	return c.permissions(ctx, "", "")
+	return c.permissions(ctx, &nodev1.GetPermissionsRequest{})
 }
 
 // SetPermissions is as for a database. The tags are Admin, Read (see every database) and Write (create databases). The
@@ -101,8 +97,8 @@ func (c *Client) SetPermissions(ctx context.Context, list Permissions, version s
 	return c.setPermissions(ctx, &nodev1.SetPermissionsRequest{Version: version}, list)
 }
 
-func (c *Client) permissions(ctx context.Context, database, collection string) (Permissions, string, error) {
-	resp, err := c.api.GetPermissions(ctx, &nodev1.GetPermissionsRequest{Database: database, Collection: collection})
+func (c *Client) permissions(ctx context.Context, req *nodev1.GetPermissionsRequest) (Permissions, string, error) {
+	resp, err := c.api.GetPermissions(ctx, req)
 	if err != nil {
 		return nil, "", c.failure(err)
 	}
@@ -121,7 +117,11 @@ func (c *Client) setPermissions(ctx context.Context, req *nodev1.SetPermissionsR
 
 // Collections lists the collections by full name.
 func (d *Database) Collections(ctx context.Context) iter.Seq2[string, error] {
+	return d.collections(ctx, "")
+}
+
+func (d *Database) collections(ctx context.Context, batch string) iter.Seq2[string, error] {
 	return list(ctx, d.c, func(ctx context.Context) (grpc.ServerStreamingClient[nodev1.ListCollectionsResponse], error) {
-		return d.c.api.ListCollections(ctx, &nodev1.ListCollectionsRequest{Database: d.name})
+		return d.c.api.ListCollections(ctx, &nodev1.ListCollectionsRequest{Database: d.name, Batch: batch})
 	}, (*nodev1.ListCollectionsResponse).GetCollection)
 }

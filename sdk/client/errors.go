@@ -26,6 +26,15 @@ var (
 	// ErrUnknownBatch: the batch has ended, was not used for too long, or the daemon was restarted. It is not ErrNotFound,
 	// which would be about a row.
 	ErrUnknownBatch = errors.New("unknown batch")
+	// ErrMarkerMalformed: what was given as a resume marker is none. It is also ErrInvalid.
+	ErrMarkerMalformed = fmt.Errorf("malformed resume marker: %w", ErrInvalid)
+	// ErrMarkerForeign: the resume marker is of another database, perhaps of an earlier one of the same name, or of another
+	// device. Like the two below it is also ErrPrecondition; the way on from all three is Initial without a marker.
+	ErrMarkerForeign = fmt.Errorf("resume marker of another database: %w", ErrPrecondition)
+	// ErrMarkerAhead: the resume marker lies beyond the end of the log; the database was set back, from a backup.
+	ErrMarkerAhead = fmt.Errorf("resume marker beyond the end of the log: %w", ErrPrecondition)
+	// ErrMarkerTooOld: the log after the resume marker has been reclaimed.
+	ErrMarkerTooOld = fmt.Errorf("resume marker too old: %w", ErrPrecondition)
 	// ErrUnavailable: the daemon, or a part of it, is not there at the moment; trying again later may help.
 	ErrUnavailable = errors.New("unavailable")
 )
@@ -62,7 +71,11 @@ var kinds = map[codes.Code]error{
 
 // reasons are the cases for which the code says too little.
 var reasons = map[string]error{
-	"UNKNOWN_BATCH": ErrUnknownBatch,
+	"UNKNOWN_BATCH":    ErrUnknownBatch,
+	"MALFORMED_MARKER": ErrMarkerMalformed,
+	"FOREIGN_MARKER":   ErrMarkerForeign,
+	"MARKER_AHEAD":     ErrMarkerAhead,
+	"MARKER_TOO_OLD":   ErrMarkerTooOld,
 }
 
 // failure turns the error of a call into an *Error.

@@ -77,7 +77,14 @@ func ExampleDatabase_Watch() {
 			fmt.Println("forget everything: the present state follows")
 		}
 		for _, change := range batch.Changes {
-			fmt.Println(change.Collection, change.Row.Key, change.Deleted)
+			switch change.Kind {
+			case client.Put:
+				fmt.Println(change.Collection, change.Row.Key, "is", string(change.Row.Value.Bytes))
+			case client.Deleted:
+				fmt.Println(change.Collection, change.Row.Key, "is gone")
+			case client.CollectionDestroyed:
+				fmt.Println(change.Collection, "is gone with all its rows")
+			}
 		}
 		if batch.Resume != "" {
 			marker = batch.Resume

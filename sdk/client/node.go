@@ -31,6 +31,8 @@ type Status struct {
 	// Clocks say how wrong the clock of the daemon's machine is: in its own opinion, then for each database in which a
 	// peer is believed instead.
 	Clocks []Clock `json:"clocks"`
+	// Sweeping are collections that were destroyed and whose rows are still being removed from the disk.
+	Sweeping []Sweeping `json:"sweeping"`
 	// Conflicts are the databases with rows in conflict.
 	Conflicts []ConflictCount `json:"conflicts"`
 }
@@ -53,6 +55,12 @@ type Clock struct {
 	// Server is when a time server last answered, Hops devices away; zero if none ever has.
 	Server time.Time `json:"server,omitzero"`
 	Hops   uint32    `json:"hops"`
+}
+
+// Sweeping is a destroyed collection that still takes space.
+type Sweeping struct {
+	Database   string `json:"database"`
+	Collection string `json:"collection"`
 }
 
 // Plugin is a plugin instance.
@@ -120,9 +128,13 @@ func (c *Client) Status(ctx context.Context) (Status, error) {
 		Name: resp.GetName(), Device: resp.GetDevice(), Version: resp.GetVersion(), DataDir: resp.GetDataDir(),
 		PeerAddress: resp.GetPeerAddress(), Principal: resp.GetPrincipal(), HTTPAddresses: append([]string{}, resp.GetHttpAddresses()...),
 		Plugins: []Plugin{}, Peers: []Peer{}, Syncgroups: []SyncgroupState{}, Clocks: []Clock{}, Conflicts: []ConflictCount{},
+		Sweeping: []Sweeping{},
 	}
 	for _, n := range resp.GetConflicts() {
 		s.Conflicts = append(s.Conflicts, ConflictCount{Database: n.GetDatabase(), Open: n.GetOpen(), Overflow: n.GetOverflow()})
+	}
+	for _, x := range resp.GetSweeping() {
+		s.Sweeping = append(s.Sweeping, Sweeping{Database: x.GetDatabase(), Collection: x.GetCollection()})
 	}
 	for _, k := range resp.GetClocks() {
 		s.Clocks = append(s.Clocks, Clock{

@@ -2,9 +2,11 @@ package client
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"iter"
+	"strings"
 	"time"
 
 	"google.golang.org/grpc"
@@ -18,12 +20,28 @@ type WatchOptions struct {
 	Collection string
 	// Prefix narrows to keys that begin with it.
 	Prefix string
+	// Patterns select, in place of Collection and Prefix, what matches one of them.
+	Patterns []WatchPattern
 	// Resume goes on after a batch with this marker.
 	Resume string
 	// Initial begins with the present rows. Not used when Resume is given.
 	Initial bool
 	// Interrupted is told, if set, why the connection broke, each time before it is made again.
 	Interrupted func(error)
+}
+
+// WatchPattern selects collections and rows. In both texts % stands for any run of characters, also none, _ for one
+// character, and a backslash takes the character after it literally, which must be one of these three: see Literal.
+type WatchPattern struct {
+	// Collection matches full names, "owner:name"; without a colon names of the caller's own.
+	Collection string
+	// Key matches keys; empty for no rows, only what becomes of the collections themselves.
+	Key string
+}
+
+// Literal returns the text of a pattern that matches exactly the given text.
+func Literal(text string) string {
+	return strings.NewReplacer(`%`, `\%`, `_`, `\_`, `\`, `\\`).Replace(text)
 }
 
 // Batch is what became visible together.
@@ -39,13 +57,33 @@ type Batch struct {
 	Reset bool
 }
 
-// Change is a change of one row.
+// ChangeKind says what changed.
+type ChangeKind int
+
+const (
+	// Put: a row was written, or is there in the initial state.
+	Put ChangeKind = iota
+	// Deleted: a row was deleted.
+	Deleted
+	// CollectionChanged: a collection was made or its access list replaced, or it is there in the initial state. Rows that
+	// the caller may read only since then are not sent again: scan for them.
+	CollectionChanged
+	// CollectionDestroyed: a collection was destroyed with all its rows, for which nothing else is sent.
+	CollectionDestroyed
+)
+
+// Change is a change of one row, or of a collection.
 type Change struct {
+	Kind ChangeKind
 	// Collection is a full name.
 	Collection string
-	Deleted    bool
-	// Row has no value when it was deleted.
+	// Row has no value when it was deleted, and is zero when the collection changed.
 	Row Row
+	// Tags are those that the caller has on a collection that changed, and Permissions, for who has Admin, its access list;
+	// Version is that of the list.
+	Tags        []string
+	Permissions json.RawMessage
+	Version     string
 	// FromSync says that the change came from another device.
 	FromSync bool
 	// Batch names the batch: the version of its first record. Empty within the initial state.
@@ -109,7 +147,7 @@ func (w *watch) once(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	stream, err := w.db.c.api.Watch(ctx, &nodev1.WatchRequest{
-		Database: w.db.name, Collection: w.opts.Collection, Prefix: w.opts.Prefix, Resume: w.marker,
+		Database: w.db.name, Collection: w.opts.Collection, Prefix: w.opts.Prefix, Resume: w.marker, Patterns: w.opts.patterns(),
 		Initial: w.opts.Initial && w.marker == "",
 	})
 	if err != nil {
@@ -152,10 +190,7 @@ const maxBatchChanges = 1_000_000
 
 func (w *watch) message(m *nodev1.WatchResponse) error {
 	for _, ch := range m.GetChanges() {
-		w.changes = append(w.changes, Change{
-			Collection: ch.GetCollection(), Deleted: ch.GetKind() == nodev1.ChangeKind_CHANGE_KIND_DELETE,
-			Row: rowOf(ch.GetRow()), FromSync: ch.GetFromSync(), Batch: ch.GetBatch(),
-		})
+		w.changes = append(w.changes, changeOf(ch))
 	}
 	if m.GetContinued() && !w.initial {
 		if len(w.changes) > maxBatchChanges {
@@ -173,6 +208,32 @@ func (w *watch) message(m *nodev1.WatchResponse) error {
 		return errLeft
 	}
 	return nil
+}
+
+var changeKinds = map[nodev1.ChangeKind]ChangeKind{
+	nodev1.ChangeKind_CHANGE_KIND_DELETE:     Deleted,
+	nodev1.ChangeKind_CHANGE_KIND_COLLECTION: CollectionChanged,
+	nodev1.ChangeKind_CHANGE_KIND_DESTROYED:  CollectionDestroyed,
+}
+
+func changeOf(ch *nodev1.Change) Change {
+	c := Change{
+		Kind: changeKinds[ch.GetKind()], Collection: ch.GetCollection(), FromSync: ch.GetFromSync(), Batch: ch.GetBatch(),
+	}
+	if c.Kind == CollectionChanged {
+		c.Tags, c.Permissions, c.Version = ch.GetAccess().GetTags(), ch.GetAccess().GetPermissions(), ch.GetAccess().GetVersion()
+	} else if c.Kind != CollectionDestroyed {
+		c.Row = rowOf(ch.GetRow())
+	}
+	return c
+}
+
+func (o *WatchOptions) patterns() []*nodev1.WatchPattern {
+	var list []*nodev1.WatchPattern
+	for _, p := range o.Patterns {
+		list = append(list, &nodev1.WatchPattern{Collection: p.Collection, Key: p.Key})
+	}
+	return list
 }
 
 // rest waits before the next attempt.

@@ -30,6 +30,7 @@ var rooms = []room{
 	{"host/internal/id", 0, "names, versions and vectors"},
 	{"host/internal/hlc", 0, "hybrid time"},
 	{"host/internal/perm", 0, "principal patterns"},
+	{"host/internal/like", 0, "patterns with % and _"},
 
 	{"host/internal/delta", 1, "what to send, in which order to apply"},
 	{"host/internal/history", 1, "version graph, merge base, conflicts"},

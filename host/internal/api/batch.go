@@ -49,15 +49,11 @@ func (s *Server) openReader(ctx context.Context, req reading) (r reader, c id.Co
 	}
 	r, release = t.db, func() {}
 	if handle := req.GetBatch(); handle != "" {
-		x, err := s.batches.use(handle, t.caller)
+		x, done, err := t.enterBatch(handle)
 		if err != nil {
 			return nil, c, nil, err
 		}
-		r, release = batchReader{s.batches, x}, func() { s.batches.release(x) }
-		if x.db != t.db {
-			release()
-			return nil, c, nil, errUnknownBatch
-		}
+		r, release = batchReader{s.batches, x}, done
 	}
 	if c, err = t.name(req.GetCollection()); err == nil {
 		err = t.check(c, perm.Read)
@@ -96,7 +92,7 @@ func (r batchReader) Scan(c id.Collection, rg rows.ScanRange, visit func(rows.Ro
 
 // of is the database of a batch as its caller sees it now.
 func (s *Server) of(x *openBatch) (*target, error) {
-	t := &target{s: s, caller: x.caller, db: x.db}
+	t := &target{s: s, caller: x.caller, db: x.db, batch: x}
 	return t, t.refresh()
 }
 

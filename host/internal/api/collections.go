@@ -9,9 +9,18 @@ import (
 	nodev1 "github.com/syncbase/syncbase/sdk/api/node/v1"
 
 	"github.com/syncbase/syncbase/host/internal/acl"
+	"github.com/syncbase/syncbase/host/internal/id"
 	"github.com/syncbase/syncbase/host/internal/perm"
 	"github.com/syncbase/syncbase/host/internal/rows"
 )
+
+// mayCreate decides whether the caller may make a collection of the name.
+func (t *target) mayCreate(c id.Collection) error {
+	if err := acl.Database(t.list, t.caller, perm.Write); err != nil {
+		return err
+	}
+	return acl.Create(t.caller, c.Name)
+}
 
 // CreateCollection takes Write on the database and a name that is the caller's to give.
 func (s *Server) CreateCollection(ctx context.Context, req *nodev1.CreateCollectionRequest) (*nodev1.CreateCollectionResponse, error) {
@@ -23,14 +32,18 @@ func (s *Server) CreateCollection(ctx context.Context, req *nodev1.CreateCollect
 	if err != nil {
 		return nil, err
 	}
-	if err := acl.Create(t.caller, c.Name); err != nil {
+	if err := t.mayCreate(c); err != nil {
 		return nil, err
 	}
 	list, err := permissions(req.GetPermissions(), c.Name.Owner, perm.CollectionTags)
 	if err != nil {
 		return nil, err
 	}
-	if err := t.db.CreateCollection(c, list); err != nil {
+	if err := t.inBatch(req.GetBatch(), len(req.GetPermissions()), func(tx *rows.Tx) error {
+		return tx.CreateCollection(c, list)
+	}, func() error {
+		return t.db.CreateCollection(c, list)
+	}); err != nil {
 		return nil, err
 	}
 	return &nodev1.CreateCollectionResponse{Collection: c.Name.String()}, nil
@@ -42,7 +55,18 @@ func (s *Server) ListCollections(req *nodev1.ListCollectionsRequest, stream grpc
 	if err != nil {
 		return err
 	}
-	for _, c := range t.db.Collections() {
+	var list []id.Collection
+	err = t.inBatch(req.GetBatch(), 0, func(tx *rows.Tx) (err error) {
+		list, err = tx.Collections()
+		return err
+	}, func() error {
+		list = t.db.Collections()
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for _, c := range list {
 		if err := stream.Send(&nodev1.ListCollectionsResponse{Collection: c.Name.String()}); err != nil {
 			return err
 		}
@@ -61,13 +85,18 @@ func (s *Server) DestroyCollection(ctx context.Context, req *nodev1.DestroyColle
 	if err != nil {
 		return nil, err
 	}
-	list, _, err := t.db.CollectionPermissions(c)
-	if err == nil {
-		err = t.end(c, list, rows.OpDelete)
-	}
-	if err == nil {
-		err = t.db.DestroyCollection(c, t.end)
-	}
+	err = t.inBatch(req.GetBatch(), 0, func(tx *rows.Tx) error {
+		return t.destroyInBatch(tx, c)
+	}, func() error {
+		list, _, err := t.db.CollectionPermissions(c)
+		if err == nil {
+			err = t.end(c, list, rows.OpDelete)
+		}
+		if err == nil {
+			err = t.db.DestroyCollection(c, t.end)
+		}
+		return err
+	})
 	if errors.Is(err, rows.ErrNoCollection) && !acl.Knows(t.list, t.caller) {
 		return nil, missing(rows.ErrNoCollection, c)
 	}

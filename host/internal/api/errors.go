@@ -36,9 +36,11 @@ var (
 	errDraining  = fmt.Errorf("%w: the daemon is shutting down", ErrUnavailable)
 	// errMarker refuses a resume marker that cannot be read.
 	errMarker = errors.New("malformed resume marker")
-	// errUnknownMarker refuses a marker of another database, or of a future.
-	errUnknownMarker = errors.New("unknown resume marker")
-	errNoSchema      = errors.New("no schema")
+	// errForeignMarker refuses a marker of another database.
+	errForeignMarker = errors.New("resume marker of another database")
+	// errMarkerAhead refuses a marker of a future.
+	errMarkerAhead = errors.New("resume marker that lies beyond the end of the log")
+	errNoSchema    = errors.New("no schema")
 )
 
 // domain is the domain of every ErrorInfo.
@@ -52,13 +54,15 @@ var outcomes = []struct {
 }{
 	{errAnonymous, codes.Unauthenticated, "ANONYMOUS"},
 	{errMarker, codes.InvalidArgument, "MALFORMED_MARKER"},
-	{errUnknownMarker, codes.FailedPrecondition, "UNKNOWN_MARKER"},
+	{errForeignMarker, codes.FailedPrecondition, "FOREIGN_MARKER"},
+	{errMarkerAhead, codes.FailedPrecondition, "MARKER_AHEAD"},
+	{rows.ErrMarkerTooOld, codes.FailedPrecondition, "MARKER_TOO_OLD"},
 	{errUnknownBatch, codes.NotFound, "UNKNOWN_BATCH"},
 	{rows.ErrDone, codes.NotFound, "UNKNOWN_BATCH"},
 	{errTooManyBatches, codes.ResourceExhausted, "TOO_MANY_BATCHES"},
 	{rows.ErrReadOnly, codes.FailedPrecondition, "READ_ONLY_BATCH"},
 	{errNoSchema, codes.NotFound, "NO_SCHEMA"},
-	{rows.ErrMarker, codes.FailedPrecondition, "UNKNOWN_MARKER"},
+	{rows.ErrMarker, codes.FailedPrecondition, "MARKER_AHEAD"},
 	{rows.ErrDestroyed, codes.FailedPrecondition, "DATABASE_DESTROYED"},
 	{rows.ErrNoDatabase, codes.NotFound, "NO_DATABASE"},
 	{rows.ErrNoCollection, codes.NotFound, "NO_COLLECTION"},

@@ -67,7 +67,7 @@ func parseMarker(text string) (marker, error) {
 // within checks that the marker is of this very database.
 func (m marker) within(db *rows.DB) error {
 	if m.writer != db.Writer() || m.db != db.Num() {
-		return fmt.Errorf("%w: it was made by another device, or by an earlier database of the same name; begin again with the initial state", errUnknownMarker)
+		return fmt.Errorf("%w: it was made by another device, or by an earlier database of the same name; begin again with the initial state", errForeignMarker)
 	}
 	return nil
 }

@@ -39,6 +39,9 @@ func (s *Server) Status(ctx context.Context, _ *nodev1.StatusRequest) (*nodev1.S
 		resp.Peers = append(resp.Peers, p)
 		return nil
 	})
+	for _, x := range s.opts.Rows.Sweeping() {
+		resp.Sweeping = append(resp.Sweeping, &nodev1.Sweeping{Database: x.Database.String(), Collection: x.Collection.Name.String()})
+	}
 	if err != nil || s.opts.Syncgroups == nil {
 		return resp, err
 	}

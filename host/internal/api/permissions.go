@@ -16,6 +16,8 @@ import (
 // GetPermissions takes Admin on what the list guards.
 func (s *Server) GetPermissions(ctx context.Context, req *nodev1.GetPermissionsRequest) (*nodev1.GetPermissionsResponse, error) {
 	switch {
+	case req.GetBatch() != "" && req.GetCollection() == "":
+		return nil, errNotInBatch
 	case req.GetDatabase() == "":
 		return s.servicePermissions(ctx, req)
 	case req.GetCollection() == "":
@@ -26,15 +28,28 @@ func (s *Server) GetPermissions(ctx context.Context, req *nodev1.GetPermissionsR
 		list, version := t.db.Permissions()
 		return &nodev1.GetPermissionsResponse{Permissions: list.Marshal(), Version: version}, nil
 	}
-	t, c, err := s.openCollection(ctx, req.GetDatabase(), req.GetCollection(), perm.Admin)
+	t, c, done, err := s.openCollectionIn(ctx, req, perm.Admin)
 	if err != nil {
 		return nil, err
 	}
-	list, version, err := t.db.CollectionPermissions(c)
+	defer done()
+	from := t.db.CollectionPermissions
+	if t.batch != nil {
+		from = t.batch.tx.Permissions
+	}
+	list, version, err := from(c)
 	if err != nil {
 		return nil, same(c, err)
 	}
-	return &nodev1.GetPermissionsResponse{Permissions: list.Marshal(), Version: version.String()}, nil
+	return &nodev1.GetPermissionsResponse{Permissions: list.Marshal(), Version: versionText(version)}, nil
+}
+
+// versionText is empty for what a batch has made.
+func versionText(v id.Version) string {
+	if v.IsZero() {
+		return ""
+	}
+	return v.String()
 }
 
 func (s *Server) servicePermissions(ctx context.Context, req *nodev1.GetPermissionsRequest) (*nodev1.GetPermissionsResponse, error) {
@@ -59,6 +74,8 @@ func nothingBelow(collection string) error {
 // SetPermissions takes Admin on what the list guards.
 func (s *Server) SetPermissions(ctx context.Context, req *nodev1.SetPermissionsRequest) (*nodev1.SetPermissionsResponse, error) {
 	switch {
+	case req.GetBatch() != "" && req.GetCollection() == "":
+		return nil, errNotInBatch
 	case req.GetDatabase() == "":
 		if err := nothingBelow(req.GetCollection()); err != nil {
 			return nil, err
@@ -73,10 +90,11 @@ func (s *Server) SetPermissions(ctx context.Context, req *nodev1.SetPermissionsR
 			return t.db, acl.Database(t.list, t.caller, perm.Admin)
 		})
 	}
-	t, c, err := s.openCollection(ctx, req.GetDatabase(), req.GetCollection(), perm.Admin)
+	t, c, done, err := s.openCollectionIn(ctx, req, perm.Admin)
 	if err != nil {
 		return nil, err
 	}
+	defer done()
 	list, err := perm.Parse(req.GetPermissions(), perm.CollectionTags)
 	if err != nil {
 		return nil, err
@@ -84,6 +102,12 @@ func (s *Server) SetPermissions(ctx context.Context, req *nodev1.SetPermissionsR
 	given, err := id.ParseVersion(req.GetVersion())
 	if err != nil {
 		return nil, err
+	}
+	if x := t.batch; x != nil {
+		if err := s.batches.keep(x, len(req.GetPermissions())+readOverhead); err != nil {
+			return nil, err
+		}
+		return &nodev1.SetPermissionsResponse{}, same(c, x.tx.SetPermissions(c, list, given))
 	}
 	version, err := t.db.SetCollectionPermissions(c, list, given, t.administer)
 	if err != nil {

@@ -147,10 +147,10 @@ func (s *Server) Commit(ctx context.Context, req *nodev1.CommitRequest) (*nodev1
 // guarded is guard with the decision remembered while the collection stays the same, for batches of many rows.
 func (t *target) guarded() rows.Guard {
 	var c id.Collection
-	var allowed [rows.OpCheck + 1]bool
+	var allowed [rows.OpList + 1]bool
 	return func(next id.Collection, list perm.List, kind rows.OpKind) error {
 		if next != c {
-			c, allowed = next, [rows.OpCheck + 1]bool{}
+			c, allowed = next, [rows.OpList + 1]bool{}
 		}
 		if allowed[kind] {
 			return nil

@@ -17,6 +17,8 @@ type target struct {
 	caller id.Principal
 	db     *rows.DB
 	list   perm.List
+	// batch is the open batch that the request belongs to, nil for none.
+	batch *openBatch
 }
 
 // open finds a database that the caller may know of.
@@ -83,6 +85,9 @@ func (t *target) name(collection string) (id.Collection, error) {
 
 // check decides whether the caller has the tag on a collection.
 func (t *target) check(c id.Collection, tag perm.Tag) error {
+	if t.batch != nil {
+		return t.checkInBatch(c, tag)
+	}
 	list, _, err := t.db.CollectionPermissions(c)
 	if err != nil {
 		return missing(rows.ErrNoCollection, c)
@@ -96,11 +101,17 @@ func (t *target) decide(c id.Collection, list perm.List, tag perm.Tag) error {
 
 // guard asks the same of operations while nothing else can change the database.
 func (t *target) guard(c id.Collection, list perm.List, kind rows.OpKind) error {
-	tag := perm.Write
-	if kind == rows.OpCheck {
-		tag = perm.Read
+	switch kind {
+	case rows.OpCheck:
+		return t.decide(c, list, perm.Read)
+	case rows.OpList:
+		return t.decide(c, list, perm.Admin)
+	case rows.OpDestroy:
+		return t.end(c, list, kind)
+	case rows.OpCreate:
+		return t.mayCreate(c)
 	}
-	return t.decide(c, list, tag)
+	return t.decide(c, list, perm.Write)
 }
 
 // administer is the guard of what takes Admin.

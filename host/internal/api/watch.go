@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"google.golang.org/grpc"
@@ -46,30 +47,25 @@ type watcher struct {
 	ctx  context.Context
 	send func(*nodev1.WatchResponse) error
 
-	// only is nil when all collections are watched.
-	only   *id.Collection
-	prefix string
+	watchFilter
 	// after is the marker from which the log is followed.
 	after uint64
 
 	// allowed are the decisions of this round, known those of all rounds.
 	allowed, known map[id.Collection]bool
+	// buried are, in this round, the versions of rows that were destroyed with an earlier life of the collection.
+	buried map[id.Collection]id.Vector
 }
 
 func (s *Server) newWatcher(ctx context.Context, req *nodev1.WatchRequest) (w *watcher, initial bool, err error) {
-	w = &watcher{ctx: ctx, prefix: req.GetPrefix(), allowed: map[id.Collection]bool{}, known: map[id.Collection]bool{}}
-	if err := boundKeys(w.prefix); err != nil {
-		return nil, false, err
+	w = &watcher{
+		ctx: ctx, allowed: map[id.Collection]bool{}, known: map[id.Collection]bool{}, buried: map[id.Collection]id.Vector{},
 	}
 	if w.target, err = s.open(w.ctx, req.GetDatabase()); err != nil {
 		return nil, false, err
 	}
-	if req.GetCollection() != "" {
-		c, err := w.name(req.GetCollection())
-		if err != nil {
-			return nil, false, err
-		}
-		w.only = &c
+	if w.watchFilter, err = w.target.watchFilter(req); err != nil {
+		return nil, false, err
 	}
 	if err := w.begin(); err != nil {
 		return nil, false, err
@@ -86,7 +82,7 @@ func (s *Server) newWatcher(ctx context.Context, req *nodev1.WatchRequest) (w *w
 		return nil, false, err
 	}
 	if m.seq > w.after {
-		return nil, false, fmt.Errorf("%w: it lies beyond the end of the log; begin again with the initial state", errUnknownMarker)
+		return nil, false, fmt.Errorf("%w; the data may have been restored from a backup: begin again with the initial state", errMarkerAhead)
 	}
 	if m.kind == markerLog {
 		w.after = m.seq
@@ -97,6 +93,7 @@ func (s *Server) newWatcher(ctx context.Context, req *nodev1.WatchRequest) (w *w
 // begin starts a round: what the caller may see is decided anew.
 func (w *watcher) begin() error {
 	clear(w.allowed)
+	clear(w.buried)
 	if err := w.refresh(); err != nil {
 		return err
 	}
@@ -108,15 +105,33 @@ func (w *watcher) begin() error {
 
 // initial sends the present rows, as one batch, and the marker from which the log goes on.
 func (w *watcher) initial() error {
-	collections := w.db.Collections()
-	if w.only != nil {
-		collections = []id.Collection{*w.only}
-	}
-	readable := collections[:0]
-	for _, c := range collections {
-		if w.check(c, perm.Read) == nil {
-			readable = append(readable, c)
+	var scopes []id.Scope
+	first := map[id.Collection]*nodev1.Change{}
+	var order []id.Collection
+	for _, c := range w.db.Collections() {
+		if !w.wants(c, "") {
+			continue
 		}
+		list, version, err := w.db.CollectionPermissions(c)
+		if err != nil || !w.knows(c, list) {
+			continue
+		}
+		order, first[c] = append(order, c), w.collectionChange(c, list, version)
+		if w.decide(c, list, perm.Read) == nil {
+			w.known[c] = true
+			scopes = append(scopes, w.scope(c))
+		}
+	}
+	// announce tells of the collections up to one of them, or of all that are left.
+	announce := func(upTo *id.Collection) error {
+		var changes []*nodev1.Change
+		for len(order) > 0 && (upTo == nil || order[0].Compare(*upTo) <= 0) {
+			changes, order = append(changes, first[order[0]]), order[1:]
+		}
+		if len(changes) == 0 {
+			return nil
+		}
+		return w.send(&nodev1.WatchResponse{Changes: changes, Continued: true})
 	}
 	var collection string
 	out := rowBatch{send: func(list []*nodev1.Row) error {
@@ -127,19 +142,25 @@ func (w *watcher) initial() error {
 		return w.send(&nodev1.WatchResponse{Changes: changes, Continued: true})
 	}}
 	var current id.Collection
-	seq, err := w.db.ScanSnapshot(readable, w.prefix, func(c id.Collection, r rows.Row) error {
+	seq, err := w.db.ScanSnapshot(scopes, func(c id.Collection, r rows.Row) error {
 		if c != current {
 			if err := out.flush(); err != nil {
 				return err
 			}
 			current, collection = c, c.Name.String()
+			if err := announce(&c); err != nil {
+				return err
+			}
+		}
+		if !w.wants(c, r.Key) {
+			return nil
 		}
 		return out.add(&r)
 	})
 	if err != nil {
 		return err
 	}
-	if err := out.flush(); err != nil {
+	if err := errors.Join(out.flush(), announce(nil)); err != nil {
 		return err
 	}
 	// The snapshot may lie ahead of what would survive a crash; its marker may not.
@@ -173,7 +194,7 @@ func (w *watcher) follow() error {
 			return err
 		}
 		if err := w.begin(); err != nil {
-			return err
+			return errors.Join(err, w.farewell(&b))
 		}
 		if err := w.sendBatch(&b); err != nil {
 			return err
@@ -191,16 +212,16 @@ func (w *watcher) wait(more <-chan struct{}) error {
 	}
 }
 
-// wants is the filter of the client. Access lists of collections, whose key is empty, are not shown.
-func (w *watcher) wants(c id.Collection, key string) bool {
-	if key == "" || w.only != nil && *w.only != c {
-		return false
-	}
-	return len(key) >= len(w.prefix) && key[:len(w.prefix)] == w.prefix
-}
-
 // sees decides whether the caller may see a change.
 func (w *watcher) sees(ch *rows.Change) bool {
+	buried, asked := w.buried[ch.Collection]
+	if !asked {
+		buried = w.db.Buried(ch.Collection)
+		w.buried[ch.Collection] = buried
+	}
+	if !ch.Deleted && buried.Covers(ch.Version) {
+		return false
+	}
 	if may, decided := w.allowed[ch.Collection]; decided {
 		return may
 	}
@@ -228,7 +249,16 @@ func (w *watcher) sendBatch(b *rows.Batch) error {
 	size := 0
 	for i := range b.Changes {
 		ch := &b.Changes[i]
-		if !w.wants(ch.Collection, ch.Key) || !w.sees(ch) {
+		if !w.wants(ch.Collection, ch.Key) {
+			continue
+		}
+		if ch.Key == "" {
+			if c := w.ofCollection(b, ch); c != nil {
+				list = append(list, c)
+			}
+			continue
+		}
+		if !w.sees(ch) {
 			continue
 		}
 		if size >= messageBytes {

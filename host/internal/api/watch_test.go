@@ -65,13 +65,19 @@ func (w *watching) next(t testing.TB) client.Batch {
 	panic("unreachable")
 }
 
-// text tells of a batch in short: + key=value, - key.
+// text tells of a batch in short: +key=value, -key, *collection and, when it was destroyed, !collection.
 func text(b client.Batch) string {
 	var parts []string
 	for _, ch := range b.Changes {
-		if ch.Deleted {
+		_, local, _ := strings.Cut(ch.Collection, ":")
+		switch ch.Kind {
+		case client.CollectionChanged:
+			parts = append(parts, "*"+local)
+		case client.CollectionDestroyed:
+			parts = append(parts, "!"+local)
+		case client.Deleted:
 			parts = append(parts, "-"+ch.Row.Key)
-		} else {
+		default:
 			parts = append(parts, "+"+ch.Row.Key+"="+string(ch.Row.Value.Bytes))
 		}
 	}
@@ -171,7 +177,9 @@ func TestWatchInitial(t *testing.T) {
 	parts := 0
 	apply := func(b client.Batch) {
 		for _, ch := range b.Changes {
-			if state[ch.Row.Key] = string(ch.Row.Value.Bytes); ch.Deleted {
+			if ch.Kind == client.Put {
+				state[ch.Row.Key] = string(ch.Row.Value.Bytes)
+			} else {
 				delete(state, ch.Row.Key)
 			}
 		}
@@ -244,6 +252,11 @@ func TestWatchEnds(t *testing.T) {
 			if err := c.end(t.Context(), w); err != nil {
 				t.Fatal(err)
 			}
+			if c.reason != "DATABASE_DESTROYED" {
+				if b := seen.next(t); len(b.Changes) != 1 || b.Changes[0].Collection != "home.local/owner:c" || len(b.Changes[0].Tags) > 0 {
+					t.Errorf("the watcher was told %+v", b.Changes)
+				}
+			}
 			err := <-seen.ended
 			seen.ended <- err
 			var said *client.Error
@@ -254,7 +267,7 @@ func TestWatchEnds(t *testing.T) {
 	}
 }
 
-// TestDestroyedCollectionIsSeen wants a watcher of the whole database to hear of the end of every row.
+// TestDestroyedCollectionIsSeen wants a watcher of the whole database to hear of the end of the collection.
 func TestDestroyedCollectionIsSeen(t *testing.T) {
 	w := newWorld(t)
 	c := w.collection("db", "c")
@@ -267,13 +280,13 @@ func TestDestroyedCollectionIsSeen(t *testing.T) {
 	if err := c.Destroy(ctx); err != nil {
 		t.Fatal(err)
 	}
-	if got := text(seen.next(t)); got != "-k" {
-		t.Errorf("seen %q, want -k", got)
+	if got := text(seen.next(t)); got != "!c" {
+		t.Errorf("seen %q, want !c", got)
 	}
 }
 
 // reference: store-303
-// A marker of another database, or of a future, is not known, which is told apart from one that cannot be read.
+// A marker of another database, one of a future and one that cannot be read are each refused for what they are.
 func TestWatchRefusesMarkers(t *testing.T) {
 	w := newWorld(t)
 	w.collection("db", "c")
@@ -285,8 +298,8 @@ func TestWatchRefusesMarkers(t *testing.T) {
 	}
 	for what, c := range map[string]struct{ marker, want string }{
 		"garbage":       {"xyz", "InvalidArgument MALFORMED_MARKER"},
-		"another's":     {other.Resume, "FailedPrecondition UNKNOWN_MARKER"},
-		"of the future": {markerAt(db, 1<<40).String(), "FailedPrecondition UNKNOWN_MARKER"},
+		"another's":     {other.Resume, "FailedPrecondition FOREIGN_MARKER"},
+		"of the future": {markerAt(db, 1<<40).String(), "FailedPrecondition MARKER_AHEAD"},
 	} {
 		stream, err := w.raw.Watch(t.Context(), &nodev1.WatchRequest{Database: "db", Resume: c.marker})
 		if err == nil {

@@ -167,7 +167,7 @@ func (c *checker) store() error {
 	}
 	for _, db := range dbs {
 		c.sum.Databases++
-		for _, step := range []func() error{db.collections, db.reclaimed, db.sequence, db.knowledge, db.rows, db.tombstones, db.openHeads, db.log, db.digests, db.size} {
+		for _, step := range []func() error{db.collections, db.reclaimed, db.sequence, db.knowledge, db.burials, db.rows, db.tombstones, db.openHeads, db.log, db.digests, db.size} {
 			if err := step(); err != nil {
 				return err
 			}
@@ -220,7 +220,14 @@ type checkedDB struct {
 	used    uint64
 }
 
-type checkedCollection struct{ id id.Collection }
+type checkedCollection struct {
+	id     id.Collection
+	burial burial
+}
+
+func (c *checkedCollection) present(num uint32) present {
+	return present{num: num, hidden: c.burial.hidden()}
+}
 
 func (d *checkedDB) bad(rule Rule, key []byte, format string, args ...any) {
 	d.found(d.name, rule, key, format, args...)
@@ -243,7 +250,7 @@ func (d *checkedDB) collections() error {
 			d.bad(RuleOwner, key, "collection %s has two numbers", coll)
 		}
 		ids[coll] = true
-		d.colls[binary.BigEndian.Uint32(key[5:])] = &checkedCollection{coll}
+		d.colls[binary.BigEndian.Uint32(key[5:])] = &checkedCollection{id: coll}
 	})
 }
 
@@ -353,6 +360,19 @@ func (d *checkedDB) knowledge() error {
 		d.know.Track(s)
 		d.know.Advance(s, v)
 		d.know.Advance(s, d.rec.formerVector(d.writer.Device))
+	})
+}
+
+func (d *checkedDB) burials() error {
+	return d.prefix(dbKey(spaceBurial, d.rec.num), func(key, value []byte) {
+		b, err := decodeBurial(value)
+		if err != nil || len(key) != collKeyLen {
+			d.bad(RuleEncoding, key, "burial: %v", err)
+			return
+		}
+		if coll := d.collection(key); coll != nil {
+			coll.burial = b
+		}
 	})
 }
 

@@ -50,7 +50,7 @@ func (d *checkedDB) digests() error {
 	}
 	for at := range complete {
 		var real sums
-		err := visitVersions(d.ctx, d.from, d.rec.num, at.num, at.scope, func(v delta.RowVersion) error {
+		err := visitVersions(d.ctx, d.from, d.rec.num, d.colls[at.num].present(at.num), at.scope, func(v delta.RowVersion) error {
 			real[delta.Bucket(v.Key)].Add(v.Sum())
 			return nil
 		})

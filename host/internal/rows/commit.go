@@ -26,6 +26,11 @@ const (
 	OpDelete
 	// OpCheck makes the batch fail unless the row is as expected.
 	OpCheck
+	// OpCreate, OpDestroy and OpList are what a Guard is asked about collections themselves: making one (there is no list
+	// yet), destroying it, and replacing its access list.
+	OpCreate
+	OpDestroy
+	OpList
 )
 
 // Op is one operation of a batch.
@@ -169,7 +174,9 @@ func (t *txn) effective(ops []Op, colls []*collection) (touched []*rowState, tod
 	}
 	todo = make([]int, 0, len(ops))
 	for i, row := range touched {
-		if row.write == i && !ops[i].idle(row) {
+		// A collection that is destroyed and made anew has a record for either.
+		anew := ops[i].Kind == OpDelete && ops[i].Key == ""
+		if (row.write == i || anew) && !ops[i].idle(row) {
 			todo = append(todo, i)
 		}
 	}
@@ -211,6 +218,10 @@ func (t *txn) writeOps(ops []Op, touched []*rowState, todo []int) []id.Version {
 		rec.Parents, rec.Seen, rec.Beside = next.Parents, next.Seen, next.Beside
 		if op.Kind == OpDelete {
 			rec.Kind = wire.Delete
+			if ends(op.Collection, &rec) {
+				rec.Seen = t.held(row.coll, rec.Seen)
+				delete(rec.Seen, self) // its own earlier versions are always in it
+			}
 		} else {
 			rec.Value, rec.Raw, rec.Type = op.Value, op.Raw, op.Type
 		}
@@ -351,31 +362,16 @@ func listOp(c id.Collection, list perm.List) Op {
 	return Op{Kind: OpPut, Collection: c, Value: list.Marshal()}
 }
 
-// destroyBatch is how many rows one commit of DestroyCollection deletes.
-const destroyBatch = 10_000
-
-// DestroyCollection deletes all rows of the collection and then its access list. It works in bounded commits: when it is
-// cut short, the collection is still there, with fewer rows, and destroying it again goes on.
+// DestroyCollection deletes the access list of the collection and, with the same record, every row that this device holds
+// of it: they are gone at once, for readers here and for every device that learns of it, and a collection of the same name
+// made later is empty. What the rows took is swept away in the background (Sweep). Watchers see the end of the collection,
+// not that of each row.
 func (db *DB) DestroyCollection(c id.Collection, guard Guard) error {
-	for {
-		var ops []Op
-		more := false
-		err := db.Scan(c, ScanRange{}, func(r Row) (bool, error) {
-			ops = append(ops, Op{Kind: OpDelete, Collection: c, Key: r.Key, whole: true})
-			more = len(ops) == destroyBatch
-			return !more, nil
-		})
-		if err != nil {
-			return err
-		}
-		if !more {
-			ops = append(ops, Op{Kind: OpDelete, Collection: c})
-		}
-		_, err = db.commit(ops, func(_ *txn, colls []*collection) error {
-			return db.admit(colls[0], OpDelete, guard)
-		})
-		if err != nil || !more {
-			return err
-		}
+	if err := c.Validate(); err != nil {
+		return fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
+	_, err := db.commit([]Op{{Kind: OpDelete, Collection: c}}, func(_ *txn, colls []*collection) error {
+		return db.admit(colls[0], OpDelete, guard)
+	})
+	return err
 }

@@ -90,6 +90,8 @@ type collection struct {
 	droppedAt hlc.Time
 	// digests are those of its scopes that were ever asked for.
 	digests []*digest
+	// burial is what is known of the rows that were destroyed with the collection.
+	burial burial
 }
 
 // Published is the durable state of a database's log. Know is shared and must not be changed.
@@ -170,7 +172,7 @@ func (db *DB) loadCollections() error {
 			break
 		}
 		db.colls[coll.id], db.byNum[coll.num] = coll, coll
-		err = db.loadCollectionPerms(coll)
+		err = errors.Join(db.loadCollectionPerms(coll), db.loadBurial(coll))
 	}
 	return errors.Join(err, it.Close())
 }

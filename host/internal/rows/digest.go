@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/syncbase/syncbase/host/internal/delta"
@@ -182,7 +183,7 @@ func (db *DB) fingerprint(s id.Scope) (*digest, delta.Fingerprint, error) {
 // complete goes through the rows of the scope, unless somebody else does: then it waits.
 func (db *DB) complete(ctx context.Context, d *digest) error {
 	db.mu.Lock()
-	if d.complete {
+	if d.complete || !slices.Contains(d.coll.digests, d) {
 		db.mu.Unlock()
 		return nil
 	}
@@ -199,10 +200,10 @@ func (db *DB) complete(ctx context.Context, d *digest) error {
 	defer close(done)
 	d.building, d.sums = done, [delta.Buckets]delta.Sum{}
 	// From here on commits change the sums; what was there before is in the snapshot.
-	snap := db.s.kv.Snapshot()
+	snap, coll := db.s.kv.Snapshot(), d.coll.present()
 	db.mu.Unlock()
 	var sums [delta.Buckets]delta.Sum
-	err := visitVersions(ctx, snap, db.num, d.coll.num, d.scope, func(v delta.RowVersion) error {
+	err := visitVersions(ctx, snap, db.num, coll, d.scope, func(v delta.RowVersion) error {
 		sums[delta.Bucket(v.Key)].Add(v.Sum())
 		return nil
 	})
@@ -212,6 +213,9 @@ func (db *DB) complete(ctx context.Context, d *digest) error {
 	d.building = nil
 	if err = errors.Join(err, db.alive()); err != nil {
 		return err
+	}
+	if !slices.Contains(d.coll.digests, d) {
+		return nil // the collection was destroyed meanwhile: whoever asked asks again
 	}
 	b := db.s.kv.NewBatch()
 	for i := range sums {
@@ -226,15 +230,17 @@ func (db *DB) complete(ctx context.Context, d *digest) error {
 	return nil
 }
 
-// visitVersions visits the versions of the rows of a scope, deletes after all others.
-func visitVersions(ctx context.Context, from kv.Reader, db, num uint32, s id.Scope, visit func(delta.RowVersion) error) error {
+// visitVersions visits the versions of the rows of a scope, deletes after all others. Versions that were destroyed with the
+// collection and are not swept yet are left out.
+func visitVersions(ctx context.Context, from kv.Reader, db uint32, coll present, s id.Scope, visit func(delta.RowVersion) error) error {
+	num := coll.num
 	for _, space := range []byte{spaceRow, spaceTomb} {
 		ranges := [][2][]byte{{rowKey(space, db, num, s.Prefix), kv.PrefixEnd(rowKey(space, db, num, s.Prefix))}}
 		if own := collKey(space, db, num); s.Prefix != "" {
 			ranges = append(ranges, [2][]byte{own, append(own[:len(own):len(own)], 0)})
 		}
 		for _, r := range ranges {
-			if err := visitRange(ctx, from, db, num, r[0], r[1], visit); err != nil {
+			if err := visitRange(ctx, from, db, coll, r[0], r[1], visit); err != nil {
 				return err
 			}
 		}
@@ -242,7 +248,7 @@ func visitVersions(ctx context.Context, from kv.Reader, db, num uint32, s id.Sco
 	return nil
 }
 
-func visitRange(ctx context.Context, from kv.Reader, db, num uint32, lo, hi []byte, visit func(delta.RowVersion) error) error {
+func visitRange(ctx context.Context, from kv.Reader, db uint32, coll present, lo, hi []byte, visit func(delta.RowVersion) error) error {
 	it, err := from.Iter(lo, hi)
 	if err != nil {
 		return err
@@ -254,7 +260,7 @@ func visitRange(ctx context.Context, from kv.Reader, db, num uint32, lo, hi []by
 		}
 		key := string(it.Key()[collKeyLen:])
 		see := func(h history.Head) {
-			if err == nil {
+			if err == nil && (key == "" || !coll.hidden.Covers(h.Version)) {
 				err = visit(versionOf(key, &h))
 			}
 		}
@@ -265,7 +271,7 @@ func visitRange(ctx context.Context, from kv.Reader, db, num uint32, lo, hi []by
 		}
 		see(h)
 		if contested(it.Value()) {
-			if e := openHeads(from, db, num, key, func(h history.Head, _ []byte) { see(h) }); e != nil && err == nil {
+			if e := openHeads(from, db, coll.num, key, func(h history.Head, _ []byte) { see(h) }); e != nil && err == nil {
 				err = e
 			}
 		}
@@ -277,11 +283,14 @@ func visitRange(ctx context.Context, from kv.Reader, db, num uint32, lo, hi []by
 func (db *DB) Versions(ctx context.Context, s id.Scope, buckets uint64, visit func(delta.RowVersion) error) error {
 	db.mu.Lock()
 	err := db.alive()
-	coll := db.colls[s.Collection]
+	var coll present
+	if known := db.colls[s.Collection]; known != nil {
+		coll = known.present()
+	}
 	snap := db.s.kv.Snapshot()
 	db.mu.Unlock()
-	if err == nil && coll != nil {
-		err = visitVersions(ctx, snap, db.num, coll.num, s, func(v delta.RowVersion) error {
+	if err == nil && coll.num != 0 {
+		err = visitVersions(ctx, snap, db.num, coll, s, func(v delta.RowVersion) error {
 			if buckets&(1<<delta.Bucket(v.Key)) == 0 {
 				return nil
 			}

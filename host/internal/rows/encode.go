@@ -136,7 +136,15 @@ type learned struct {
 type change struct {
 	coll    uint32
 	version id.Version
+	// buried: readers saw the row go, since the version was destroyed with its collection before it became current.
+	buried bool
 }
+
+// Tags of a change: where its version stands, and what became of it.
+const (
+	changeOther  = 1
+	changeBuried = 2
+)
 
 // seqHead is what a value of space `15` says of the database as it is after its commits.
 type seqHead struct {
@@ -184,12 +192,16 @@ func (l *learned) append(dst []byte) []byte {
 	dst = binary.AppendUvarint(dst, uint64(len(l.changes)))
 	for _, ch := range l.changes {
 		dst = binary.AppendUvarint(dst, uint64(ch.coll))
+		var tag byte
+		if ch.buried {
+			tag = changeBuried
+		}
 		if v := ch.version; v.Writer == l.writer && v.Gen >= l.first && v.Gen < l.first+l.count {
-			dst = append(dst, 0)
+			dst = append(dst, tag)
 			dst = binary.AppendUvarint(dst, v.Gen-l.first)
 			continue
 		}
-		dst = append(dst, 1)
+		dst = append(dst, tag|changeOther)
 		dst = wire.AppendWriter(dst, ch.version.Writer)
 		dst = binary.AppendUvarint(dst, ch.version.Gen)
 	}
@@ -323,11 +335,12 @@ func (c *cursor) change(l *learned) change {
 	if coll > 1<<32-1 {
 		c.bad = true
 	}
-	ch := change{coll: uint32(coll)}
-	switch c.byte() {
+	tag := c.byte()
+	ch := change{coll: uint32(coll), buried: tag&changeBuried != 0}
+	switch tag &^ changeBuried {
 	case 0:
 		ch.version = id.Version{Writer: l.writer, Gen: l.first + c.uvarint()}
-	case 1:
+	case changeOther:
 		ch.version = id.Version{Writer: c.writer(), Gen: c.uvarint()}
 	default:
 		c.bad = true

@@ -37,10 +37,11 @@ func (db *DB) History(c id.Collection, key string) (id.Version, []Node, error) {
 	if err := id.ValidateKey(key); err != nil {
 		return id.Version{}, nil, fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
-	num, err := db.readable(c)
+	v, err := db.readable(c)
 	if err != nil {
 		return id.Version{}, nil, err
 	}
+	num, buried := v.num, db.Buried(c)
 	data, err := db.s.kv.Get(rowKey(spaceRow, db.num, num, key))
 	if errors.Is(err, kv.ErrNotFound) {
 		data, err = db.s.kv.Get(rowKey(spaceTomb, db.num, num, key))
@@ -55,6 +56,9 @@ func (db *DB) History(c id.Collection, key string) (id.Version, []Node, error) {
 	if err != nil {
 		return id.Version{}, nil, err
 	}
+	if buried.Covers(head.Version) {
+		return id.Version{}, nil, fmt.Errorf("%w: %s", ErrNoRow, describe(c, key))
+	}
 	heads, todo := []id.Version{head.Version}, slices.Concat(head.Tips, []id.Version{head.Version})
 	if contested(data) {
 		err := openHeads(db.s.kv, db.num, num, key, func(h history.Head, _ []byte) {
@@ -64,7 +68,7 @@ func (db *DB) History(c id.Collection, key string) (id.Version, []Node, error) {
 			return id.Version{}, nil, err
 		}
 	}
-	g := graph{db: db, coll: num, nodes: map[id.Version]*Node{}, links: map[id.Version]wire.Record{}}
+	g := graph{db: db, coll: num, buried: buried, nodes: map[id.Version]*Node{}, links: map[id.Version]wire.Record{}}
 	if err := g.walk(todo); err != nil {
 		return id.Version{}, nil, err
 	}
@@ -78,17 +82,19 @@ func (db *DB) History(c id.Collection, key string) (id.Version, []Node, error) {
 
 // graph collects the ancestry of a row from the log. Links are not versions: they become parents of their winners.
 type graph struct {
-	db    *DB
-	coll  uint32
-	nodes map[id.Version]*Node
-	links map[id.Version]wire.Record
+	db   *DB
+	coll uint32
+	// buried versions were destroyed with the collection, and are not shown.
+	buried id.Vector
+	nodes  map[id.Version]*Node
+	links  map[id.Version]wire.Record
 }
 
 func (g *graph) walk(todo []id.Version) error {
 	for len(todo) > 0 && len(g.nodes)+len(g.links) < MaxHistory {
 		v := todo[len(todo)-1]
 		todo = todo[:len(todo)-1]
-		if _, isLink := g.links[v]; isLink || g.nodes[v] != nil {
+		if _, isLink := g.links[v]; isLink || g.nodes[v] != nil || g.buried.Covers(v) {
 			continue
 		}
 		rec, h, err := g.db.logRecord(g.coll, v)

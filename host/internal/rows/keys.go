@@ -22,13 +22,14 @@ const (
 	spaceSyncgroup  = 0x18
 	spaceOpen       = 0x19
 	spaceReclaim    = 0x1a
+	spaceBurial     = 0x1b
 	spaceDigest     = 0x1d
 )
 
 // spacesOfDatabase are those whose keys begin with a database number.
 var spacesOfDatabase = []byte{
 	spaceCollection, spaceRow, spaceTomb, spaceLog, spaceSeq, spaceKnowledge, spaceSchema, spaceSyncgroup,
-	spaceOpen, spaceReclaim, spaceDigest,
+	spaceOpen, spaceReclaim, spaceBurial, spaceDigest,
 }
 
 var (

@@ -64,6 +64,9 @@ const recordOverhead = 48
 // litter lists what the transaction left behind, and about how many bytes that is.
 func (t *txn) litter() (list []litter, bytes uint64) {
 	for _, row := range t.order {
+		if row.key == "" && len(t.reach(row.coll)) > 0 {
+			continue // whoever comes later has to learn that the collection was destroyed
+		}
 		add := func(v id.Version, size int) {
 			if !v.IsZero() && !row.uses(v) {
 				list = append(list, litter{coll: row.coll.num, version: v})

@@ -48,6 +48,8 @@ func (m *model) watch(t *rapid.T, from int) {
 		batches++
 		for _, c := range b.Changes {
 			switch {
+			case c.Key == "" && c.Deleted:
+				clear(state)
 			case c.Key == "":
 			case c.Deleted:
 				delete(state, c.Key)
@@ -123,6 +125,7 @@ func TestDatabaseAgainstModel(t *testing.T) {
 		rt.Repeat(map[string]func(*rapid.T){
 			"batch": m.batch,
 			"crash": func(*rapid.T) { m.d.crash() },
+			"sweep": func(*rapid.T) { m.d.sweep() },
 			"watch": func(t *rapid.T) { m.watch(t, rapid.IntRange(0, len(m.past)-1).Draw(t, "from")) },
 			"destroy collection": func(t *rapid.T) {
 				if err := m.d.db.DestroyCollection(notes, nil); err != nil {
@@ -191,6 +194,12 @@ func TestDevicesConverge(t *testing.T) {
 				}
 			},
 			"crash": func(t *rapid.T) { device.Draw(t, "who").crash() },
+			"sweep": func(t *rapid.T) { device.Draw(t, "who").sweep() },
+			"destroy": func(t *rapid.T) {
+				d := device.Draw(t, "at")
+				d.now = d.now.Add(time.Duration(rapid.IntRange(0, 3).Draw(t, "ms")) * time.Millisecond)
+				d.renewCollection()
+			},
 		})
 		for range 3 {
 			for _, to := range devices {
@@ -202,6 +211,8 @@ func TestDevicesConverge(t *testing.T) {
 			}
 		}
 		for _, d := range devices {
+			d.sweep()
+			d.sound()
 			if diff := cmp.Diff(devices[0].heads(), d.heads()); diff != "" {
 				rt.Fatalf("heads of devices 1 and %d differ (-1 +%d):\n%s", d.num, d.num, diff)
 			}

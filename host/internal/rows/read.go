@@ -32,32 +32,51 @@ func (db *DB) Get(c id.Collection, key string) (Row, error) {
 	if err := id.ValidateKey(key); err != nil {
 		return Row{}, fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
-	num, err := db.readable(c)
+	v, err := db.readable(c)
 	if err != nil {
 		return Row{}, err
 	}
-	data, err := db.s.kv.Get(rowKey(spaceRow, db.num, num, key))
+	row, err := v.get(db.s.kv, db.num, key)
 	if errors.Is(err, kv.ErrNotFound) {
 		return Row{}, fmt.Errorf("%w: %s", ErrNoRow, describe(c, key))
 	}
+	return row, err
+}
+
+// present is a collection as a reader has it at one moment.
+type present struct {
+	num uint32
+	// hidden covers versions of rows that may still be stored though they were destroyed.
+	hidden id.Vector
+}
+
+func (c *collection) present() present { return present{num: c.num, hidden: c.burial.hidden()} }
+
+// get reads a row; kv.ErrNotFound when there is none.
+func (v present) get(from kv.Reader, db uint32, key string) (Row, error) {
+	data, err := from.Get(rowKey(spaceRow, db, v.num, key))
 	if err != nil {
 		return Row{}, err
 	}
-	return decodeRow(key, data)
+	row, err := decodeRow(key, data)
+	if err == nil && v.hidden.Covers(row.Version) {
+		return Row{}, kv.ErrNotFound
+	}
+	return row, err
 }
 
-// readable returns the number of a collection that exists. A syncgroup's metadata has no access list of its own.
-func (db *DB) readable(c id.Collection) (uint32, error) {
+// readable returns a collection that exists. A syncgroup's metadata has no access list of its own.
+func (db *DB) readable(c id.Collection) (present, error) {
 	db.mu.Lock()
 	defer db.mu.Unlock()
 	if err := db.alive(); err != nil {
-		return 0, err
+		return present{}, err
 	}
 	coll := db.colls[c]
 	if coll == nil || coll.perms == nil && c.Kind == id.Rows {
-		return 0, fmt.Errorf("%w: %s", ErrNoCollection, c)
+		return present{}, fmt.Errorf("%w: %s", ErrNoCollection, c)
 	}
-	return coll.num, nil
+	return coll.present(), nil
 }
 
 func decodeRow(key string, data []byte) (Row, error) {
@@ -82,12 +101,12 @@ func (r *Row) decode(data []byte) error {
 // Scan visits the rows of the range in the order of their keys, as they were at one moment. The value is valid
 // only during the visit; visit returns false to stop.
 func (db *DB) Scan(c id.Collection, r ScanRange, visit func(Row) (bool, error)) error {
-	num, err := db.readable(c)
+	v, err := db.readable(c)
 	if err != nil {
 		return err
 	}
-	lo, hi := db.bounds(num, r)
-	return scan(db.s.kv, lo, hi, r.Reverse, visit)
+	lo, hi := db.bounds(v.num, r)
+	return v.scan(db.s.kv, lo, hi, r.Reverse, visit)
 }
 
 // bounds returns the keys that enclose the range; the collection's own record, whose row key is empty, is left out.
@@ -107,7 +126,7 @@ func (db *DB) bounds(coll uint32, r ScanRange) (lo, hi []byte) {
 	return lo, hi
 }
 
-func scan(from kv.Reader, lo, hi []byte, reverse bool, visit func(Row) (bool, error)) error {
+func (v present) scan(from kv.Reader, lo, hi []byte, reverse bool, visit func(Row) (bool, error)) error {
 	it, err := from.Iter(lo, hi)
 	if err != nil {
 		return err
@@ -117,6 +136,9 @@ func scan(from kv.Reader, lo, hi []byte, reverse bool, visit func(Row) (bool, er
 	for ok := start(it, reverse); ok; ok = step(it, reverse) {
 		row.Key = keys.string(it.Key()[collKeyLen:])
 		if err = row.decode(it.Value()); err == nil {
+			if len(v.hidden) > 0 && v.hidden.Covers(row.Version) {
+				continue
+			}
 			ok, err = visit(row)
 		}
 		if err != nil || !ok {

@@ -54,8 +54,31 @@ func (r *renewal) reclaimed() error {
 			r.b.Set(droppedKey(r.db.num, coll.num), d.append(nil))
 			coll.dropped = d.upTo
 		}
+		r.burial(coll)
 	}
 	return err
+}
+
+// burial renames the generations up to which the rows of a collection were destroyed.
+func (r *renewal) burial(coll *collection) {
+	reach := coll.burial.reach.Clone()
+	changed := false
+	for w, g := range coll.burial.reach {
+		named, is := r.name(id.Version{Writer: w, Gen: g})
+		if !is {
+			continue
+		}
+		delete(reach, w)
+		if kept := r.kept(w); kept > 0 {
+			reach[w] = kept
+		}
+		reach.Add(named)
+		changed = true
+	}
+	if changed {
+		coll.burial.reach = reach
+		r.b.Set(collKey(spaceBurial, r.db.num, coll.num), coll.burial.encode())
+	}
 }
 
 // kept returns up to which generation a writer keeps its names.

@@ -159,7 +159,9 @@ func (d *device) watched() (map[string]string, int) {
 	_, err := d.db.ReadLog(0, nil, func(b Batch) (bool, error) {
 		batches++
 		for _, c := range b.Changes {
-			if c.Deleted {
+			if c.Deleted && c.Key == "" {
+				clear(state)
+			} else if c.Deleted {
 				delete(state, c.Key)
 			} else if c.Key != "" {
 				state[c.Key] = string(c.Value)

@@ -70,6 +70,8 @@ type Store struct {
 	opts Options
 	// unsynced has the commits that Run is to make durable.
 	unsynced unsynced
+	// sweep has room for one wish that Sweep look again.
+	sweep chan struct{}
 
 	// mu guards the fields below it and the numbering of databases. It is taken before a DB's own lock, never after.
 	mu     sync.Mutex
@@ -86,7 +88,7 @@ func Open(store *kv.Store, opts Options) (*Store, error) {
 	if opts.Random == nil {
 		opts.Random = func() uint32 { return 0 }
 	}
-	s := &Store{kv: store, opts: opts, dbs: map[id.Name]*DB{}, changed: make(chan struct{})}
+	s := &Store{kv: store, opts: opts, dbs: map[id.Name]*DB{}, changed: make(chan struct{}), sweep: make(chan struct{}, 1)}
 	s.unsynced.queue = make(chan waiting, maxUnsynced)
 	if err := errors.Join(s.loadWriter(), s.loadService()); err != nil {
 		return nil, err
@@ -212,7 +214,8 @@ func (s *Store) notify() {
 	s.changed = make(chan struct{})
 }
 
-// Destroy removes a database with everything in it from this device. Whoever still uses it gets ErrDestroyed.
+// Destroy removes a database with everything in it from this device. It writes a few ranges, whatever the size of the
+// database; what others keep of its rows is left to Sweep. Whoever still uses it gets ErrDestroyed.
 func (s *Store) Destroy(name id.Name) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -230,12 +233,7 @@ func (s *Store) Destroy(name id.Name) error {
 		prefix := dbKey(space, db.num)
 		b.DeleteRange(prefix, kv.PrefixEnd(prefix))
 	}
-	if s.opts.References != nil {
-		if err := s.opts.References.DropDatabase(b, db.num); err != nil {
-			b.Discard()
-			return err
-		}
-	}
+	b.Set(leftoverKey(db.num), nil)
 	// Under the database's lock nobody else is between reading its state and writing.
 	db.mu.Lock()
 	err := b.Commit(kv.Sync)
@@ -247,6 +245,7 @@ func (s *Store) Destroy(name id.Name) error {
 		return writeError(err)
 	}
 	db.stir()
+	s.sweepSoon()
 	delete(s.dbs, name)
 	s.writer = next
 	s.notify()

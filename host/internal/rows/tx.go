@@ -23,7 +23,7 @@ const MaxTxReads = 1_000_000
 
 // Tx is a batch that reads: it sees the database as it was at Begin, with its own writes on top, and commits only if
 // nothing that it read has changed since. What counts as read is every row it asked for, present or not, every range it
-// scanned, and the access list of every collection it touched; so batches are serializable, and phantoms are impossible.
+// scanned, the access list of every collection it touched, and which collections there are if it asked; so batches are serializable, and phantoms are impossible.
 // Writes that were not read do not conflict: the later commit wins. (H. T. Kung, J. T. Robinson, "On Optimistic Methods
 // for Concurrency Control", 1981.)
 //
@@ -36,8 +36,6 @@ type Tx struct {
 	seq uint64
 	// reader holds back the reclaiming of what was committed since.
 	reader *reader
-	// colls are the collections as the snapshot has them.
-	colls map[id.Collection]uint32
 
 	// mu guards the fields below it.
 	mu     sync.Mutex
@@ -46,6 +44,15 @@ type Tx struct {
 	ranges []txRange
 	writes map[txRef]*Op
 	size   int
+	// colls are the collections as the batch has them; begun are those that existed when it began.
+	colls map[id.Collection]*txCollection
+	begun map[id.Collection]uint32
+	// ended are collections of begun that the batch destroyed.
+	ended map[id.Collection]bool
+	// made counts the collections that the batch created.
+	made uint32
+	// listed: which collections exist was read.
+	listed bool
 }
 
 type txRef struct {
@@ -70,28 +77,30 @@ func (db *DB) Begin(readOnly bool) (*Tx, error) {
 		return nil, err
 	}
 	t := &Tx{
-		db: db, readOnly: readOnly, snap: db.s.kv.Snapshot(), seq: db.seq, reader: db.readers.enter(db.seq), colls: map[id.Collection]uint32{},
-		reads: map[txRef]struct{}{}, writes: map[txRef]*Op{},
+		db: db, readOnly: readOnly, snap: db.s.kv.Snapshot(), seq: db.seq, reader: db.readers.enter(db.seq), reads: map[txRef]struct{}{},
+		writes: map[txRef]*Op{}, colls: map[id.Collection]*txCollection{}, begun: map[id.Collection]uint32{},
+		ended: map[id.Collection]bool{},
 	}
 	for c, coll := range db.colls {
 		if c.Kind == id.Rows && coll.perms != nil {
-			t.colls[c] = coll.num
+			t.colls[c] = &txCollection{present: coll.present(), list: coll.perms, version: coll.version}
+			t.begun[c] = coll.num
 		}
 	}
 	return t, nil
 }
 
-// enter checks that the batch is open and that the snapshot has the collection, whose access list counts as read. Called
-// with mu held.
-func (t *Tx) enter(c id.Collection) (uint32, error) {
+// enter checks that the batch is open and that it has the collection, whose access list counts as read. Called with mu
+// held.
+func (t *Tx) enter(c id.Collection) (*txCollection, error) {
 	if t.done {
-		return 0, ErrDone
+		return nil, ErrDone
 	}
-	num, found := t.colls[c]
-	if !found {
-		return 0, fmt.Errorf("%w: %s", ErrNoCollection, c)
+	coll := t.colls[c]
+	if coll == nil {
+		return nil, fmt.Errorf("%w: %s", ErrNoCollection, c)
 	}
-	return num, t.note(txRef{num, ""})
+	return coll, t.note(txRef{coll.num, ""})
 }
 
 func (t *Tx) note(ref txRef) error {
@@ -109,11 +118,11 @@ func (t *Tx) Get(c id.Collection, key string) (Row, error) {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	num, err := t.enter(c)
+	coll, err := t.enter(c)
 	if err != nil {
 		return Row{}, err
 	}
-	ref := txRef{num, key}
+	ref := txRef{coll.num, key}
 	if op := t.writes[ref]; op != nil {
 		if op.Kind == OpDelete {
 			return Row{}, fmt.Errorf("%w: %s", ErrNoRow, describe(c, key))
@@ -123,14 +132,11 @@ func (t *Tx) Get(c id.Collection, key string) (Row, error) {
 	if err := t.note(ref); err != nil {
 		return Row{}, err
 	}
-	data, err := t.snap.Get(rowKey(spaceRow, t.db.num, num, key))
+	row, err := coll.get(t.snap, t.db.num, key)
 	if errors.Is(err, kv.ErrNotFound) {
 		return Row{}, fmt.Errorf("%w: %s", ErrNoRow, describe(c, key))
 	}
-	if err != nil {
-		return Row{}, err
-	}
-	return decodeRow(key, data)
+	return row, err
 }
 
 func written(op *Op) Row { return Row{Key: op.Key, Value: op.Value, Raw: op.Raw, Type: op.Type} }
@@ -139,10 +145,12 @@ func written(op *Op) Row { return Row{Key: op.Key, Value: op.Value, Raw: op.Raw,
 // the scan are not seen by it. The whole range counts as read, also when visit stops early.
 func (t *Tx) Scan(c id.Collection, r ScanRange, visit func(Row) (bool, error)) error {
 	t.mu.Lock()
-	num, err := t.enter(c)
+	coll, err := t.enter(c)
 	var own []*Op
+	var from present
 	if err == nil {
-		span := r.span(num)
+		from = coll.present
+		span := r.span(from.num)
 		t.ranges = append(t.ranges, span)
 		for ref, op := range t.writes {
 			if span.has(ref) {
@@ -156,8 +164,8 @@ func (t *Tx) Scan(c id.Collection, r ScanRange, visit func(Row) (bool, error)) e
 	}
 	m := overlay{own: own, reverse: r.Reverse, visit: visit}
 	slices.SortFunc(own, func(a, b *Op) int { return m.compare(a.Key, b.Key) })
-	lo, hi := t.db.bounds(num, r)
-	if err := scan(txReader{t}, lo, hi, r.Reverse, m.stored); err != nil || m.stopped {
+	lo, hi := t.db.bounds(from.num, r)
+	if err := from.scan(txReader{t}, lo, hi, r.Reverse, m.stored); err != nil || m.stopped {
 		return err
 	}
 	_, err = m.ownBefore("")
@@ -256,20 +264,29 @@ func (t *Tx) Write(ops ...Op) error {
 	}
 	for i := range ops {
 		op := &ops[i]
-		num, err := t.enter(op.Collection)
+		coll, err := t.enter(op.Collection)
 		if err != nil {
 			return err
 		}
-		ref := txRef{num, op.Key}
-		size := t.size + len(op.Key) + len(op.Value)
+		ref := txRef{coll.num, op.Key}
+		more := len(op.Key) + len(op.Value)
 		if old := t.writes[ref]; old != nil {
-			size -= len(old.Key) + len(old.Value)
+			more -= len(old.Key) + len(old.Value)
 		}
-		if size > MaxBatchBytes || len(t.writes) >= MaxBatchOps {
-			return fmt.Errorf("%w: a batch of more than %d operations or %d bytes", ErrInvalid, MaxBatchOps, MaxBatchBytes)
+		if err := t.grow(more); err != nil {
+			return err
 		}
-		t.size, t.writes[ref] = size, op
+		t.writes[ref] = op
 	}
+	return nil
+}
+
+// grow counts what one more operation takes.
+func (t *Tx) grow(bytes int) error {
+	if t.size+bytes > MaxBatchBytes || len(t.writes)+2*len(t.colls) >= MaxBatchOps+2*len(t.begun) {
+		return fmt.Errorf("%w: a batch of more than %d operations or %d bytes", ErrInvalid, MaxBatchOps, MaxBatchBytes)
+	}
+	t.size += bytes
 	return nil
 }
 
@@ -285,11 +302,11 @@ func (t *Tx) Commit(guard Guard) ([]id.Version, error) {
 		return nil, ErrReadOnly
 	}
 	defer t.end()
-	ops := make([]Op, 0, len(t.writes))
+	ops := t.collectionOps()
 	for _, op := range t.writes {
 		ops = append(ops, *op)
 	}
-	slices.SortFunc(ops, func(a, b Op) int {
+	slices.SortStableFunc(ops, func(a, b Op) int {
 		if c := a.Collection.Compare(b.Collection); c != 0 {
 			return c
 		}
@@ -300,7 +317,7 @@ func (t *Tx) Commit(guard Guard) ([]id.Version, error) {
 			return err
 		}
 		for i := range ops {
-			if err := t.db.admit(colls[i], ops[i].Kind, guard); err != nil {
+			if err := t.admit(colls[i], &ops[i], guard); err != nil {
 				return err
 			}
 		}
@@ -329,6 +346,9 @@ func (t *Tx) end() error {
 func (t *Tx) unchanged() error {
 	if t.seq == t.db.seq {
 		return nil
+	}
+	if t.listed && !t.sameCollections() {
+		return fmt.Errorf("the list of collections, which the batch read, %w", ErrConflict)
 	}
 	if t.seq < t.db.floor.Load() {
 		return fmt.Errorf("what the batch read is so old that the log since then has been reclaimed: it may have %w", ErrConflict)

@@ -44,6 +44,10 @@ type txn struct {
 	last    *batch
 	// contested: a row was written whose conflict stays open.
 	contested bool
+	// burials are those of the collections that the transaction destroys.
+	burials map[*collection]burial
+	// fault is what went wrong where no error could be returned; it refuses the transaction.
+	fault error
 	// overflow counts heads that were too many for one row.
 	overflow int
 	// kept are the records of rows that are merged.
@@ -65,6 +69,8 @@ type rowState struct {
 	before []byte
 	// shown is the version that readers, and the changes listed so far, have as current.
 	shown id.Version
+	// visible: shown is a row that readers see, and not a deletion.
+	visible bool
 	// stored is the size of the row or tombstone before the transaction, as DB.Used counts it.
 	stored  int
 	hadRow  bool
@@ -133,12 +139,14 @@ func (t *txn) enroll(ref rowRef, data []byte, isRow bool) (*rowState, error) {
 			}
 		}
 		r.remember()
-		if len(ref.coll.digests) > 0 {
-			r.sum = sumOf(ref.key, r.Heads)
-		}
 	}
+	r.visible = isRow
 	t.rows[ref] = r
 	t.order = append(t.order, r)
+	t.layRow(r)
+	if len(ref.coll.digests) > 0 {
+		r.sum = sumOf(ref.key, r.Heads)
+	}
 	return r, nil
 }
 
@@ -168,9 +176,18 @@ func (t *txn) startCommit(fromSync bool, w id.Writer, first, count uint64, at hl
 
 // record appends to the log and takes the record into its row.
 func (t *txn) record(coll *collection, row *rowState, rec *wire.Record) history.Outcome {
+	var buried []change
+	ending := ends(coll.id, rec)
+	if ending {
+		buried = t.bury(coll, rec)
+	}
 	c := &t.commits[len(t.commits)-1]
 	outcome := row.Apply(rec, c.time)
-	if outcome == history.Known && len(row.Heads) < 2 && row.live() == nil {
+	t.layRow(row)
+	if ending && row.visible && row.Heads[row.at()].Version != rec.Version {
+		t.hide(coll, buried)
+	}
+	if outcome == history.Known && !ending && len(row.Heads) < 2 && row.live() == nil {
 		// The tombstone stands for it. In the log it could outlive the tombstone, and make the row rise again elsewhere.
 		return outcome
 	}
@@ -190,13 +207,19 @@ func (t *txn) record(coll *collection, row *rowState, rec *wire.Record) history.
 // show lists a change if readers are to see another version of the row than before. A link may leave one of several heads,
 // so that is not always the version of the record that came last.
 func (t *txn) show(coll *collection, row *rowState) {
-	now := row.Heads[row.at()].Version
-	if now == row.shown {
+	now := &row.Heads[row.at()]
+	if now.Version == row.shown {
 		return
 	}
-	row.shown = now
-	c := &t.commits[len(t.commits)-1]
-	c.changes = append(c.changes, change{coll: coll.num, version: now})
+	buried := row.key != "" && t.reach(coll).Covers(now.Version)
+	if !buried || row.visible {
+		t.list(change{coll: coll.num, version: now.Version, buried: buried})
+	}
+	again := row.key == "" && coll.id.Kind == id.Rows && !row.visible && !now.Deleted
+	row.shown, row.visible = now.Version, !now.Deleted
+	if again {
+		t.resurface(coll)
+	}
 }
 
 func (t *txn) log(coll *collection, rec *wire.Record) {
@@ -268,7 +291,7 @@ func (t *txn) writeRow(row *rowState) error {
 // nothing has changed.
 func (t *txn) apply(know *delta.Knowledge) (Published, error) {
 	lists, err := t.collectionLists()
-	if err != nil {
+	if err = first(t.fault, err); err != nil {
 		t.b.Discard()
 		return Published{}, err
 	}
@@ -288,6 +311,10 @@ func (t *txn) apply(know *delta.Knowledge) (Published, error) {
 	db.past = t.past
 	db.adopt(t.fresh)
 	t.keepSums()
+	for coll, b := range t.burials {
+		coll.burial, coll.digests = b, nil
+		db.s.sweepSoon()
+	}
 	for coll, list := range lists {
 		coll.perms = list
 		coll.version = t.rows[rowRef{coll, ""}].shown

@@ -125,6 +125,10 @@ func (db *DB) changes(l *learned, filter func(id.Collection, string) bool) ([]Ch
 			Collection: c, Key: rec.Key, Deleted: rec.Kind == wire.Delete, Value: rec.Value, Raw: rec.Raw, Type: rec.Type,
 			Version: rec.Version, Time: head.time,
 		})
+		if ch.buried {
+			last := &list[len(list)-1]
+			last.Deleted, last.Value, last.Raw, last.Type = true, nil, false, ""
+		}
 	}
 	return list, nil
 }
@@ -151,27 +155,27 @@ func decodeLogRecord(data []byte, v id.Version) (wire.Record, logHeader, error) 
 	return rec, h, nil
 }
 
-// ScanSnapshot visits the existing rows of the collections, in order, as they were at one moment, and returns the marker
+// ScanSnapshot visits the existing rows of the scopes, in order, as they were at one moment, and returns the marker
 // from which ReadLog goes on without a gap or a repeat. The marker may lie a moment ahead of what is durable: whoever
 // hands it out waits until Published has reached it.
-func (db *DB) ScanSnapshot(collections []id.Collection, prefix string, visit func(c id.Collection, r Row) error) (uint64, error) {
+func (db *DB) ScanSnapshot(scopes []id.Scope, visit func(c id.Collection, r Row) error) (uint64, error) {
 	db.mu.Lock()
 	err := db.alive()
 	seq := db.seq
 	snap := db.s.kv.Snapshot()
-	nums := make([]uint32, len(collections))
-	for i, c := range collections {
-		if coll := db.colls[c]; coll != nil && coll.perms != nil {
-			nums[i] = coll.num
+	colls := make([]present, len(scopes))
+	for i, s := range scopes {
+		if coll := db.colls[s.Collection]; coll != nil && coll.perms != nil {
+			colls[i] = coll.present()
 		}
 	}
 	db.mu.Unlock()
-	for i, c := range collections {
-		if err != nil || nums[i] == 0 {
+	for i, s := range scopes {
+		if err != nil || colls[i].num == 0 {
 			continue
 		}
-		lo, hi := db.bounds(nums[i], ScanRange{Prefix: prefix})
-		err = scan(snap, lo, hi, false, func(r Row) (bool, error) { return true, visit(c, r) })
+		lo, hi := db.bounds(colls[i].num, ScanRange{Prefix: s.Prefix})
+		err = colls[i].scan(snap, lo, hi, false, func(r Row) (bool, error) { return true, visit(s.Collection, r) })
 	}
 	return seq, errors.Join(err, snap.Close())
 }

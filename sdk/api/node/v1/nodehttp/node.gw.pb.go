@@ -394,6 +394,8 @@ func local_request_NodeService_GetPermissions_1(ctx context.Context, marshaler r
 	return msg, metadata, err
 }
 
+var filter_NodeService_GetPermissions_2 = &utilities.DoubleArray{Encoding: map[string]int{"database": 0, "collection": 1}, Base: []int{1, 1, 2, 0, 0}, Check: []int{0, 1, 1, 2, 3}}
+
 func request_NodeService_GetPermissions_2(ctx context.Context, marshaler runtime.Marshaler, client extNodev1.NodeServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
 		protoReq extNodev1.GetPermissionsRequest
@@ -418,6 +420,12 @@ func request_NodeService_GetPermissions_2(ctx context.Context, marshaler runtime
 	protoReq.Collection, err = runtime.String(val)
 	if err != nil {
 		return nil, metadata, status.Errorf(codes.InvalidArgument, "type mismatch, parameter: %s, error: %v", "collection", err)
+	}
+	if err := req.ParseForm(); err != nil {
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "%v", err)
+	}
+	if err := runtime.PopulateQueryParameters(&protoReq, req.Form, filter_NodeService_GetPermissions_2); err != nil {
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "%v", err)
 	}
 	msg, err := client.GetPermissions(ctx, &protoReq, grpc.Header(&metadata.HeaderMD), grpc.Trailer(&metadata.TrailerMD))
 	return msg, metadata, err
@@ -444,6 +452,12 @@ func local_request_NodeService_GetPermissions_2(ctx context.Context, marshaler r
 	protoReq.Collection, err = runtime.String(val)
 	if err != nil {
 		return nil, metadata, status.Errorf(codes.InvalidArgument, "type mismatch, parameter: %s, error: %v", "collection", err)
+	}
+	if err := req.ParseForm(); err != nil {
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "%v", err)
+	}
+	if err := runtime.PopulateQueryParameters(&protoReq, req.Form, filter_NodeService_GetPermissions_2); err != nil {
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "%v", err)
 	}
 	msg, err := server.GetPermissions(ctx, &protoReq)
 	return msg, metadata, err
@@ -627,6 +641,8 @@ func local_request_NodeService_CreateCollection_0(ctx context.Context, marshaler
 	return msg, metadata, err
 }
 
+var filter_NodeService_ListCollections_0 = &utilities.DoubleArray{Encoding: map[string]int{"database": 0}, Base: []int{1, 1, 0}, Check: []int{0, 1, 2}}
+
 func request_NodeService_ListCollections_0(ctx context.Context, marshaler runtime.Marshaler, client extNodev1.NodeServiceClient, req *http.Request, pathParams map[string]string) (extNodev1.NodeService_ListCollectionsClient, runtime.ServerMetadata, error) {
 	var (
 		protoReq extNodev1.ListCollectionsRequest
@@ -644,6 +660,12 @@ func request_NodeService_ListCollections_0(ctx context.Context, marshaler runtim
 	if err != nil {
 		return nil, metadata, status.Errorf(codes.InvalidArgument, "type mismatch, parameter: %s, error: %v", "database", err)
 	}
+	if err := req.ParseForm(); err != nil {
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "%v", err)
+	}
+	if err := runtime.PopulateQueryParameters(&protoReq, req.Form, filter_NodeService_ListCollections_0); err != nil {
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "%v", err)
+	}
 	stream, err := client.ListCollections(ctx, &protoReq)
 	if err != nil {
 		return nil, metadata, err
@@ -655,6 +677,8 @@ func request_NodeService_ListCollections_0(ctx context.Context, marshaler runtim
 	metadata.HeaderMD = header
 	return stream, metadata, nil
 }
+
+var filter_NodeService_DestroyCollection_0 = &utilities.DoubleArray{Encoding: map[string]int{"database": 0, "collection": 1}, Base: []int{1, 1, 2, 0, 0}, Check: []int{0, 1, 1, 2, 3}}
 
 func request_NodeService_DestroyCollection_0(ctx context.Context, marshaler runtime.Marshaler, client extNodev1.NodeServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
@@ -681,6 +705,12 @@ func request_NodeService_DestroyCollection_0(ctx context.Context, marshaler runt
 	if err != nil {
 		return nil, metadata, status.Errorf(codes.InvalidArgument, "type mismatch, parameter: %s, error: %v", "collection", err)
 	}
+	if err := req.ParseForm(); err != nil {
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "%v", err)
+	}
+	if err := runtime.PopulateQueryParameters(&protoReq, req.Form, filter_NodeService_DestroyCollection_0); err != nil {
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "%v", err)
+	}
 	msg, err := client.DestroyCollection(ctx, &protoReq, grpc.Header(&metadata.HeaderMD), grpc.Trailer(&metadata.TrailerMD))
 	return msg, metadata, err
 }
@@ -706,6 +736,12 @@ func local_request_NodeService_DestroyCollection_0(ctx context.Context, marshale
 	protoReq.Collection, err = runtime.String(val)
 	if err != nil {
 		return nil, metadata, status.Errorf(codes.InvalidArgument, "type mismatch, parameter: %s, error: %v", "collection", err)
+	}
+	if err := req.ParseForm(); err != nil {
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "%v", err)
+	}
+	if err := runtime.PopulateQueryParameters(&protoReq, req.Form, filter_NodeService_DestroyCollection_0); err != nil {
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "%v", err)
 	}
 	msg, err := server.DestroyCollection(ctx, &protoReq)
 	return msg, metadata, err

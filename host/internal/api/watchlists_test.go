@@ -1,0 +1,202 @@
+package api
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	nodev1 "github.com/syncbase/syncbase/sdk/api/node/v1"
+	"github.com/syncbase/syncbase/sdk/client"
+
+	"github.com/syncbase/syncbase/host/internal/perm"
+)
+
+// list gives the owner everything and the friend these tags.
+func listFor(tags ...perm.Tag) client.Permissions {
+	list := client.Permissions{}
+	for _, tag := range perm.CollectionTags {
+		access := client.Access{In: []string{string(owner)}}
+		if slices.Contains(tags, tag) {
+			access.In = append(access.In, string(friend))
+		}
+		list[string(tag)] = access
+	}
+	return list
+}
+
+// reference: store-061
+// An access list that a batch replaces governs all of that batch for each watcher: one loses every row of it but hears
+// that its access ended, the other sees also the rows that were written before the change.
+func TestListGovernsItsBatch(t *testing.T) {
+	w := newWorld(t)
+	ctx := t.Context()
+	c, d := w.collection("db", "c"), w.collection("db", "d")
+	w.grant("", "Resolve", "Read") // of c
+	stream, err := w.raw.Watch(as(ctx, friend), &nodev1.WatchRequest{Database: "home.local/owner:db"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	recv := func() (parts []string) {
+		t.Helper()
+		m, err := stream.Recv()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, ch := range m.GetChanges() {
+			_, local, _ := strings.Cut(ch.GetCollection(), ":")
+			parts = append(parts, fmt.Sprintf("%s %s%v", local, ch.GetRow().GetKey(), ch.GetAccess().GetTags()))
+		}
+		return parts
+	}
+	recv()
+	if _, err := c.Put(ctx, "seen", 1); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"c seen[]"}, recv()); diff != "" {
+		t.Errorf("-wanted +seen:\n%s", diff)
+	}
+	err = w.client().Database("db").RunInBatch(ctx, client.RunOptions{}, func(tx *client.Tx) error {
+		return errors.Join(
+			tx.Put(ctx, c, "c-before", 1), tx.Put(ctx, d, "d-before", 1),
+			tx.SetPermissions(ctx, c, listFor()), tx.SetPermissions(ctx, d, listFor(perm.Read)),
+			tx.Put(ctx, c, "c-after", 1), tx.Put(ctx, d, "d-after", 1),
+		)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"c []", "d [Read]", "d d-after[]", "d d-before[]"}, recv()); diff != "" {
+		t.Errorf("-wanted +seen:\n%s", diff)
+	}
+}
+
+// reference: store-067
+// Puts, deletes, deletes of ranges and changes of the access list are seen in the order in which they were made.
+func TestListsInOrder(t *testing.T) {
+	w := newTxWorld(t)
+	ctx := t.Context()
+	seen := watch(t, w.db, client.WatchOptions{Collection: "c"})
+	seen.next(t)
+	var want []string
+	for i := range 5 {
+		for _, key := range []string{"a", "b", "x"} {
+			w.put(key, i)
+			want = append(want, fmt.Sprintf("+%s=%d", key, i))
+		}
+		if _, err := w.c.Delete(ctx, "x"); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.c.DeleteRange(ctx, client.Range{}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.c.SetPermissions(ctx, listFor(perm.Read), ""); err != nil {
+			t.Fatal(err)
+		}
+		want = append(want, "-x", "-a -b", "*c")
+	}
+	if diff := cmp.Diff(want, texts(seen.take(t, len(want)))); diff != "" {
+		t.Errorf("-wanted +seen:\n%s", diff)
+	}
+}
+
+// A watch of several patterns sees each row once, also when two match it, the initial state in the order of names, and a
+// collection before its rows, also one made in the same batch. Deleting what was never there is nothing that happened: it
+// makes no change and is not seen.
+// reference: store-070
+// A row has to match a pattern of which the collection matches too; what one of several selects is seen.
+func TestWatchPatterns(t *testing.T) {
+	w := newWorld(t)
+	ctx := t.Context()
+	db := w.client().Database("db")
+	a, b, ab := w.collection("db", "a"), w.collection("db", "b%"), w.collection("db", "ab")
+	put := func(c *client.Collection, key string) {
+		t.Helper()
+		if _, err := c.Put(ctx, key, 1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, c := range []*client.Collection{a, b, ab} {
+		put(c, "k1")
+		put(c, "k2")
+		put(c, "other")
+	}
+	seen := watch(t, db, client.WatchOptions{Initial: true, Patterns: []client.WatchPattern{
+		{Collection: "%:a", Key: "k%"}, {Collection: "a", Key: "%1"}, {Collection: client.Literal("b%"), Key: "oth_r"},
+		{Collection: "home.local/owner:new%", Key: "%"},
+	}})
+	var got []string
+	for b := seen.next(t); ; b = seen.next(t) {
+		for _, part := range strings.Fields(text(b)) {
+			got = append(got, part)
+		}
+		if b.Resume != "" && !b.Reset {
+			break
+		}
+	}
+	if diff := cmp.Diff([]string{"*a", "+k1=1", "+k2=1", "*b%", "+other=1"}, got); diff != "" {
+		t.Errorf("initial state: -wanted +seen:\n%s", diff)
+	}
+	if _, err := a.Delete(ctx, "k-never"); err != nil {
+		t.Fatal(err)
+	}
+	put(ab, "k1")
+	put(a, "k3")
+	put(a, "other")
+	put(b, "k1")
+	put(b, "other")
+	err := db.RunInBatch(ctx, client.RunOptions{}, func(tx *client.Tx) error {
+		c := db.Collection("new1")
+		return errors.Join(tx.CreateCollection(ctx, c, nil), tx.Put(ctx, c, "z", 1), tx.Put(ctx, a, "k4", 1))
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"+k3=1", "+other=1", "+k4=1 *new1 +z=1"}, texts(seen.take(t, 3))); diff != "" {
+		t.Errorf("-wanted +seen:\n%s", diff)
+	}
+	only := watch(t, db, client.WatchOptions{Patterns: []client.WatchPattern{{Collection: "a"}}})
+	only.next(t)
+	put(a, "k5")
+	if _, err := a.SetPermissions(ctx, listFor(perm.Read), ""); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"*a"}, texts(only.take(t, 1))); diff != "" {
+		t.Errorf("of a pattern without a key: -wanted +seen:\n%s", diff)
+	}
+}
+
+// reference: store-069
+// Patterns that cannot be read, have an empty part or are too many are refused, each with what is wrong.
+func TestWatchPatternsRefused(t *testing.T) {
+	w := newWorld(t)
+	w.collection("db", "c")
+	many := make([]*nodev1.WatchPattern, 101)
+	for i := range many {
+		many[i] = &nodev1.WatchPattern{Collection: "c", Key: "%"}
+	}
+	for what, req := range map[string]*nodev1.WatchRequest{
+		"no name":                {Patterns: []*nodev1.WatchPattern{{Collection: "home.local/owner:"}}},
+		"no owner":               {Patterns: []*nodev1.WatchPattern{{Collection: ":c"}}},
+		"nothing":                {Patterns: []*nodev1.WatchPattern{{}}},
+		"dangling escape":        {Patterns: []*nodev1.WatchPattern{{Collection: "c", Key: `a\`}}},
+		"misplaced escape":       {Patterns: []*nodev1.WatchPattern{{Collection: `\c`, Key: "%"}}},
+		"bad after a good":       {Patterns: []*nodev1.WatchPattern{{Collection: "c", Key: "%"}, {Collection: "c", Key: `\a`}}},
+		"too many":               {Patterns: many},
+		"beside a collection":    {Collection: "c", Patterns: []*nodev1.WatchPattern{{Collection: "c"}}},
+		"beside a prefix":        {Prefix: "a", Patterns: []*nodev1.WatchPattern{{Collection: "c"}}},
+		"invalid text in prefix": {Patterns: []*nodev1.WatchPattern{{Collection: "c", Key: strings.Repeat("a", 10_000)}}},
+	} {
+		req.Database = "db"
+		stream, err := w.raw.Watch(t.Context(), req)
+		if err == nil {
+			_, err = stream.Recv()
+		}
+		if got := reasonOf(err); got != "InvalidArgument INVALID" {
+			t.Errorf("%s: %s", what, got)
+		}
+	}
+}
