@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 
 	"github.com/syncbase/syncbase/host/internal/delta"
@@ -297,6 +298,12 @@ func (d *checkedDB) sequence() error {
 		}
 		faults = errors.Join(faults, d.listed(key, commits))
 	})
+	if d.first == 0 && d.floor.floor > 0 {
+		// The last commit is never reclaimed.
+		d.last, d.lastKey, d.head.past = d.floor.floor, d.floor.floor, d.floor.past
+		key := seqKey(d.rec.num, d.floor.floor+1)
+		d.mendable(d.name, d.listAnew(d.floor.floor+1, math.MaxUint64), RuleSequence, key, "there is no commit, and the floor is %d", d.floor.floor)
+	}
 	if n := len(d.rec.Former); n > 0 && d.last <= d.rec.Former[n-1].Seq {
 		d.head.ownGen = 0
 	}

@@ -110,6 +110,9 @@ func (r *repairer) changeSeq(_ *kv.Batch, key []byte, change func(*changedSeq)) 
 	v, again := r.heads[string(key)]
 	if !again {
 		data, err := r.kv.Get(key)
+		if errors.Is(err, kv.ErrNotFound) {
+			return nil // that is another finding
+		}
 		if err != nil {
 			return err
 		}

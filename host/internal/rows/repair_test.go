@@ -126,3 +126,55 @@ func TestRepairGoesOnAfterACrash(t *testing.T) {
 		t.Errorf("found %v after a write", rules)
 	}
 }
+
+// TestRepairOfARowInConflict makes the row anew with the versions that readers do not see.
+func TestRepairOfARowInConflict(t *testing.T) {
+	for name, plant := range map[string]func(b *kv.Batch){
+		"the row is lost": func(b *kv.Batch) { b.Delete(rowKey(spaceRow, 1, 1, "k")) },
+		"its other versions are lost": func(b *kv.Batch) {
+			b.DeleteRange(openPrefix(1, 1, "k"), kv.PrefixEnd(openPrefix(1, 1, "k")))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a, b := deferring(t)
+			a.put("k", `"a"`)
+			b.put("k", `"b"`)
+			level(a, b)
+			before := a.conflicts()
+			if len(before) != 1 {
+				t.Fatalf("conflicts: %v", before)
+			}
+			damage := a.kv.NewBatch()
+			plant(damage)
+			if err := damage.Commit(kv.Sync); err != nil {
+				t.Fatal(err)
+			}
+			if repaired, left, opened := a.repair(RepairOptions{}); len(repaired) == 0 || len(left) > 0 || !opened {
+				t.Fatalf("repaired %v, left %v, opened %t", repaired, left, opened)
+			}
+			a.wantConflicts(before...)
+		})
+	}
+}
+
+// TestRepairAfterReclaiming makes rows anew from what reclaiming left of the log.
+func TestRepairAfterReclaiming(t *testing.T) {
+	d := soundDevice(t)
+	if sum := d.reclaim(d.everything()); sum.Records == 0 {
+		t.Fatalf("nothing was reclaimed: %+v", sum)
+	}
+	before := d.rows()
+	b := d.kv.NewBatch()
+	b.Delete(rowKey(spaceRow, 1, 1, "k"))
+	b.Delete(rowKey(spaceRow, 1, 1, "theirs"))
+	b.Delete(seqKey(1, d.db.seq))
+	if err := b.Commit(kv.Sync); err != nil {
+		t.Fatal(err)
+	}
+	if _, left, opened := d.repair(RepairOptions{}); len(left) > 0 || !opened {
+		t.Fatalf("left %v, opened %t", left, opened)
+	}
+	if diff := cmp.Diff(before, d.rows()); diff != "" {
+		t.Errorf("rows changed (-before +after):\n%s", diff)
+	}
+}
