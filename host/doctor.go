@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -72,7 +73,20 @@ func checkAll(ctx context.Context, store *kv.Store, report func(Finding)) (Check
 // RepairStore puts right what CheckStore finds, as far as that can be done, and reports each finding. Before the first change it
 // puts a copy of the store aside.
 func RepairStore(ctx context.Context, dataDir string, opts RepairOptions, report func(Finding)) (r Repair, err error) {
-	store, err := kv.Open(filepath.Join(dataDir, storeDir), kv.Options{Steps: formatSteps})
+	dir, now := filepath.Join(dataDir, storeDir), time.Now()
+	aside := filepath.Join(dataDir, "before-repair-"+now.UTC().Format("20060102T150405.000"))
+	store, err := kv.Open(dir, kv.Options{Steps: formatSteps})
+	if errors.Is(err, kv.ErrDamaged) && opts.AcceptLoss {
+		lost := Finding{Rule: "log", Text: err.Error(), Remedy: "go on with what is left", Loses: true, Repaired: true}
+		r.Copy = aside
+		if err := os.CopyFS(filepath.Join(aside, storeDir), os.DirFS(dir)); err != nil {
+			return r, fmt.Errorf("put a copy of the store aside: %w", err)
+		}
+		if store, err = kv.Open(dir, kv.Options{Steps: formatSteps, AcceptLoss: true}); err == nil {
+			r.Repaired++
+			report(lost)
+		}
+	}
 	if err != nil {
 		return r, err
 	}
@@ -82,9 +96,8 @@ func RepairStore(ctx context.Context, dataDir string, opts RepairOptions, report
 	if err != nil {
 		return r, err
 	}
-	if curable {
-		now := time.Now()
-		r.Copy = filepath.Join(dataDir, "before-repair-"+now.UTC().Format("20060102T150405.000"))
+	if curable && r.Copy == "" {
+		r.Copy = aside
 		if _, err := store.Backup(ctx, r.Copy, now); err != nil {
 			return r, fmt.Errorf("put a copy of the store aside: %w", err)
 		}

@@ -218,6 +218,7 @@ func (h *Host) serve(ctx context.Context, local net.Listener, proof credentials.
 
 	plugins := start(h.plugins.Run)
 	durable := start(h.rows.Run)
+	marks := start(h.markProgress)
 	fetcher := start(h.fetcher.Run)
 	clock := start(h.clock.run)
 	sessions := start(h.peers.Run)
@@ -249,7 +250,7 @@ func (h *Host) serve(ctx context.Context, local net.Listener, proof credentials.
 	for _, l := range []*layer{listeners, web, desks, publishing, members, discovery, sweeper, reclaimer, sessions, clock, fetcher, plugins, durable} {
 		err = errors.Join(err, l.stop())
 	}
-	return err
+	return errors.Join(err, marks.stop())
 }
 
 // requiredPatience is how long a required plugin may take to become ready.

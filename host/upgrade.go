@@ -11,6 +11,9 @@ func (h *Host) storeOptions() kv.Options {
 	return kv.Options{
 		FS:    h.opts.Seams.Disk,
 		Steps: formatSteps,
+		Damaged: func(path string) {
+			h.log.Error("a file of the store is damaged; what lies in it cannot be read. Restore a backup, or sync anew from a peer", "file", path)
+		},
 		Upgrading: func(from, to int, what string) {
 			h.log.Warn("bringing the data directory forward; older versions of the software will refuse it from now on",
 				"from", from, "to", to, "change", what)

@@ -83,6 +83,9 @@ func (b *Batch) ready() error {
 	if err == nil {
 		err = b.s.room(b)
 	}
+	if err == nil {
+		b.s.marks.note()
+	}
 	if err != nil {
 		b.Discard()
 	}

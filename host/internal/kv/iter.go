@@ -55,7 +55,7 @@ func (i *Iter) Key() []byte { return i.it.Key() }
 func (i *Iter) Value() []byte { return i.it.Value() }
 
 // Close ends the iteration and returns the first error that cut it short, if any.
-func (i *Iter) Close() error { return i.it.Close() }
+func (i *Iter) Close() error { return readError(i.it.Close()) }
 
 // PrefixEnd returns the least key greater than every key with the prefix, and nil when there is none.
 func PrefixEnd(prefix []byte) []byte {

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
@@ -55,8 +56,13 @@ type Options struct {
 	MinFreeBytes uint64
 	// ReadOnly opens an existing directory without changing anything in it. Batches fail.
 	ReadOnly bool
+	// AcceptLoss opens a directory whose log has lost its end, as far as it goes.
+	AcceptLoss bool
 	// Steps bring directories of older versions forward: see Step.
 	Steps []Step
+	// Damaged is told of a file in which something else was found than was written. What needs it fails with ErrDamaged; the
+	// rest goes on.
+	Damaged func(path string)
 	// Upgrading is told before a step begins, or goes on after it was cut short.
 	Upgrading func(from, to int, what string)
 	// FS replaces the file system, for tests: see NewMemFS.
@@ -90,6 +96,7 @@ type Store struct {
 	minFree uint64
 	// readOnly: nothing is ever written.
 	readOnly bool
+	marks    marks
 	// failed is the first failure of the log, after which nothing is written.
 	failed atomic.Pointer[error]
 }
@@ -125,6 +132,13 @@ func Open(dir string, opts Options) (*Store, error) {
 	po.Experimental.SpanPolicyFunc = tableEnd
 	po.FS = opts.fileSystem()
 	po.ReadOnly = opts.ReadOnly
+	switch there := hasStore(po.FS, dir); {
+	case there:
+		// Where files are left, a store that seems not to exist has lost some, and must not be begun anew.
+		po.ErrorIfNotExists = true
+	case opts.ReadOnly:
+		return nil, fmt.Errorf("there is no store in %s", dir)
+	}
 	if opts.ReadOnly {
 		po.ErrorIfNotExists = true
 	} else if err := makeDir(po.FS, dir); err != nil {
@@ -133,13 +147,31 @@ func Open(dir string, opts Options) (*Store, error) {
 	if err := checkFormatFile(po.FS, dir, opts.version); err != nil {
 		return nil, err
 	}
+	po.EventListener = damageOnly(opts)
+	if !opts.AcceptLoss {
+		if err := checkMark(dir, *po); err != nil {
+			return nil, err
+		}
+	}
+	s := &Store{fs: opts.fileSystem(), dir: dir, minFree: opts.MinFreeBytes, readOnly: opts.ReadOnly}
+	s.marks.wrote = make(chan struct{}, 1)
+	po.EventListener = s.events(opts)
 	db, err := pebble.Open(dir, po)
 	if err != nil {
 		return nil, openError(dir, err)
 	}
-	s := &Store{db: db, fs: opts.fileSystem(), dir: dir, minFree: opts.MinFreeBytes, readOnly: opts.ReadOnly}
+	s.db = db
+	if s.marks.last.number, err = loadMark(db); err != nil {
+		return nil, errors.Join(openError(dir, err), db.Close())
+	}
+	if opts.AcceptLoss && !opts.ReadOnly {
+		s.marks.dirty.Store(true) // from now on the marks are those of what is left
+		if err := s.Mark(); err != nil {
+			return nil, errors.Join(err, s.Close())
+		}
+	}
 	if err := s.bringForward(opts); err != nil {
-		return nil, errors.Join(err, db.Close())
+		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
 }
@@ -189,11 +221,24 @@ func openError(dir string, err error) error {
 	if strings.Contains(err.Error(), "format major version") {
 		return fmt.Errorf("%w: %s: %v", ErrNewerFormat, dir, err)
 	}
+	if damaged(err) || errors.Is(err, fs.ErrNotExist) || errors.Is(err, pebble.ErrDBDoesNotExist) {
+		return fmt.Errorf("%w: open %s: %v; %s", ErrDamaged, filepath.Clean(dir), err, whatNow)
+	}
 	return fmt.Errorf("open %s: %w", filepath.Clean(dir), err)
 }
 
-// Close flushes and releases the directory. Readers and iterators must be closed before.
-func (s *Store) Close() error { return s.db.Close() }
+// Close marks what was written and releases the directory. Readers and iterators must be closed before.
+func (s *Store) Close() error {
+	// That there is no mark of the last writes is no failure of them.
+	_ = s.Mark()
+	s.marks.mu.Lock()
+	defer s.marks.mu.Unlock()
+	var err error
+	if s.marks.file != nil {
+		err = s.marks.file.Close()
+	}
+	return errors.Join(err, s.db.Close())
+}
 
 // Get implements Reader.
 func (s *Store) Get(key []byte) ([]byte, error) { return get(s.db, key) }
@@ -233,7 +278,7 @@ func get(r pebble.Reader, key []byte) ([]byte, error) {
 		return nil, ErrNotFound
 	}
 	if err != nil {
-		return nil, err
+		return nil, readError(err)
 	}
 	return bytes.Clone(value), closer.Close()
 }

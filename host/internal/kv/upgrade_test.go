@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -67,7 +68,7 @@ func old(t *testing.T) *MemFS {
 // state is what is in a store, long values shortened.
 func state(t *testing.T, s *Store) []string {
 	t.Helper()
-	rows := dump(t, s, "", "\xff")
+	rows := slices.DeleteFunc(dump(t, s, "", "\xff"), func(r string) bool { return strings.HasPrefix(r, string(markKey)) })
 	for i, r := range rows {
 		if len(r) > 40 {
 			rows[i] = fmt.Sprintf("%s... %d", r[:5], len(r))

@@ -1,0 +1,63 @@
+package kv
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/record"
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// damaged reports whether Pebble says that a file is not what it wrote.
+func damaged(err error) bool {
+	return err != nil && (pebble.IsCorruptionError(err) || errors.Is(err, record.ErrInvalidChunk) || errors.Is(err, record.ErrZeroedChunk) ||
+		strings.Contains(err.Error(), "object size mismatch") || strings.Contains(err.Error(), "manifest file"))
+}
+
+// hasStore reports whether there are files of a store in a directory, whole or not.
+func hasStore(from vfs.FS, dir string) bool {
+	names, err := from.List(dir)
+	return err == nil && slices.ContainsFunc(names, func(name string) bool {
+		return name == formatFile || name == markFile || strings.HasPrefix(name, "MANIFEST-") || strings.HasSuffix(name, ".sst")
+	})
+}
+
+// readError names the file that cannot be read.
+func readError(err error) error {
+	if !damaged(err) {
+		return err
+	}
+	if info := pebble.ExtractDataCorruptionInfo(err); info != nil {
+		return fmt.Errorf("%w: %s: %v; restore a backup, or sync anew from a peer", ErrDamaged, info.Path, info.Details)
+	}
+	return fmt.Errorf("%w: %v; restore a backup, or sync anew from a peer", ErrDamaged, err)
+}
+
+// damageOnly keeps Pebble from ending the process where it finds a damaged file. Whoever needs what is in it gets an error, and
+// the first time the listener is told.
+func damageOnly(opts Options) *pebble.EventListener {
+	var told sync.Map // of paths
+	return &pebble.EventListener{DataCorruption: func(info pebble.DataCorruptionInfo) {
+		if _, again := told.LoadOrStore(info.Path, nil); !again && opts.Damaged != nil {
+			opts.Damaged(info.Path)
+		}
+	}}
+}
+
+// events are what an open store listens to: damage, and what makes the manifest grow.
+func (s *Store) events(opts Options) *pebble.EventListener {
+	l := damageOnly(opts)
+	l.ManifestCreated = func(info pebble.ManifestCreateInfo) {
+		if info.Err == nil {
+			s.marks.manifest.Store(uint64(info.FileNum))
+			s.marks.note()
+		}
+	}
+	l.FlushEnd = func(pebble.FlushInfo) { s.marks.note() }
+	l.CompactionEnd = func(pebble.CompactionInfo) { s.marks.note() }
+	return l
+}
