@@ -8,7 +8,7 @@ import (
 // reclaimer gives back the space of history that is kept no longer.
 func (h *Host) reclaimer() *engine.Reclaimer {
 	keep := h.opts.Config.Store.History
-	r := engine.NewReclaimer(h.rows, engine.History{Keep: keep.Keep, MaxBytes: uint64(keep.MaxMiB) << 20}, h.opts.Seams.Now)
+	r := engine.NewReclaimer(h.rows, h.identity.Principal(), engine.History{Keep: keep.Keep, MaxBytes: uint64(keep.MaxMiB) << 20}, h.opts.Seams.Now)
 	r.Failed = func(db *rows.DB, err error) {
 		h.log.Warn("cannot reclaim history", "database", db.Name(), "error", err)
 	}

@@ -23,6 +23,8 @@ type Open struct {
 	Probe bool
 	// Witnesses are of records that the initiator holds of the responder.
 	Witnesses []Witness
+	// Holding are those of the wanted scopes in which the initiator has something, and so needs an inventory if it was away.
+	Holding []id.Scope
 }
 
 // Message is what a responder sends. Exactly one field is set, but for Witnesses.
@@ -31,6 +33,8 @@ type Message struct {
 	Accepted []id.Scope
 	// Witnesses go with Accepted: they are of records that the responder holds of the initiator.
 	Witnesses []Witness
+	// Inventory comes before any commits.
+	Inventory *Inventory
 	// Commits are encoded commits (package wire) in the order in which the responder learned them.
 	Commits [][]byte
 	// Progress says that everything the responder knows of these scopes up to these vectors has been sent.

@@ -106,6 +106,21 @@ func (p *Plan) Wants(c id.Collection, key string, v id.Version) bool {
 	return wanted
 }
 
+// Behind reports whether the initiator does not know all of the vector in some scope of the collection, and whether in
+// some it knows nothing but what it wrote.
+func (p *Plan) Behind(c id.Collection, v id.Vector) (behind, newcomer bool) {
+	for i := range p.scopes {
+		s := &p.scopes[i]
+		if s.scope.Collection != c {
+			continue
+		}
+		behind = behind || !s.have.Dominates(v)
+		_, own := s.have[p.self]
+		newcomer = newcomer || len(s.have) == 0 || own && len(s.have) == 1
+	}
+	return behind, newcomer
+}
+
 // Held returns what the responder held of every scope at the last Update.
 func (p *Plan) Held() []ScopeVector {
 	list := make([]ScopeVector, 0, len(p.scopes))

@@ -41,6 +41,8 @@ type Peer struct {
 type Events struct {
 	// Received: a step from the peer was applied.
 	Received func(db *rows.DB, from Peer, got rows.Received)
+	// Rebased: this device was away so long that the peer had to tell which rows of the scope are gone.
+	Rebased func(db *rows.DB, from Peer, scope id.Scope, got rows.Rebased)
 	// Failed: a pull ended with an error and will be tried again.
 	Failed func(db *rows.DB, from Peer, err error)
 	// Renewed: this device has become another writer in the database, after the peer proved that it was set back.

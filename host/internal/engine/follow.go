@@ -278,11 +278,15 @@ func (f *follower) session(ctx context.Context, turn *turn, names []id.Name, sco
 	if err != nil {
 		return err
 	}
+	holding, err := f.db.Holding(scopes)
+	if err != nil {
+		return err
+	}
 	know := f.db.Published().Know
 	ctx, stop := context.WithCancel(ctx)
 	stream, err := f.open(ctx, delta.Open{
 		Database: f.db.Name(), Syncgroups: names, Window: window, Self: know.Own().Writer,
-		Known: delta.Request(know, scopes), Witnesses: witnesses,
+		Known: delta.Request(know, scopes), Witnesses: witnesses, Holding: holding,
 	})
 	if err != nil {
 		stop()
@@ -329,6 +333,12 @@ func (f *follower) apply(stream Stream, turn *turn, messages <-chan delta.Messag
 				return err
 			}
 		}
+		if m.Inventory != nil {
+			if err := f.rebase(m.Inventory, accepted); err != nil {
+				return err
+			}
+			continue
+		}
 		step := rows.Step{Scopes: accepted}
 		size := 0
 		for more := true; more; {
@@ -337,6 +347,9 @@ func (f *follower) apply(stream Stream, turn *turn, messages <-chan delta.Messag
 				return err
 			}
 			size += n
+			if m.Accepted != nil {
+				break // what comes next may have to be seen to before any commits
+			}
 			if m, more = next(messages, size, len(step.Commits)); !more {
 				break
 			}

@@ -3,11 +3,12 @@ package engine
 import (
 	"context"
 	"errors"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/syncbase/syncbase/host/internal/id"
 	"github.com/syncbase/syncbase/host/internal/rows"
-	"github.com/syncbase/syncbase/host/internal/syncgroup"
 )
 
 // History says how much of a database is kept beside the present values of its rows.
@@ -32,6 +33,7 @@ const readerShare = 4
 // proportion to how long the step took, so that it takes at most a fifth of a core and of the disk.
 const (
 	reclaimEvery = 2 * time.Second
+	reclaimIdle  = 30 * time.Second
 	reclaimRest  = 4
 	minRest      = 2 * time.Millisecond
 )
@@ -47,11 +49,14 @@ type Reclaimer struct {
 	Failed func(db *rows.DB, err error)
 
 	store *rows.Store
+	self  id.Principal
+	// seen is used by Run alone.
+	seen map[*rows.DB]*sight
 }
 
-// NewReclaimer returns a reclaimer for all databases of the store; it starts nothing.
-func NewReclaimer(store *rows.Store, history History, now func() time.Time) *Reclaimer {
-	return &Reclaimer{History: history.withDefaults(), Now: now, store: store}
+// NewReclaimer returns a reclaimer for all databases of the store, on the device of self; it starts nothing.
+func NewReclaimer(store *rows.Store, self id.Principal, history History, now func() time.Time) *Reclaimer {
+	return &Reclaimer{History: history.withDefaults(), Now: now, store: store, self: self, seen: map[*rows.DB]*sight{}}
 }
 
 // Run works until ctx ends, and returns nil.
@@ -65,6 +70,7 @@ func (r *Reclaimer) Run(ctx context.Context) error {
 		case <-ticker.C:
 		}
 		dbs, _ := r.store.Databases()
+		maps.DeleteFunc(r.seen, func(db *rows.DB, _ *sight) bool { return !slices.Contains(dbs, db) })
 		for _, db := range dbs {
 			if err := r.tidy(ctx, db); err != nil && !errors.Is(err, rows.ErrDestroyed) && r.Failed != nil {
 				r.Failed(db, err)
@@ -73,12 +79,19 @@ func (r *Reclaimer) Run(ctx context.Context) error {
 	}
 }
 
-// tidy reclaims what may go of one database, step by step.
+// tidy tells the others what this device holds of one database, and reclaims what may go of it, step by step.
 func (r *Reclaimer) tidy(ctx context.Context, db *rows.DB) error {
-	limits, err := r.limits(db)
+	if !r.due(db) {
+		return nil
+	}
+	groups, err := loadGroups(db)
 	if err != nil {
 		return err
 	}
+	if err := r.acknowledge(db, groups); err != nil {
+		return err
+	}
+	limits := r.limits(db, groups)
 	for ctx.Err() == nil {
 		began := time.Now()
 		got, err := db.Reclaim(limits)
@@ -96,20 +109,37 @@ func (r *Reclaimer) tidy(ctx context.Context, db *rows.DB) error {
 }
 
 // limits decides what may go of a database now.
-func (r *Reclaimer) limits(db *rows.DB) (rows.Limits, error) {
-	limits := rows.Limits{
+func (r *Reclaimer) limits(db *rows.DB, groups []groupAcks) rows.Limits {
+	f := frontiers(db, groups)
+	return rows.Limits{
 		Before: r.Now().Add(-r.History.Keep), MaxBytes: r.History.MaxBytes, ReaderBytes: readerShare * r.History.MaxBytes,
+		Stable: func(c id.Collection) (id.Vector, bool) {
+			held, shared := f[c]
+			return held, shared
+		},
 	}
-	shared := map[id.Collection]bool{}
-	groups, err := syncgroup.All(db)
-	if err != nil {
-		return limits, err
+}
+
+// due reports whether a database has changed since it was last seen to, or was not seen to for a while.
+func (r *Reclaimer) due(db *rows.DB) bool {
+	state, now := db.Published(), time.Now()
+	seen := r.seen[db]
+	if seen == nil {
+		seen = &sight{}
+		r.seen[db] = seen
 	}
-	for _, g := range groups {
-		for _, s := range g.Spec.Scopes(g.Name) {
-			shared[s.Collection] = true
-		}
+	if seen.seq == state.Seq && seen.meta == state.Meta && now.Sub(seen.at) < reclaimIdle {
+		return false
 	}
-	limits.Stable = func(c id.Collection) (id.Vector, bool) { return nil, shared[c] }
-	return limits, nil
+	seen.seq, seen.meta, seen.at = state.Seq, state.Meta, now
+	return true
+}
+
+// sight is when and how a database was seen to.
+type sight struct {
+	seq, meta uint64
+	at        time.Time
+	// acked is when this device last said what it holds, and litter DB.Litter then.
+	acked  time.Time
+	litter uint64
 }

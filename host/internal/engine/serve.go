@@ -52,6 +52,14 @@ func (e *Engine) Serve(ctx context.Context, caller Peer, open delta.Open, send f
 		r.plan.Update(state.Know)
 		return send(delta.Message{Progress: r.plan.Held()})
 	}
+	for _, k := range r.known {
+		if !slices.Contains(open.Holding, k.Scope) {
+			continue
+		}
+		if err := db.Inventory(ctx, k.Scope, k.Vector, func(v *delta.Inventory) error { return send(delta.Message{Inventory: v}) }); err != nil {
+			return err
+		}
+	}
 	return r.run(ctx)
 }
 

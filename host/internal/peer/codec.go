@@ -297,6 +297,7 @@ func encodeOpen(o delta.Open) *peerv1.PullOpen {
 	m := &peerv1.PullOpen{
 		Database: encodeName(o.Database), Known: encodeVectors(o.Known), Window: o.Window,
 		Device: o.Self.Device[:], Epoch: o.Self.Epoch, Probe: o.Probe, Witnesses: encodeWitnesses(o.Witnesses),
+		Holding: encodeHolding(o),
 	}
 	for _, sg := range o.Syncgroups {
 		m.Syncgroups = append(m.Syncgroups, encodeName(sg))
@@ -332,6 +333,9 @@ func decodeOpen(m *peerv1.PullOpen) (o delta.Open, err error) {
 	}
 	o.Self.Epoch, o.Probe = m.GetEpoch(), m.GetProbe()
 	if o.Self.Device, err = decodeDevice(m.GetDevice()); err != nil {
+		return o, err
+	}
+	if err = decodeHolding(&o, m.GetHolding()); err != nil {
 		return o, err
 	}
 	o.Witnesses, err = decodeWitnesses(m.GetWitnesses())

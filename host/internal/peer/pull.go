@@ -22,6 +22,11 @@ type PullStream struct {
 	asked  map[id.Scope]bool
 	// accepted is nil until the first message; used by Recv alone.
 	accepted map[id.Scope]bool
+	// holding are the scopes of which an inventory may come, and inventories are where those stand that have begun; told
+	// is set by the first commits or progress. Used by Recv alone.
+	holding     map[id.Scope]bool
+	inventories map[id.Scope]string
+	told        bool
 
 	// send serializes sending.
 	send sync.Mutex
@@ -53,11 +58,17 @@ func (l *Link) Pull(ctx context.Context, open delta.Open) (*PullStream, error) {
 		stream: stream,
 		cancel: cancel,
 		asked:  make(map[id.Scope]bool, len(open.Known)),
-		room:   int64(open.Window),
-		window: int64(open.Window),
+
+		holding:     make(map[id.Scope]bool, len(open.Holding)),
+		inventories: map[id.Scope]string{},
+		room:        int64(open.Window),
+		window:      int64(open.Window),
 	}
 	for _, k := range open.Known {
 		p.asked[k.Scope] = true
+	}
+	for _, s := range open.Holding {
+		p.holding[s] = true
 	}
 	return p, nil
 }
@@ -91,7 +102,16 @@ func (p *PullStream) decode(m *peerv1.PullResponse) (delta.Message, error) {
 	if p.accepted == nil {
 		return p.decodeAccepted(m.GetAccepted())
 	}
+	if m.GetInventory() == nil {
+		p.told = true
+	}
 	switch body := m.GetMessage().(type) {
+	case *peerv1.PullResponse_Inventory:
+		v, err := decodeInventory(body.Inventory)
+		if err == nil {
+			err = p.takesInventory(v)
+		}
+		return delta.Message{Inventory: v}, err
 	case *peerv1.PullResponse_Commits:
 		commits := body.Commits.GetCommits()
 		size, err := checkCommits(commits)

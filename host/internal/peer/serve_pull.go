@@ -112,6 +112,12 @@ func (p *pullSender) Send(m delta.Message) error {
 			body.Scopes = append(body.Scopes, encodeScope(s))
 		}
 		return p.stream.Send(&peerv1.PullResponse{Message: &peerv1.PullResponse_Accepted{Accepted: body}})
+	case m.Inventory != nil:
+		body, err := encodeInventory(m.Inventory)
+		if err != nil {
+			return err
+		}
+		return p.stream.Send(&peerv1.PullResponse{Message: &peerv1.PullResponse_Inventory{Inventory: body}})
 	case m.Progress != nil:
 		body := &peerv1.PullProgress{Vectors: encodeVectors(m.Progress)}
 		return p.stream.Send(&peerv1.PullResponse{Message: &peerv1.PullResponse_Progress{Progress: body}})

@@ -156,7 +156,7 @@ func (c *checker) store() error {
 		}
 		nums[rec.num] = true
 		dbs = append(dbs, &checkedDB{
-			checker: c, name: name, rec: rec, colls: map[uint32]*checkedCollection{},
+			checker: c, name: name, rec: rec, colls: map[uint32]*checkedCollection{}, dropped: map[uint32]bool{},
 			writer: id.Writer{Device: writer.Device, Epoch: rec.epoch},
 		})
 	})
@@ -217,6 +217,8 @@ type checkedDB struct {
 	lastKey uint64
 	head    seqHead
 	floor   floorMark
+	// dropped are the collections of which tombstones were dropped.
+	dropped map[uint32]bool
 	know    *delta.Knowledge
 	used    uint64
 }
@@ -323,7 +325,7 @@ func (d *checkedDB) listed(key []byte, commits []learned) error {
 				d.mendable(d.name, unlist(key, ch), RuleOwner, key, "a change of a collection with the number %d, which there is not", ch.coll)
 				continue
 			}
-			if d.floor.floor > 0 {
+			if d.floor.floor > 0 || ch.gone {
 				continue
 			}
 			if err := d.logged(key, unlist(key, ch), ch.coll, ch.version); err != nil {
@@ -491,7 +493,9 @@ func (d *checkedDB) record(key []byte, coll *checkedCollection, rec *wire.Record
 		row, err = d.from.Get(rowKey(spaceTomb, d.rec.num, num, rec.Key))
 	}
 	if errors.Is(err, kv.ErrNotFound) {
-		d.mendable(d.name, d.rebuild(rowKey(spaceRow, d.rec.num, num, rec.Key)), RuleLog, key, "there is neither a row nor a tombstone for %q", rec.Key)
+		if !d.dropped[num] { // else the record waits to be reclaimed
+			d.mendable(d.name, d.rebuild(rowKey(spaceRow, d.rec.num, num, rec.Key)), RuleLog, key, "there is neither a row nor a tombstone for %q", rec.Key)
+		}
 		return nil
 	}
 	if err != nil {
@@ -508,7 +512,7 @@ func (d *checkedDB) record(key []byte, coll *checkedCollection, rec *wire.Record
 			return nil // reported with the open heads
 		}
 	}
-	if state.Apply(rec, h.time) != history.Known {
+	if state.Apply(rec, h.time) != history.Known && !d.dropped[num] {
 		d.mendable(d.name, d.rebuild(rowKey(spaceRow, d.rec.num, num, rec.Key)), RuleLog, key,
 			"the current version %s of %q does not cover %s", head.Version, rec.Key, v)
 	}

@@ -16,6 +16,7 @@ func (d *checkedDB) reclaimed() error {
 			d.floor, err = decodeFloor(bytes.Clone(value))
 		case len(rest) == 5 && rest[0] == reclaimDropped:
 			coll = binary.BigEndian.Uint32(rest[1:])
+			d.dropped[coll] = true
 			_, err = decodeDrops(bytes.Clone(value))
 		case len(rest) > 1 && rest[0] == reclaimWaiting:
 			l, valid := parseWaiting(key)

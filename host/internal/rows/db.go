@@ -61,8 +61,10 @@ type DB struct {
 	meta atomic.Uint64
 
 	// floor is the last commit that was reclaimed; readers hold it back.
-	floor   atomic.Uint64
-	readers readers
+	floor atomic.Uint64
+	// littered is what Litter returns.
+	littered atomic.Uint64
+	readers  readers
 
 	// tail serves subscriptions.
 	tail tail

@@ -132,18 +132,22 @@ type learned struct {
 	changes  []change
 }
 
-// change is a visible change: the log record that became current.
+// change is a visible change: the log record that became current or, if the row is gone without a record, its key.
 type change struct {
 	coll    uint32
 	version id.Version
 	// buried: readers saw the row go, since the version was destroyed with its collection before it became current.
 	buried bool
+	// gone: the row with this key left without a record that is known; see DB.Rebase.
+	gone bool
+	key  string
 }
 
 // Tags of a change: where its version stands, and what became of it.
 const (
 	changeOther  = 1
 	changeBuried = 2
+	changeGone   = 4
 )
 
 // seqHead is what a value of space `15` says of the database as it is after its commits.
@@ -192,6 +196,12 @@ func (l *learned) append(dst []byte) []byte {
 	dst = binary.AppendUvarint(dst, uint64(len(l.changes)))
 	for _, ch := range l.changes {
 		dst = binary.AppendUvarint(dst, uint64(ch.coll))
+		if ch.gone {
+			dst = append(dst, changeGone)
+			dst = binary.AppendUvarint(dst, uint64(len(ch.key)))
+			dst = append(dst, ch.key...)
+			continue
+		}
 		var tag byte
 		if ch.buried {
 			tag = changeBuried
@@ -342,6 +352,8 @@ func (c *cursor) change(l *learned) change {
 		ch.version = id.Version{Writer: l.writer, Gen: l.first + c.uvarint()}
 	case changeOther:
 		ch.version = id.Version{Writer: c.writer(), Gen: c.uvarint()}
+	case changeGone:
+		ch.gone, ch.key = true, c.string()
 	default:
 		c.bad = true
 	}

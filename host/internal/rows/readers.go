@@ -55,6 +55,10 @@ func (r *readers) slowest() (pos uint64, any bool) {
 // Floor is the marker below which the log has been reclaimed.
 func (db *DB) Floor() uint64 { return db.floor.Load() }
 
+// Litter counts, since the database was opened, the values and deletes of applications' rows that will be reclaimed some
+// time. As long as it stays the same, nobody has to know what this device holds.
+func (db *DB) Litter() uint64 { return db.littered.Load() }
+
 // tooOld explains an error of a reader that was overtaken by reclamation, which is decided before anything is removed.
 func (db *DB) tooOld(after uint64, err error) error {
 	floor := db.floor.Load()

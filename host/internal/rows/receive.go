@@ -258,6 +258,7 @@ func (r *receiver) takeRecord(e *wire.Entry) error {
 	if err != nil {
 		return err
 	}
+	r.revive(coll, row, &e.Record)
 	outcome := r.record(coll, row, &e.Record)
 	r.got.Records++
 	if outcome != history.Known && e.Record.Kind == wire.Put {

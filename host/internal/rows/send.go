@@ -26,7 +26,7 @@ func (db *DB) Send(ctx context.Context, plan *delta.Plan, emit func(commit []byt
 	if len(runs) == 0 {
 		return plan.Sent(), nil
 	}
-	s := sender{db: db, plan: plan, emit: emit}
+	s := sender{db: db, plan: plan, emit: emit, current: map[uint32]bool{}}
 	err := s.open(runs)
 	if err == nil {
 		err = s.stream(ctx)
@@ -46,12 +46,15 @@ type sender struct {
 	all     []*run
 	encoder wire.CommitEncoder
 	buf     []byte
+	// current are the collections of which only current records are sent.
+	current map[uint32]bool
 }
 
 // run is a position in one writer's part of one collection's log.
 type run struct {
 	it     *kv.Iter
 	coll   id.Collection
+	num    uint32
 	writer id.Writer
 	gen    uint64
 	head   logHeader
@@ -64,13 +67,16 @@ func (s *sender) open(ranges []delta.Range) error {
 		if !known {
 			continue
 		}
+		if _, decided := s.current[num]; !decided {
+			s.current[num] = s.db.onlyCurrent(r.Collection, s.plan)
+		}
 		lo := logKey(s.db.num, num, id.Version{Writer: r.Writer, Gen: r.From + 1})
 		hi := logKey(s.db.num, num, id.Version{Writer: r.Writer, Gen: r.To})
 		it, err := s.db.s.kv.Iter(lo, append(hi, 0))
 		if err != nil {
 			return err
 		}
-		run := &run{it: it, coll: r.Collection, writer: r.Writer}
+		run := &run{it: it, coll: r.Collection, num: num, writer: r.Writer}
 		s.all = append(s.all, run)
 		if ok, err := s.load(run, it.First()); err != nil {
 			return err
@@ -94,8 +100,14 @@ func (s *sender) load(r *run, ok bool) (bool, error) {
 		if err != nil {
 			return false, corrupt("log record", err)
 		}
-		if s.plan.Wants(r.coll, rec.Key, rec.Version) {
+		if !s.plan.Wants(r.coll, rec.Key, rec.Version) {
+			continue
+		}
+		if !s.current[r.num] {
 			return true, nil
+		}
+		if current, err := s.db.isCurrent(r.num, rec.Key, rec.Version); current || err != nil {
+			return current, err
 		}
 	}
 	return false, nil

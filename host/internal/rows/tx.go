@@ -355,14 +355,18 @@ func (t *Tx) unchanged() error {
 	}
 	return t.db.eachLearned(t.seq, t.db.seq, func(l *learned) error {
 		for _, ch := range l.changes {
-			rec, _, err := t.db.logRecord(ch.coll, ch.version)
-			if err != nil {
-				return err
+			key := ch.key
+			if !ch.gone {
+				rec, _, err := t.db.logRecord(ch.coll, ch.version)
+				if err != nil {
+					return err
+				}
+				key = rec.Key
 			}
-			ref := txRef{ch.coll, rec.Key}
+			ref := txRef{ch.coll, key}
 			_, read := t.reads[ref]
 			if read || slices.ContainsFunc(t.ranges, func(r txRange) bool { return r.has(ref) }) {
-				return fmt.Errorf("%s, which the batch read, %w", describe(t.db.byNum[ch.coll].id, rec.Key), ErrConflict)
+				return fmt.Errorf("%s, which the batch read, %w", describe(t.db.byNum[ch.coll].id, key), ErrConflict)
 			}
 		}
 		return nil

@@ -34,6 +34,8 @@ type txn struct {
 	grown int64
 	// past is what seqHead.past becomes.
 	past uint64
+	// littered is by how much DB.Litter grows.
+	littered uint64
 	// puts: some record is a put.
 	puts bool
 	// async: the commit is acknowledged before it is durable.
@@ -244,12 +246,21 @@ func (t *txn) write() error {
 		if !row.dirty {
 			continue
 		}
-		if err := t.writeRow(row); err != nil {
+		write := t.writeRow
+		if len(row.Heads) == 0 {
+			write = t.writeGone
+		}
+		if err := write(row); err != nil {
 			return err
 		}
 	}
 	t.writeSums()
 	left, size := t.litter()
+	for _, row := range t.order {
+		if row.coll.id.Kind == id.Rows && row.dirty && (row.hadRow || row.live() == nil) {
+			t.littered++
+		}
+	}
 	t.past = t.db.past + size + uint64(len(t.commits))*commitOverhead
 	head := seqHead{ownGen: t.ownGen, used: uint64(int64(t.db.used) + t.grown), past: t.past}
 	t.b.Set(seqKey(t.db.num, t.seqOf(0)), appendSeq(nil, head, t.commits, left))
@@ -309,6 +320,7 @@ func (t *txn) apply(know *delta.Knowledge) (Published, error) {
 	db := t.db
 	db.used += uint64(t.grown)
 	db.past = t.past
+	db.littered.Add(t.littered)
 	db.adopt(t.fresh)
 	t.keepSums()
 	for coll, b := range t.burials {

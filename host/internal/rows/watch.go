@@ -22,8 +22,9 @@ type Change struct {
 	Value      []byte
 	Raw        bool
 	Type       string
-	Version    id.Version
-	Time       hlc.Time
+	// Version is zero for a delete of which nothing is known but that it happened, while this device was away.
+	Version id.Version
+	Time    hlc.Time
 }
 
 // Batch is what became visible together.
@@ -112,6 +113,12 @@ func (db *DB) changes(l *learned, filter func(id.Collection, string) bool) ([]Ch
 			return nil, corrupt("commit sequence", fmt.Errorf("collection %d", ch.coll))
 		}
 		if c.Kind != id.Rows {
+			continue
+		}
+		if ch.gone {
+			if filter == nil || filter(c, ch.key) {
+				list = append(list, Change{Collection: c, Key: ch.key, Deleted: true, Time: l.time})
+			}
 			continue
 		}
 		rec, head, err := db.logRecord(ch.coll, ch.version)

@@ -880,7 +880,9 @@ type PullOpen struct {
 	// Only tell what the responder knows: after PullAccepted one PullProgress follows, and the stream ends.
 	Probe bool `protobuf:"varint,7,opt,name=probe,proto3" json:"probe,omitempty"`
 	// Records that the caller holds of the responder's device, so that it finds out if it was set back; at most 512.
-	Witnesses     []*Witness `protobuf:"bytes,8,rep,name=witnesses,proto3" json:"witnesses,omitempty"`
+	Witnesses []*Witness `protobuf:"bytes,8,rep,name=witnesses,proto3" json:"witnesses,omitempty"`
+	// Positions in known of the scopes in which the caller has rows or tombstones, ascending: of these it takes an inventory.
+	Holding       []uint32 `protobuf:"varint,9,rep,packed,name=holding,proto3" json:"holding,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -971,6 +973,13 @@ func (x *PullOpen) GetWitnesses() []*Witness {
 	return nil
 }
 
+func (x *PullOpen) GetHolding() []uint32 {
+	if x != nil {
+		return x.Holding
+	}
+	return nil
+}
+
 // PullResponse is one message of the responder on the stream of Pull.
 type PullResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -979,6 +988,7 @@ type PullResponse struct {
 	//	*PullResponse_Accepted
 	//	*PullResponse_Commits
 	//	*PullResponse_Progress
+	//	*PullResponse_Inventory
 	Message       isPullResponse_Message `protobuf_oneof:"message"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1048,6 +1058,15 @@ func (x *PullResponse) GetProgress() *PullProgress {
 	return nil
 }
 
+func (x *PullResponse) GetInventory() *Inventory {
+	if x != nil {
+		if x, ok := x.Message.(*PullResponse_Inventory); ok {
+			return x.Inventory
+		}
+	}
+	return nil
+}
+
 type isPullResponse_Message interface {
 	isPullResponse_Message()
 }
@@ -1068,11 +1087,120 @@ type PullResponse_Progress struct {
 	Progress *PullProgress `protobuf:"bytes,3,opt,name=progress,proto3,oneof"`
 }
 
+type PullResponse_Inventory struct {
+	// What the responder has in a scope whose tombstones it dropped in the caller's absence. All parts of it come after
+	// accepted and before any commits, in order.
+	Inventory *Inventory `protobuf:"bytes,4,opt,name=inventory,proto3,oneof"`
+}
+
 func (*PullResponse_Accepted) isPullResponse_Message() {}
 
 func (*PullResponse_Commits) isPullResponse_Message() {}
 
 func (*PullResponse_Progress) isPullResponse_Message() {}
+
+func (*PullResponse_Inventory) isPullResponse_Message() {}
+
+// Inventory is a part of the keys of one scope of which the responder has a row or a tombstone. What the caller has in the
+// part beside that, and the responder knew, was deleted while the caller was away.
+type Inventory struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// An accepted one that the caller is holding.
+	Scope *Scope `protobuf:"bytes,1,opt,name=scope,proto3" json:"scope,omitempty"`
+	// The part begins with this key: empty for the first, then where the part before it ended.
+	From []byte `protobuf:"bytes,2,opt,name=from,proto3" json:"from,omitempty"`
+	// It ends before this key; empty when it is the last.
+	To []byte `protobuf:"bytes,3,opt,name=to,proto3" json:"to,omitempty"`
+	// Ascending, from `from` on and before `to`; at most 256 KiB together, unless there is one alone.
+	Keys [][]byte `protobuf:"bytes,4,rep,name=keys,proto3" json:"keys,omitempty"`
+	// What the responder knew of the scope before it looked.
+	Held []*VectorEntry `protobuf:"bytes,5,rep,name=held,proto3" json:"held,omitempty"`
+	// The deletes of which the responder has dropped tombstones, up to these generations.
+	Dropped []*VectorEntry `protobuf:"bytes,6,rep,name=dropped,proto3" json:"dropped,omitempty"`
+	// The latest time at which one of them was made: microseconds since 1970 in the upper 52 bits, a counter below.
+	DroppedAt     uint64 `protobuf:"varint,7,opt,name=dropped_at,json=droppedAt,proto3" json:"dropped_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Inventory) Reset() {
+	*x = Inventory{}
+	mi := &file_peer_v1_peer_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Inventory) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Inventory) ProtoMessage() {}
+
+func (x *Inventory) ProtoReflect() protoreflect.Message {
+	mi := &file_peer_v1_peer_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Inventory.ProtoReflect.Descriptor instead.
+func (*Inventory) Descriptor() ([]byte, []int) {
+	return file_peer_v1_peer_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *Inventory) GetScope() *Scope {
+	if x != nil {
+		return x.Scope
+	}
+	return nil
+}
+
+func (x *Inventory) GetFrom() []byte {
+	if x != nil {
+		return x.From
+	}
+	return nil
+}
+
+func (x *Inventory) GetTo() []byte {
+	if x != nil {
+		return x.To
+	}
+	return nil
+}
+
+func (x *Inventory) GetKeys() [][]byte {
+	if x != nil {
+		return x.Keys
+	}
+	return nil
+}
+
+func (x *Inventory) GetHeld() []*VectorEntry {
+	if x != nil {
+		return x.Held
+	}
+	return nil
+}
+
+func (x *Inventory) GetDropped() []*VectorEntry {
+	if x != nil {
+		return x.Dropped
+	}
+	return nil
+}
+
+func (x *Inventory) GetDroppedAt() uint64 {
+	if x != nil {
+		return x.DroppedAt
+	}
+	return 0
+}
 
 // PullAccepted says what the stream is going to be about. A caller whose rights to these scopes change later sees the
 // stream end with NOT_FOUND, and asks anew.
@@ -1088,7 +1216,7 @@ type PullAccepted struct {
 
 func (x *PullAccepted) Reset() {
 	*x = PullAccepted{}
-	mi := &file_peer_v1_peer_proto_msgTypes[13]
+	mi := &file_peer_v1_peer_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1100,7 +1228,7 @@ func (x *PullAccepted) String() string {
 func (*PullAccepted) ProtoMessage() {}
 
 func (x *PullAccepted) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_v1_peer_proto_msgTypes[13]
+	mi := &file_peer_v1_peer_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1113,7 +1241,7 @@ func (x *PullAccepted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PullAccepted.ProtoReflect.Descriptor instead.
 func (*PullAccepted) Descriptor() ([]byte, []int) {
-	return file_peer_v1_peer_proto_rawDescGZIP(), []int{13}
+	return file_peer_v1_peer_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *PullAccepted) GetScopes() []*Scope {
@@ -1142,7 +1270,7 @@ type Commits struct {
 
 func (x *Commits) Reset() {
 	*x = Commits{}
-	mi := &file_peer_v1_peer_proto_msgTypes[14]
+	mi := &file_peer_v1_peer_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1154,7 +1282,7 @@ func (x *Commits) String() string {
 func (*Commits) ProtoMessage() {}
 
 func (x *Commits) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_v1_peer_proto_msgTypes[14]
+	mi := &file_peer_v1_peer_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1167,7 +1295,7 @@ func (x *Commits) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Commits.ProtoReflect.Descriptor instead.
 func (*Commits) Descriptor() ([]byte, []int) {
-	return file_peer_v1_peer_proto_rawDescGZIP(), []int{14}
+	return file_peer_v1_peer_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Commits) GetCommits() [][]byte {
@@ -1188,7 +1316,7 @@ type PullProgress struct {
 
 func (x *PullProgress) Reset() {
 	*x = PullProgress{}
-	mi := &file_peer_v1_peer_proto_msgTypes[15]
+	mi := &file_peer_v1_peer_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1200,7 +1328,7 @@ func (x *PullProgress) String() string {
 func (*PullProgress) ProtoMessage() {}
 
 func (x *PullProgress) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_v1_peer_proto_msgTypes[15]
+	mi := &file_peer_v1_peer_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1213,7 +1341,7 @@ func (x *PullProgress) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PullProgress.ProtoReflect.Descriptor instead.
 func (*PullProgress) Descriptor() ([]byte, []int) {
-	return file_peer_v1_peer_proto_rawDescGZIP(), []int{15}
+	return file_peer_v1_peer_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *PullProgress) GetVectors() []*ScopeVector {
@@ -1234,7 +1362,7 @@ type GetTimeRequest struct {
 
 func (x *GetTimeRequest) Reset() {
 	*x = GetTimeRequest{}
-	mi := &file_peer_v1_peer_proto_msgTypes[16]
+	mi := &file_peer_v1_peer_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1246,7 +1374,7 @@ func (x *GetTimeRequest) String() string {
 func (*GetTimeRequest) ProtoMessage() {}
 
 func (x *GetTimeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_v1_peer_proto_msgTypes[16]
+	mi := &file_peer_v1_peer_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1259,7 +1387,7 @@ func (x *GetTimeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetTimeRequest.ProtoReflect.Descriptor instead.
 func (*GetTimeRequest) Descriptor() ([]byte, []int) {
-	return file_peer_v1_peer_proto_rawDescGZIP(), []int{16}
+	return file_peer_v1_peer_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *GetTimeRequest) GetDatabase() *Name {
@@ -1288,7 +1416,7 @@ type GetTimeResponse struct {
 
 func (x *GetTimeResponse) Reset() {
 	*x = GetTimeResponse{}
-	mi := &file_peer_v1_peer_proto_msgTypes[17]
+	mi := &file_peer_v1_peer_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1300,7 +1428,7 @@ func (x *GetTimeResponse) String() string {
 func (*GetTimeResponse) ProtoMessage() {}
 
 func (x *GetTimeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_v1_peer_proto_msgTypes[17]
+	mi := &file_peer_v1_peer_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1313,7 +1441,7 @@ func (x *GetTimeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetTimeResponse.ProtoReflect.Descriptor instead.
 func (*GetTimeResponse) Descriptor() ([]byte, []int) {
-	return file_peer_v1_peer_proto_rawDescGZIP(), []int{17}
+	return file_peer_v1_peer_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *GetTimeResponse) GetReceived() int64 {
@@ -1363,7 +1491,7 @@ type GetRecipeRequest struct {
 
 func (x *GetRecipeRequest) Reset() {
 	*x = GetRecipeRequest{}
-	mi := &file_peer_v1_peer_proto_msgTypes[18]
+	mi := &file_peer_v1_peer_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1375,7 +1503,7 @@ func (x *GetRecipeRequest) String() string {
 func (*GetRecipeRequest) ProtoMessage() {}
 
 func (x *GetRecipeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_v1_peer_proto_msgTypes[18]
+	mi := &file_peer_v1_peer_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1388,7 +1516,7 @@ func (x *GetRecipeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetRecipeRequest.ProtoReflect.Descriptor instead.
 func (*GetRecipeRequest) Descriptor() ([]byte, []int) {
-	return file_peer_v1_peer_proto_rawDescGZIP(), []int{18}
+	return file_peer_v1_peer_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *GetRecipeRequest) GetRef() string {
@@ -1409,7 +1537,7 @@ type GetRecipeResponse struct {
 
 func (x *GetRecipeResponse) Reset() {
 	*x = GetRecipeResponse{}
-	mi := &file_peer_v1_peer_proto_msgTypes[19]
+	mi := &file_peer_v1_peer_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1421,7 +1549,7 @@ func (x *GetRecipeResponse) String() string {
 func (*GetRecipeResponse) ProtoMessage() {}
 
 func (x *GetRecipeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_v1_peer_proto_msgTypes[19]
+	mi := &file_peer_v1_peer_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1434,7 +1562,7 @@ func (x *GetRecipeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetRecipeResponse.ProtoReflect.Descriptor instead.
 func (*GetRecipeResponse) Descriptor() ([]byte, []int) {
-	return file_peer_v1_peer_proto_rawDescGZIP(), []int{19}
+	return file_peer_v1_peer_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *GetRecipeResponse) GetData() []byte {
@@ -1457,7 +1585,7 @@ type GetChunksRequest struct {
 
 func (x *GetChunksRequest) Reset() {
 	*x = GetChunksRequest{}
-	mi := &file_peer_v1_peer_proto_msgTypes[20]
+	mi := &file_peer_v1_peer_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1469,7 +1597,7 @@ func (x *GetChunksRequest) String() string {
 func (*GetChunksRequest) ProtoMessage() {}
 
 func (x *GetChunksRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_v1_peer_proto_msgTypes[20]
+	mi := &file_peer_v1_peer_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1482,7 +1610,7 @@ func (x *GetChunksRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetChunksRequest.ProtoReflect.Descriptor instead.
 func (*GetChunksRequest) Descriptor() ([]byte, []int) {
-	return file_peer_v1_peer_proto_rawDescGZIP(), []int{20}
+	return file_peer_v1_peer_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *GetChunksRequest) GetRef() string {
@@ -1512,7 +1640,7 @@ type GetChunksResponse struct {
 
 func (x *GetChunksResponse) Reset() {
 	*x = GetChunksResponse{}
-	mi := &file_peer_v1_peer_proto_msgTypes[21]
+	mi := &file_peer_v1_peer_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1524,7 +1652,7 @@ func (x *GetChunksResponse) String() string {
 func (*GetChunksResponse) ProtoMessage() {}
 
 func (x *GetChunksResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_v1_peer_proto_msgTypes[21]
+	mi := &file_peer_v1_peer_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1537,7 +1665,7 @@ func (x *GetChunksResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetChunksResponse.ProtoReflect.Descriptor instead.
 func (*GetChunksResponse) Descriptor() ([]byte, []int) {
-	return file_peer_v1_peer_proto_rawDescGZIP(), []int{21}
+	return file_peer_v1_peer_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *GetChunksResponse) GetIndex() uint32 {
@@ -1614,7 +1742,7 @@ const file_peer_v1_peer_proto_rawDesc = "" +
 	"\x06digest\x18\x05 \x01(\fR\x06digest\"U\n" +
 	"\vPullRequest\x12.\n" +
 	"\x04open\x18\x01 \x01(\v2\x1a.syncbase.peer.v1.PullOpenR\x04open\x12\x16\n" +
-	"\x06credit\x18\x02 \x01(\x04R\x06credit\"\xc0\x02\n" +
+	"\x06credit\x18\x02 \x01(\x04R\x06credit\"\xda\x02\n" +
 	"\bPullOpen\x122\n" +
 	"\bdatabase\x18\x01 \x01(\v2\x16.syncbase.peer.v1.NameR\bdatabase\x126\n" +
 	"\n" +
@@ -1625,12 +1753,23 @@ const file_peer_v1_peer_proto_rawDesc = "" +
 	"\x06device\x18\x05 \x01(\fR\x06device\x12\x14\n" +
 	"\x05epoch\x18\x06 \x01(\rR\x05epoch\x12\x14\n" +
 	"\x05probe\x18\a \x01(\bR\x05probe\x127\n" +
-	"\twitnesses\x18\b \x03(\v2\x19.syncbase.peer.v1.WitnessR\twitnesses\"\xcc\x01\n" +
+	"\twitnesses\x18\b \x03(\v2\x19.syncbase.peer.v1.WitnessR\twitnesses\x12\x18\n" +
+	"\aholding\x18\t \x03(\rR\aholding\"\x89\x02\n" +
 	"\fPullResponse\x12<\n" +
 	"\baccepted\x18\x01 \x01(\v2\x1e.syncbase.peer.v1.PullAcceptedH\x00R\baccepted\x125\n" +
 	"\acommits\x18\x02 \x01(\v2\x19.syncbase.peer.v1.CommitsH\x00R\acommits\x12<\n" +
-	"\bprogress\x18\x03 \x01(\v2\x1e.syncbase.peer.v1.PullProgressH\x00R\bprogressB\t\n" +
-	"\amessage\"x\n" +
+	"\bprogress\x18\x03 \x01(\v2\x1e.syncbase.peer.v1.PullProgressH\x00R\bprogress\x12;\n" +
+	"\tinventory\x18\x04 \x01(\v2\x1b.syncbase.peer.v1.InventoryH\x00R\tinventoryB\t\n" +
+	"\amessage\"\xfd\x01\n" +
+	"\tInventory\x12-\n" +
+	"\x05scope\x18\x01 \x01(\v2\x17.syncbase.peer.v1.ScopeR\x05scope\x12\x12\n" +
+	"\x04from\x18\x02 \x01(\fR\x04from\x12\x0e\n" +
+	"\x02to\x18\x03 \x01(\fR\x02to\x12\x12\n" +
+	"\x04keys\x18\x04 \x03(\fR\x04keys\x121\n" +
+	"\x04held\x18\x05 \x03(\v2\x1d.syncbase.peer.v1.VectorEntryR\x04held\x127\n" +
+	"\adropped\x18\x06 \x03(\v2\x1d.syncbase.peer.v1.VectorEntryR\adropped\x12\x1d\n" +
+	"\n" +
+	"dropped_at\x18\a \x01(\x04R\tdroppedAt\"x\n" +
 	"\fPullAccepted\x12/\n" +
 	"\x06scopes\x18\x01 \x03(\v2\x17.syncbase.peer.v1.ScopeR\x06scopes\x127\n" +
 	"\twitnesses\x18\x02 \x03(\v2\x19.syncbase.peer.v1.WitnessR\twitnesses\"#\n" +
@@ -1686,7 +1825,7 @@ func file_peer_v1_peer_proto_rawDescGZIP() []byte {
 }
 
 var file_peer_v1_peer_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_peer_v1_peer_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
+var file_peer_v1_peer_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
 var file_peer_v1_peer_proto_goTypes = []any{
 	(MemberType)(0),           // 0: syncbase.peer.v1.MemberType
 	(CollectionKind)(0),       // 1: syncbase.peer.v1.CollectionKind
@@ -1703,15 +1842,16 @@ var file_peer_v1_peer_proto_goTypes = []any{
 	(*PullRequest)(nil),       // 12: syncbase.peer.v1.PullRequest
 	(*PullOpen)(nil),          // 13: syncbase.peer.v1.PullOpen
 	(*PullResponse)(nil),      // 14: syncbase.peer.v1.PullResponse
-	(*PullAccepted)(nil),      // 15: syncbase.peer.v1.PullAccepted
-	(*Commits)(nil),           // 16: syncbase.peer.v1.Commits
-	(*PullProgress)(nil),      // 17: syncbase.peer.v1.PullProgress
-	(*GetTimeRequest)(nil),    // 18: syncbase.peer.v1.GetTimeRequest
-	(*GetTimeResponse)(nil),   // 19: syncbase.peer.v1.GetTimeResponse
-	(*GetRecipeRequest)(nil),  // 20: syncbase.peer.v1.GetRecipeRequest
-	(*GetRecipeResponse)(nil), // 21: syncbase.peer.v1.GetRecipeResponse
-	(*GetChunksRequest)(nil),  // 22: syncbase.peer.v1.GetChunksRequest
-	(*GetChunksResponse)(nil), // 23: syncbase.peer.v1.GetChunksResponse
+	(*Inventory)(nil),         // 15: syncbase.peer.v1.Inventory
+	(*PullAccepted)(nil),      // 16: syncbase.peer.v1.PullAccepted
+	(*Commits)(nil),           // 17: syncbase.peer.v1.Commits
+	(*PullProgress)(nil),      // 18: syncbase.peer.v1.PullProgress
+	(*GetTimeRequest)(nil),    // 19: syncbase.peer.v1.GetTimeRequest
+	(*GetTimeResponse)(nil),   // 20: syncbase.peer.v1.GetTimeResponse
+	(*GetRecipeRequest)(nil),  // 21: syncbase.peer.v1.GetRecipeRequest
+	(*GetRecipeResponse)(nil), // 22: syncbase.peer.v1.GetRecipeResponse
+	(*GetChunksRequest)(nil),  // 23: syncbase.peer.v1.GetChunksRequest
+	(*GetChunksResponse)(nil), // 24: syncbase.peer.v1.GetChunksResponse
 }
 var file_peer_v1_peer_proto_depIdxs = []int32{
 	4,  // 0: syncbase.peer.v1.JoinRequest.database:type_name -> syncbase.peer.v1.Name
@@ -1729,30 +1869,34 @@ var file_peer_v1_peer_proto_depIdxs = []int32{
 	4,  // 12: syncbase.peer.v1.PullOpen.syncgroups:type_name -> syncbase.peer.v1.Name
 	10, // 13: syncbase.peer.v1.PullOpen.known:type_name -> syncbase.peer.v1.ScopeVector
 	11, // 14: syncbase.peer.v1.PullOpen.witnesses:type_name -> syncbase.peer.v1.Witness
-	15, // 15: syncbase.peer.v1.PullResponse.accepted:type_name -> syncbase.peer.v1.PullAccepted
-	16, // 16: syncbase.peer.v1.PullResponse.commits:type_name -> syncbase.peer.v1.Commits
-	17, // 17: syncbase.peer.v1.PullResponse.progress:type_name -> syncbase.peer.v1.PullProgress
-	8,  // 18: syncbase.peer.v1.PullAccepted.scopes:type_name -> syncbase.peer.v1.Scope
-	11, // 19: syncbase.peer.v1.PullAccepted.witnesses:type_name -> syncbase.peer.v1.Witness
-	10, // 20: syncbase.peer.v1.PullProgress.vectors:type_name -> syncbase.peer.v1.ScopeVector
-	4,  // 21: syncbase.peer.v1.GetTimeRequest.database:type_name -> syncbase.peer.v1.Name
-	2,  // 22: syncbase.peer.v1.PeerService.Hello:input_type -> syncbase.peer.v1.HelloRequest
-	5,  // 23: syncbase.peer.v1.PeerService.Join:input_type -> syncbase.peer.v1.JoinRequest
-	12, // 24: syncbase.peer.v1.PeerService.Pull:input_type -> syncbase.peer.v1.PullRequest
-	18, // 25: syncbase.peer.v1.PeerService.GetTime:input_type -> syncbase.peer.v1.GetTimeRequest
-	20, // 26: syncbase.peer.v1.PeerService.GetRecipe:input_type -> syncbase.peer.v1.GetRecipeRequest
-	22, // 27: syncbase.peer.v1.PeerService.GetChunks:input_type -> syncbase.peer.v1.GetChunksRequest
-	3,  // 28: syncbase.peer.v1.PeerService.Hello:output_type -> syncbase.peer.v1.HelloResponse
-	6,  // 29: syncbase.peer.v1.PeerService.Join:output_type -> syncbase.peer.v1.JoinResponse
-	14, // 30: syncbase.peer.v1.PeerService.Pull:output_type -> syncbase.peer.v1.PullResponse
-	19, // 31: syncbase.peer.v1.PeerService.GetTime:output_type -> syncbase.peer.v1.GetTimeResponse
-	21, // 32: syncbase.peer.v1.PeerService.GetRecipe:output_type -> syncbase.peer.v1.GetRecipeResponse
-	23, // 33: syncbase.peer.v1.PeerService.GetChunks:output_type -> syncbase.peer.v1.GetChunksResponse
-	28, // [28:34] is the sub-list for method output_type
-	22, // [22:28] is the sub-list for method input_type
-	22, // [22:22] is the sub-list for extension type_name
-	22, // [22:22] is the sub-list for extension extendee
-	0,  // [0:22] is the sub-list for field type_name
+	16, // 15: syncbase.peer.v1.PullResponse.accepted:type_name -> syncbase.peer.v1.PullAccepted
+	17, // 16: syncbase.peer.v1.PullResponse.commits:type_name -> syncbase.peer.v1.Commits
+	18, // 17: syncbase.peer.v1.PullResponse.progress:type_name -> syncbase.peer.v1.PullProgress
+	15, // 18: syncbase.peer.v1.PullResponse.inventory:type_name -> syncbase.peer.v1.Inventory
+	8,  // 19: syncbase.peer.v1.Inventory.scope:type_name -> syncbase.peer.v1.Scope
+	9,  // 20: syncbase.peer.v1.Inventory.held:type_name -> syncbase.peer.v1.VectorEntry
+	9,  // 21: syncbase.peer.v1.Inventory.dropped:type_name -> syncbase.peer.v1.VectorEntry
+	8,  // 22: syncbase.peer.v1.PullAccepted.scopes:type_name -> syncbase.peer.v1.Scope
+	11, // 23: syncbase.peer.v1.PullAccepted.witnesses:type_name -> syncbase.peer.v1.Witness
+	10, // 24: syncbase.peer.v1.PullProgress.vectors:type_name -> syncbase.peer.v1.ScopeVector
+	4,  // 25: syncbase.peer.v1.GetTimeRequest.database:type_name -> syncbase.peer.v1.Name
+	2,  // 26: syncbase.peer.v1.PeerService.Hello:input_type -> syncbase.peer.v1.HelloRequest
+	5,  // 27: syncbase.peer.v1.PeerService.Join:input_type -> syncbase.peer.v1.JoinRequest
+	12, // 28: syncbase.peer.v1.PeerService.Pull:input_type -> syncbase.peer.v1.PullRequest
+	19, // 29: syncbase.peer.v1.PeerService.GetTime:input_type -> syncbase.peer.v1.GetTimeRequest
+	21, // 30: syncbase.peer.v1.PeerService.GetRecipe:input_type -> syncbase.peer.v1.GetRecipeRequest
+	23, // 31: syncbase.peer.v1.PeerService.GetChunks:input_type -> syncbase.peer.v1.GetChunksRequest
+	3,  // 32: syncbase.peer.v1.PeerService.Hello:output_type -> syncbase.peer.v1.HelloResponse
+	6,  // 33: syncbase.peer.v1.PeerService.Join:output_type -> syncbase.peer.v1.JoinResponse
+	14, // 34: syncbase.peer.v1.PeerService.Pull:output_type -> syncbase.peer.v1.PullResponse
+	20, // 35: syncbase.peer.v1.PeerService.GetTime:output_type -> syncbase.peer.v1.GetTimeResponse
+	22, // 36: syncbase.peer.v1.PeerService.GetRecipe:output_type -> syncbase.peer.v1.GetRecipeResponse
+	24, // 37: syncbase.peer.v1.PeerService.GetChunks:output_type -> syncbase.peer.v1.GetChunksResponse
+	32, // [32:38] is the sub-list for method output_type
+	26, // [26:32] is the sub-list for method input_type
+	26, // [26:26] is the sub-list for extension type_name
+	26, // [26:26] is the sub-list for extension extendee
+	0,  // [0:26] is the sub-list for field type_name
 }
 
 func init() { file_peer_v1_peer_proto_init() }
@@ -1764,6 +1908,7 @@ func file_peer_v1_peer_proto_init() {
 		(*PullResponse_Accepted)(nil),
 		(*PullResponse_Commits)(nil),
 		(*PullResponse_Progress)(nil),
+		(*PullResponse_Inventory)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -1771,7 +1916,7 @@ func file_peer_v1_peer_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_peer_v1_peer_proto_rawDesc), len(file_peer_v1_peer_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   22,
+			NumMessages:   23,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -1,0 +1,23 @@
+package history
+
+import (
+	"github.com/syncbase/syncbase/host/internal/id"
+	"github.com/syncbase/syncbase/host/internal/wire"
+)
+
+// Revive returns the delete that a link made to win, if that is why no head of the state covers the winner: its tombstone
+// was dropped, while somebody who still had it settled a conflict between it and what the state has now. The caller knows
+// that the winner was there. It reports false when some head covers the winner, and when the link leaves a head open: then
+// somebody else will say how that ends.
+func (s *State) Revive(link *wire.Record) (wire.Record, bool) {
+	winner := link.Parents[0]
+	covered := past{seen: link.Seen, upTo: []id.Version{link.Version}, beside: link.Beside}
+	for i := range s.Heads {
+		if h := &s.Heads[i]; h.covers(winner) || !covered.covers(h.Version) {
+			return wire.Record{}, false
+		}
+	}
+	seen := link.Seen.Clone()
+	delete(seen, winner.Writer)
+	return wire.Record{Version: winner, Kind: wire.Delete, Key: link.Key, Seen: seen}, true
+}

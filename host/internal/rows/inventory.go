@@ -1,0 +1,144 @@
+package rows
+
+import (
+	"bytes"
+	"context"
+	"errors"
+
+	"github.com/syncbase/syncbase/host/internal/delta"
+	"github.com/syncbase/syncbase/host/internal/id"
+	"github.com/syncbase/syncbase/host/internal/kv"
+)
+
+// inventoryBytes is about how many bytes of keys go into one part of an inventory.
+const inventoryBytes = 64 << 10
+
+// Holding returns those of the scopes in which this device has a row or a tombstone.
+func (db *DB) Holding(scopes []id.Scope) ([]id.Scope, error) {
+	var list []id.Scope
+	for _, s := range scopes {
+		num, known := db.CollectionNum(s.Collection)
+		if !known {
+			continue
+		}
+		w, err := db.walkKeys(db.s.kv, num, s, "", "")
+		if err != nil {
+			return nil, err
+		}
+		if _, found := w.next(); found {
+			list = append(list, s)
+		}
+		if err := w.close(); err != nil {
+			return nil, err
+		}
+	}
+	return list, nil
+}
+
+// Inventory calls emit with the keys of which there is a row or tombstone in the scope, part by part, unless whoever knows
+// this much of it has missed no delete whose tombstone was dropped.
+func (db *DB) Inventory(ctx context.Context, s id.Scope, known id.Vector, emit func(*delta.Inventory) error) error {
+	db.mu.Lock()
+	part := delta.Inventory{Scope: s}
+	coll := db.colls[s.Collection]
+	if coll != nil {
+		part.Dropped, part.DroppedAt = coll.dropped, coll.droppedAt
+	}
+	db.mu.Unlock()
+	if coll == nil || known.Dominates(part.Dropped) {
+		return nil
+	}
+	// What is known is taken first: everything in it that is still there is in the snapshot.
+	part.Held = db.Published().Know.At(s)
+	snap := db.s.kv.Snapshot()
+	w, err := db.walkKeys(snap, coll.num, s, "", "")
+	if err != nil {
+		return errors.Join(err, snap.Close())
+	}
+	size := 0
+	for err == nil && ctx.Err() == nil {
+		key, found := w.next()
+		if found && size+len(key) <= inventoryBytes {
+			part.Keys = append(part.Keys, key)
+			size += len(key) + 4
+			continue
+		}
+		one := part
+		if found {
+			one.To = key
+		}
+		if err = emit(&one); !found {
+			break
+		}
+		part.From, part.Keys, size = key, []string{key}, len(key)
+	}
+	return errors.Join(err, ctx.Err(), w.close(), snap.Close())
+}
+
+// walkKeys walks the keys of rows and tombstones of a scope in order, from the first key on to before the last; an empty
+// last is the end. The collection's own record counts as the key "".
+func (db *DB) walkKeys(from kv.Reader, coll uint32, s id.Scope, first, last string) (*keyWalker, error) {
+	w := &keyWalker{}
+	for _, space := range []byte{spaceRow, spaceTomb} {
+		if first == "" {
+			_, err := from.Get(collKey(space, db.num, coll))
+			if err == nil {
+				w.own = true
+			} else if !errors.Is(err, kv.ErrNotFound) {
+				return nil, errors.Join(err, w.close())
+			}
+		}
+		lo := rowKey(space, db.num, coll, max(first, s.Prefix))
+		if len(lo) == collKeyLen {
+			lo = append(lo, 0) // the key "" has been seen to
+		}
+		hi := kv.PrefixEnd(rowKey(space, db.num, coll, s.Prefix))
+		if end := rowKey(space, db.num, coll, last); last != "" && bytes.Compare(end, hi) < 0 {
+			hi = end
+		}
+		if bytes.Compare(lo, hi) >= 0 {
+			continue
+		}
+		it, err := from.Iter(lo, hi)
+		if err != nil {
+			return nil, errors.Join(err, w.close())
+		}
+		w.its = append(w.its, it)
+		w.ok = append(w.ok, it.First())
+	}
+	return w, nil
+}
+
+// keyWalker merges what iterators over rows and tombstones find.
+type keyWalker struct {
+	its []*kv.Iter
+	ok  []bool
+	own bool
+}
+
+func (w *keyWalker) next() (key string, found bool) {
+	if w.own {
+		w.own = false
+		return "", true
+	}
+	least := -1
+	for i, it := range w.its {
+		if w.ok[i] && (least < 0 || bytes.Compare(it.Key()[collKeyLen:], w.its[least].Key()[collKeyLen:]) < 0) {
+			least = i
+		}
+	}
+	if least < 0 {
+		return "", false
+	}
+	key = string(w.its[least].Key()[collKeyLen:])
+	w.ok[least] = w.its[least].Next()
+	return key, true
+}
+
+func (w *keyWalker) close() error {
+	var errs []error
+	for _, it := range w.its {
+		errs = append(errs, it.Close())
+	}
+	return errors.Join(errs...)
+}
