@@ -23,6 +23,8 @@ import (
 // more that may be of use again. Safe for concurrent use.
 type channels struct {
 	line *line
+	// most is how many requests of one principal there may be.
+	most int
 	// mu guards the field below it.
 	mu  sync.Mutex
 	all map[principal]*channel
@@ -44,15 +46,15 @@ type channel struct {
 // spareChannels is how many connections without users are kept.
 const spareChannels = 16
 
-func newChannels(l *line) *channels {
-	return &channels{line: l, all: map[principal]*channel{}}
+func newChannels(l *line, most int) *channels {
+	return &channels{line: l, most: most, all: map[principal]*channel{}}
 }
 
 // acquire returns a connection on behalf of the holder of the proof. release is to be called when the request has ended.
 func (c *channels) acquire(proof credentials.AuthInfo) (conn *grpc.ClientConn, release func(), err error) {
 	named, ok := proof.(interface{ Principal() id.Principal })
 	if !ok || named.Principal() == "" {
-		return nil, nil, errors.New("the caller has not proven who it is")
+		return nil, nil, anonymous(errors.New("the caller has not proven who it is"))
 	}
 	key := principal{proof.AuthType(), named.Principal()}
 	c.mu.Lock()
@@ -65,6 +67,9 @@ func (c *channels) acquire(proof credentials.AuthInfo) (conn *grpc.ClientConn, r
 		}
 		ch = &channel{conn: conn}
 		c.all[key] = ch
+	}
+	if ch.users == c.most {
+		return nil, nil, tooMany(c.most)
 	}
 	ch.users++
 	return ch.conn, func() { c.release(key, ch) }, nil

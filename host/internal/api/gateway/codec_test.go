@@ -45,6 +45,25 @@ func TestEncode(t *testing.T) {
 	}
 }
 
+// FuzzRow writes a row in both ways that there are.
+func FuzzRow(f *testing.F) {
+	f.Add("k", []byte("{\n}"), "t", "v", int64(1), false)
+	f.Add("\"\\u2028", []byte("1}\n{"), "", "", int64(-1), true)
+	f.Fuzz(func(t *testing.T, key string, value []byte, kind, version string, at int64, raw bool) {
+		row := &nodev1.Row{Key: key, Value: value, Type: kind, Version: version, Raw: raw}
+		if at >= 0 {
+			row.Updated = timestamppb.New(time.Unix(0, at))
+		}
+		quick, slow := appendRow(nil, row), appendFields(nil, row.ProtoReflect())
+		if diff := cmp.Diff(string(slow), string(quick)); diff != "" {
+			t.Errorf("-slow +quick:\n%s", diff)
+		}
+		if !json.Valid(quick) || bytes.ContainsAny(quick, "\n\r") {
+			t.Errorf("%q is no line of JSON", quick)
+		}
+	})
+}
+
 func TestDecode(t *testing.T) {
 	for text, want := range map[string]proto.Message{
 		`{"ops":[{"put":{"collection":"c","key":"k","value": {"a":
@@ -80,6 +99,7 @@ func commitOf(p *nodev1.Put) *nodev1.CommitRequest {
 
 // bytesFields are all fields of type bytes: those that hold JSON with a star.
 const bytesFields = `Check.value*
+ConflictVersion.value*
 CreateCollectionRequest.permissions*
 CreateDatabaseRequest.permissions*
 CreateSyncgroupRequest.permissions*
@@ -88,6 +108,7 @@ GetBlobResponse.data
 GetPermissionsResponse.permissions*
 GetSyncgroupSpecResponse.spec*
 HistoryVersion.value*
+Merge.value*
 PutBlobRequest.data
 Put.value*
 Row.value*

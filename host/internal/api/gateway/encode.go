@@ -12,6 +12,8 @@ import (
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/known/timestamppb"
+
+	nodev1 "github.com/syncbase/syncbase/sdk/api/node/v1"
 )
 
 // Messages in JSON look as protobuf says, with the names of the .proto files, all fields that are no alternative, and one
@@ -39,6 +41,33 @@ func appendMessage(b []byte, m protoreflect.Message) []byte {
 	if isWellKnown(m.Descriptor()) {
 		return appendWellKnown(b, m)
 	}
+	if row, ok := m.Interface().(*nodev1.Row); ok {
+		return appendRow(b, row)
+	}
+	return appendFields(b, m)
+}
+
+// appendRow is appendFields for what there may be millions of.
+func appendRow(b []byte, row *nodev1.Row) []byte {
+	b = appendText(append(b, `{"key":`...), row.GetKey())
+	raw := row.GetRaw() || len(row.GetValue()) > 0 && !json.Valid(row.GetValue())
+	switch {
+	case raw:
+		b = appendBase64(append(b, `,"value":`...), row.GetValue())
+	case len(row.GetValue()) > 0:
+		b = appendLine(append(b, `,"value":`...), row.GetValue())
+	}
+	b = appendText(append(b, `,"type":`...), row.GetType())
+	b = appendText(append(b, `,"version":`...), row.GetVersion())
+	if row.GetUpdated() != nil {
+		b = appendWellKnown(append(b, `,"updated":`...), row.GetUpdated().ProtoReflect())
+	}
+	b = strconv.AppendBool(append(b, `,"raw":`...), raw)
+	return append(b, '}')
+}
+
+// appendFields appends a message field by field.
+func appendFields(b []byte, m protoreflect.Message) []byte {
 	fields := m.Descriptor().Fields()
 	raw := fields.ByName(rawField)
 	b = append(b, '{')
@@ -83,6 +112,11 @@ func appendJSONField(b []byte, empty *bool, m protoreflect.Message, f protorefle
 	if raw || !json.Valid(value) {
 		return appendBase64(b, value)
 	}
+	return appendLine(b, value)
+}
+
+// appendLine embeds valid JSON, on one line and otherwise as it is.
+func appendLine(b, value []byte) []byte {
 	if bytes.IndexByte(value, '\n') < 0 && bytes.IndexByte(value, '\r') < 0 {
 		return append(b, value...)
 	}

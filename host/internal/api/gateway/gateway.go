@@ -32,8 +32,8 @@ type Options struct {
 
 	// MaxBody bounds the body of a request that is not a blob. Default: 48 MiB.
 	MaxBody int64
-	// MaxRequests bounds the requests at a time. Default: 1000.
-	MaxRequests int
+	// MaxRequests bounds the requests at a time through one door, MaxPerCaller those of one principal. Default: 1000, 250.
+	MaxRequests, MaxPerCaller int
 	// MaxConnections bounds the connections at a time through one door. Default: 500.
 	MaxConnections int
 	// Patience is how long a client may take to send or to take the next piece. Default: 30 s.
@@ -49,6 +49,7 @@ type Options struct {
 func (o Options) withDefaults() Options {
 	setDefault(&o.MaxBody, 48<<20)
 	setDefault(&o.MaxRequests, 1000)
+	setDefault(&o.MaxPerCaller, 250)
 	setDefault(&o.MaxConnections, 500)
 	setDefault(&o.Patience, 30*time.Second)
 	setDefault(&o.Heartbeat, 15*time.Second)
@@ -76,7 +77,7 @@ func (o Options) Validate() error {
 			errs = append(errs, fmt.Errorf("gateway: %q is not an origin such as https://app.example.org", origin))
 		}
 	}
-	if o.MaxBody < 0 || o.MaxRequests < 0 || o.MaxConnections < 0 || o.Patience < 0 || o.Heartbeat < 0 || o.Grace < 0 {
+	if o.MaxBody < 0 || o.MaxRequests < 0 || o.MaxPerCaller < 0 || o.MaxConnections < 0 || o.Patience < 0 || o.Heartbeat < 0 || o.Grace < 0 {
 		errs = append(errs, errors.New("gateway: a limit is negative"))
 	}
 	return errors.Join(errs...)
@@ -103,8 +104,12 @@ type Gateway struct {
 	client   nodev1.NodeServiceClient
 	calls    http.Handler
 
-	// slots has one place for every request at a time.
-	slots chan struct{}
+	// large has one value for every large body that is in memory.
+	large chan struct{}
+	// mu guards the field below it.
+	mu sync.Mutex
+	// stopping is set when no request may begin any more.
+	stopping bool
 	// handlers are the requests that are being answered; Run waits for them.
 	handlers sync.WaitGroup
 }
@@ -115,7 +120,7 @@ func New(opts Options) (*Gateway, error) {
 		return nil, err
 	}
 	opts = opts.withDefaults()
-	g := &Gateway{opts: opts, slots: make(chan struct{}, opts.MaxRequests)}
+	g := &Gateway{opts: opts, large: make(chan struct{}, largeBodies)}
 	for _, origin := range opts.Origins {
 		g.origins = append(g.origins, lower(origin))
 	}
@@ -123,7 +128,7 @@ func New(opts Options) (*Gateway, error) {
 		g.hosts = append(g.hosts, lower(host))
 	}
 	line := newLine()
-	g.channels = newChannels(line)
+	g.channels = newChannels(line, opts.MaxPerCaller)
 	g.client = nodev1.NewNodeServiceClient(caller{})
 	g.server = grpc.NewServer(append(slices.Clone(opts.Server), grpc.Creds(line))...)
 	opts.Services(g.server)
@@ -150,11 +155,24 @@ func (g *Gateway) Run(ctx context.Context, doors []Door) error {
 		outer.Go(func() { g.stop(server) })
 	}
 	outer.Wait()
+	g.mu.Lock()
+	g.stopping = true
+	g.mu.Unlock()
 	g.handlers.Wait()
 	g.channels.close()
 	g.server.Stop()
 	inner.Wait()
 	return errors.Join(errs...)
+}
+
+// begin counts a request, unless the gateway has stopped.
+func (g *Gateway) begin() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if !g.stopping {
+		g.handlers.Add(1)
+	}
+	return !g.stopping
 }
 
 func serve(server *http.Server, l net.Listener) (err error) {

@@ -14,16 +14,20 @@ func lower(s string) string { return strings.ToLower(s) }
 
 // handler answers requests that come through a door.
 func (g *Gateway) handler(prove Prover) http.Handler {
+	// slots has one value for every request at a time.
+	slots := make(chan struct{}, g.opts.MaxRequests)
 	return http.HandlerFunc(func(out http.ResponseWriter, r *http.Request) {
-		g.handlers.Add(1)
+		if !g.begin() {
+			panic(http.ErrAbortHandler) // which cuts the connection
+		}
 		defer g.handlers.Done()
 		w, r := pace(out, r, g.opts.Patience)
 		defer w.done()
 		select {
-		case g.slots <- struct{}{}:
-			defer func() { <-g.slots }()
+		case slots <- struct{}{}:
+			defer func() { <-slots }()
 		default:
-			refuse(w, r, &failure{Code: "RESOURCE_EXHAUSTED", Reason: "TOO_MANY_REQUESTS", Message: fmt.Sprintf("%d requests are under way; try again later", g.opts.MaxRequests)})
+			refuse(w, r, tooMany(g.opts.MaxRequests))
 			return
 		}
 		header := w.Header()
@@ -50,7 +54,7 @@ func (g *Gateway) serve(w *paced, r *http.Request, prove Prover) {
 	}
 	channel, release, err := g.channels.acquire(proof)
 	if err != nil {
-		refuse(w, r, anonymous(err))
+		refuse(w, r, err)
 		return
 	}
 	defer release()
@@ -59,6 +63,10 @@ func (g *Gateway) serve(w *paced, r *http.Request, prove Prover) {
 	// A proof is for this door alone, and none of a call.
 	r.Header.Del("Authorization")
 	g.route(w, r)
+}
+
+func tooMany(n int) *failure {
+	return &failure{Code: "RESOURCE_EXHAUSTED", Reason: "TOO_MANY_REQUESTS", Message: fmt.Sprintf("%d requests are under way; try again later", n)}
 }
 
 func anonymous(err error) *failure {

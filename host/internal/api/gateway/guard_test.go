@@ -199,7 +199,7 @@ func TestOptions(t *testing.T) {
 
 // TestChannels keeps one connection for all requests of a principal, and not many without requests.
 func TestChannels(t *testing.T) {
-	c := newChannels(newLine())
+	c := newChannels(newLine(), 2)
 	defer c.close()
 	var releases []func()
 	for i := range 100 {
@@ -211,6 +211,9 @@ func TestChannels(t *testing.T) {
 		again, release2, err := c.acquire(who)
 		if err != nil || again != first {
 			t.Errorf("two connections for one principal, %v", err)
+		}
+		if _, _, err := c.acquire(who); failureOf(err).Reason != "TOO_MANY_REQUESTS" {
+			t.Errorf("a third request at a time: %v", err)
 		}
 		releases = append(releases, release, release2)
 	}

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"net/http"
@@ -112,9 +113,6 @@ func (g *Gateway) route(w *paced, r *http.Request) {
 		refuse(w, r, noMethod(r))
 		return
 	}
-	if p.face != faceBlobs {
-		r.Body = http.MaxBytesReader(w.ResponseWriter, r.Body, g.opts.MaxBody)
-	}
 	if err := answer(w, r, p); err != nil {
 		refuse(w, r, err)
 	}
@@ -149,12 +147,13 @@ func (g *Gateway) generated(w *paced, r *http.Request, p place) {
 		refuse(w, r, err)
 		return
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w.ResponseWriter, r.Body, g.opts.MaxBody))
+	body, done, err := g.readBody(w, r, g.opts.MaxBody)
 	if err != nil {
-		refuse(w, r, broken(err))
+		refuse(w, r, err)
 		return
 	}
-	r.Body = io.NopCloser(strings.NewReader(string(body)))
+	defer done()
+	r.Body = io.NopCloser(bytes.NewReader(body))
 	u := *r.URL
 	u.RawPath = p.path
 	r.URL = &u
@@ -164,14 +163,6 @@ func (g *Gateway) generated(w *paced, r *http.Request, p place) {
 		r.Header.Del(name)
 	}
 	g.calls.ServeHTTP(w, r)
-}
-
-// broken says that a body could not be read.
-func broken(err error) error {
-	if f := failureOf(err); f.Reason == "BODY_TOO_LARGE" {
-		return f
-	}
-	return invalid("the body cannot be read: " + err.Error())
 }
 
 func noMethod(r *http.Request) *failure {

@@ -12,6 +12,8 @@ import (
 	"strings"
 
 	nodev1 "github.com/syncbase/syncbase/sdk/api/node/v1"
+
+	"github.com/syncbase/syncbase/host/internal/wire"
 )
 
 // A row is a resource: its value is the body, its version the ETag, its type name the header Syncbase-Type.
@@ -19,6 +21,8 @@ import (
 const (
 	// typeHeader has the type name of a value.
 	typeHeader = "Syncbase-Type"
+	// maxValue bounds the body of a row: a value with white space around it.
+	maxValue = wire.MaxValueLen + 4<<10
 	// rawType is the content type of values that are not JSON.
 	rawType = "application/octet-stream"
 )
@@ -74,10 +78,11 @@ func (g *Gateway) putRow(w *paced, r *http.Request, p place, batch string) error
 	if err != nil {
 		return err
 	}
-	value, err := io.ReadAll(r.Body)
+	value, done, err := g.readBody(w, r, min(g.opts.MaxBody, maxValue))
 	if err != nil {
-		return broken(err)
+		return err
 	}
+	defer done()
 	if !raw {
 		value = bytes.TrimSpace(value)
 	}
