@@ -92,6 +92,18 @@ func run(t *testing.T, d *datadriven.TestData) string {
 	return b.String()
 }
 
+// reference: sync-040 equal vectors: nothing is missing.
+// reference: sync-041 two that know nothing have nothing to tell each other.
+// reference: sync-042 a responder that knows nothing has nothing for one that does.
+// reference: sync-043 entries of 0 are no entries, whoever they are for.
+// reference: sync-044 a responder that is behind in everything has nothing to send.
+// reference: sync-045 ahead for one writer: the generations after the initiator's.
+// reference: sync-046 ahead for two writers; a writer that only the initiator knows adds nothing.
+// reference: sync-047 a writer that the initiator never heard of is missing from its first generation.
+// reference: sync-048 an initiator that knows nothing lacks everything.
+// reference: sync-049 another scope of the same collection widens the runs: they are the union of what any scope lacks.
+// reference: sync-050 nested scopes on both sides: each is answered with its own vector, the own generations in both.
+// reference: sync-055 only a wider scope is known: its vector holds for the wanted one.
 func TestTranscripts(t *testing.T) {
 	datadriven.Walk(t, "testdata/transcripts", func(t *testing.T, path string) { datadriven.RunTest(t, path, run) })
 }

@@ -175,6 +175,16 @@ func (w *world) run(t *testing.T, d *datadriven.TestData) string {
 	return ""
 }
 
+// reference: sync-012 a device's own writes form a chain: each follows from the one before, and a write without ancestry is legal at any time.
+// reference: sync-013 a chain that arrives at a device that never heard of the row becomes its row, without a conflict.
+// reference: sync-014 a chain that goes on from the local head replaces it without a conflict.
+// reference: sync-015 two devices go on from the same version: a conflict. The version made from both ends it.
+// reference: sync-016 a remote version made from two versions of which the local head followed only one still conflicts with that head.
+// reference: sync-017 two devices create the row each for itself: a conflict without a common ancestor.
+// reference: sync-021 a link by which the local head wins over a remote version confirms the local head.
+// reference: sync-022 a link that covers an ancestor of the local head, and not the head itself, leaves the conflict as it is.
+// reference: sync-023 a link by which the remote version wins over the local head moves the head without a conflict to settle.
+// reference: sync-024 a write on top of the linked head moves the head on; the same link made by another device changes no head.
 func TestTranscripts(t *testing.T) {
 	datadriven.Walk(t, "testdata/transcripts", func(t *testing.T, path string) {
 		w := world{devices: map[string]*device{}, records: map[string]stamped{}}
