@@ -78,6 +78,8 @@ type write struct {
 	// version and time are known of acknowledged writes alone.
 	version string
 	time    time.Time
+	// number counts the writes of the host.
+	number int
 }
 
 // simulation is one random history.
@@ -93,10 +95,17 @@ type simulation struct {
 	story   []string
 	began   time.Time
 
+	// snapshots of disks, and how many writes the host had begun by then.
+	snapshots map[string]snapshot
+	// setBack are the hosts that were set back, and so may have named their writes anew.
+	setBack map[string]bool
+
 	// mu guards the fields below it: writers run beside each other.
 	mu sync.Mutex
 	// next makes every value unlike all others.
 	next int
+	// begun counts the writes of each host.
+	begun map[string]int
 	// acknowledged and doubtful writes by key. What is doubtful may have happened or not.
 	acknowledged, doubtful map[string][]write
 }
@@ -104,6 +113,7 @@ type simulation struct {
 func newSimulation(t *testing.T, seed uint64) *simulation {
 	s := &simulation{
 		t: t, seed: seed, random: rand.New(rand.NewPCG(seed, 2)), began: time.Now(), watches: map[string]*hosttest.Watcher{},
+		snapshots: map[string]snapshot{}, setBack: map[string]bool{}, begun: map[string]int{},
 		acknowledged: map[string][]write{}, doubtful: map[string][]write{},
 	}
 	names := []string{"a", "b", "c", "d", "e"}[:3+s.random.IntN(3)]
@@ -177,8 +187,10 @@ func (s *simulation) two() (string, string) {
 // step does something, and lets some time pass.
 func (s *simulation) step() {
 	switch n := s.random.IntN(100); {
-	case n < 60:
+	case n < 57:
 		s.write(s.one(s.joined))
+	case n < 60:
+		s.administer()
 	case n < 65:
 		s.join()
 	case n < 69:
@@ -190,13 +202,15 @@ func (s *simulation) step() {
 	case n < 80:
 		s.tell("heal")
 		s.c.Heal()
-	case n < 86:
+	case n < 83:
 		from, to := s.two()
 		s.tell("reset %s and %s", from, to)
 		s.c.Reset(from, to)
-	case n < 92:
+	case n < 87:
 		s.crash()
-	case n < 94:
+	case n < 93:
+		s.disturb()
+	case n < 95:
 		host, _ := s.two()
 		s.tell("stop %s", host)
 		s.c.Host(host).Stop()
@@ -266,7 +280,8 @@ func (s *simulation) compose(name string) (ops []*nodev1.Op, writes []write) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	add := func(key, value string) {
-		writes = append(writes, write{host: name, key: key, value: value})
+		s.begun[name]++
+		writes = append(writes, write{host: name, key: key, value: value, number: s.begun[name]})
 		if value == "" {
 			ops = append(ops, hosttest.Delete(key))
 		} else {
@@ -362,6 +377,9 @@ func (s *simulation) finish() {
 			h.Start()
 		}
 	}
+	for _, name := range s.joined {
+		s.pauseSync(name, false)
+	}
 	for healed := time.Now(); len(s.waiting) > 0; time.Sleep(time.Second) {
 		if !s.join() && time.Since(healed) > 5*time.Minute {
 			s.t.Fatalf("%s cannot join", s.waiting[0])
@@ -414,7 +432,7 @@ func (s *simulation) checkKey(key, value string) {
 	at := timeIn(hist, hist.GetHead())
 	known := false
 	for _, w := range slices.Concat(s.acknowledged[key], s.doubtful[key]) {
-		known = known || w.version == hist.GetHead() || w.version == "" && w.value == value
+		known = known || w.version == hist.GetHead() || (w.version == "" || s.setBack[w.host]) && w.value == value
 		if w.time.After(at) {
 			s.t.Errorf("row %s is %q of %s, written at %s; %s acknowledged %q as %s at %s, which is later and lost",
 				key, value, hist.GetHead(), at, w.host, w.value, w.version, w.time)

@@ -111,3 +111,12 @@ func (w *Watcher) Batches() []Batch {
 	defer w.mu.Unlock()
 	return slices.Clone(w.batches)
 }
+
+// Unwatch lets go of all watchers of the host, which must not run. They keep what they have seen.
+func (h *Host) Unwatch() {
+	h.c.t.Helper()
+	if h.Running() {
+		h.c.t.Fatalf("%s runs", h.name)
+	}
+	h.watchers = nil
+}

@@ -1,0 +1,105 @@
+package hosttest_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/syncbase/syncbase/host/hosttest"
+	nodev1 "github.com/syncbase/syncbase/sdk/api/node/v1"
+)
+
+// snapshot is a state that the disk of a host may be put back to.
+type snapshot struct {
+	hosttest.Snapshot
+	// begun is how many writes the host had begun.
+	begun int
+}
+
+// administer does to a member what its owner does now and then.
+func (s *simulation) administer() {
+	name := s.one(s.joined)
+	h := s.c.Host(name)
+	if !h.Running() {
+		return
+	}
+	if s.random.IntN(2) == 0 {
+		s.pauseSync(name, s.random.IntN(2) == 0)
+		return
+	}
+	perms, err := h.API().GetPermissions(s.t.Context(), &nodev1.GetPermissionsRequest{Database: hosttest.Database, Collection: hosttest.Collection})
+	if err != nil {
+		return // the collection has not arrived
+	}
+	var list map[string]map[string][]string
+	if err := json.Unmarshal(perms.GetPermissions(), &list); err != nil {
+		s.t.Fatalf("%s: access list %s: %v", name, perms.GetPermissions(), err)
+	}
+	who := list["Admin"]["in"][0]
+	list["Read"]["in"] = []string{who, fmt.Sprint("example.org/guest", s.random.IntN(4))}
+	raw, err := json.Marshal(list)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	_, err = h.API().SetPermissions(s.t.Context(), &nodev1.SetPermissionsRequest{
+		Database: hosttest.Database, Collection: hosttest.Collection, Permissions: raw,
+	})
+	s.tell("%s sets the access list %s: %v", name, raw, err)
+}
+
+// pauseSync pauses or resumes syncing on a member.
+func (s *simulation) pauseSync(name string, paused bool) {
+	_, err := s.c.Host(name).API().UpdateDatabase(s.t.Context(), &nodev1.UpdateDatabaseRequest{
+		Database: hosttest.Database, Settings: &nodev1.DatabaseSettings{SyncPaused: &paused},
+	})
+	s.tell("%s pauses syncing %v: %v", name, paused, err)
+	if err != nil {
+		s.t.Errorf("%s: pause %v: %v", name, paused, err)
+	}
+}
+
+// disturb does to a machine what it should be spared.
+func (s *simulation) disturb() {
+	name := s.one(s.joined)
+	h := s.c.Host(name)
+	switch old, taken := s.snapshots[name]; s.random.IntN(4) {
+	case 0:
+		off := time.Duration(s.random.Int64N(int64(20*time.Minute))) - 10*time.Minute
+		s.tell("set the clock of %s %s off", name, off)
+		h.SetClock(off)
+	case 1, 2:
+		if h.Running() {
+			s.tell("take a snapshot of %s", name)
+			s.snapshots[name] = snapshot{h.Snapshot(), s.begun[name]}
+		}
+	case 3:
+		if taken {
+			s.returnTo(name, old)
+		}
+	}
+}
+
+// returnTo sets a host back. What it has written since may be lost, unless somebody else has it.
+func (s *simulation) returnTo(name string, to snapshot) {
+	s.tell("set %s back to where it had begun %d of %d writes", name, to.begun, s.begun[name])
+	h := s.c.Host(name)
+	h.SetBack(to.Snapshot)
+	s.setBack[name] = true
+	delete(s.watches, name)
+	h.Unwatch()
+	s.mu.Lock()
+	for key, list := range s.acknowledged {
+		var kept []write
+		for _, w := range list {
+			if w.host != name || w.number <= to.begun {
+				kept = append(kept, w)
+				continue
+			}
+			w.version, w.time = "", time.Time{}
+			s.doubtful[key] = append(s.doubtful[key], w)
+		}
+		s.acknowledged[key] = kept
+	}
+	s.mu.Unlock()
+	h.Start()
+}
