@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/syncbase/syncbase/host/internal/acl"
 	"github.com/syncbase/syncbase/host/internal/id"
@@ -178,9 +179,14 @@ func (h *Host) heedStanding(ctx context.Context, link *peer.Link, db *rows.DB) e
 		return err
 	}
 	var names []id.Name
+	forgotten := map[id.Name]syncgroup.Group{} // those of which the peer says nothing
 	for _, g := range groups {
-		if g.State == syncgroup.Active || g.State == syncgroup.Removed {
+		letIn := g.State == syncgroup.Pending && g.Admitter == link.Peer().Principal
+		if g.State == syncgroup.Active || g.State == syncgroup.Removed || letIn {
 			names = append(names, g.Name)
+		}
+		if g.State == syncgroup.Active || letIn {
+			forgotten[g.Name] = g
 		}
 	}
 	if len(names) == 0 {
@@ -191,6 +197,7 @@ func (h *Host) heedStanding(ctx context.Context, link *peer.Link, db *rows.DB) e
 		return err
 	}
 	for _, s := range list {
+		delete(forgotten, s.Syncgroup)
 		said := syncgroup.Standing{Since: s.Since}
 		if s.Membership != "member" {
 			said.Gone = syncgroup.Gone(s.Membership)
@@ -203,5 +210,39 @@ func (h *Host) heedStanding(ctx context.Context, link *peer.Link, db *rows.DB) e
 			h.log.Warn("this device is no member of a syncgroup any more", "syncgroup", s.Syncgroup, "database", db.Name(), "peer", link.Peer().Name, "says", s.Membership)
 		}
 	}
-	return nil
+	for _, g := range forgotten {
+		err = errors.Join(err, h.remind(ctx, link, db, g))
+	}
+	return err
+}
+
+// remindAfter is how long others may take to hear of a member before it asks to be let in again.
+const remindAfter = time.Minute
+
+// remind asks a member that has never heard of this one to let it in again: whoever did may have been set back to a time
+// before that. Whether it is granted is up to the access list, as for anybody who joins.
+func (h *Host) remind(ctx context.Context, link *peer.Link, db *rows.DB, g syncgroup.Group) error {
+	member, err := syncgroup.HasMember(db, g, link.Peer().Principal)
+	if err != nil || !member {
+		return err
+	}
+	self := h.identity.Principal()
+	if g.State == syncgroup.Active {
+		own, err := syncgroup.FindMember(db, g.Name, string(self))
+		if err != nil || h.opts.Seams.Now().Sub(own.Joined) < remindAfter {
+			return err
+		}
+	}
+	a, err := link.Join(ctx, db.Name(), g.Name, string(g.Type))
+	if errors.Is(err, peer.ErrNotFound) || errors.Is(err, peer.ErrDenied) {
+		return nil // it is no member either, or may not admit; others may
+	}
+	if err == nil && g.State == syncgroup.Pending {
+		// What the admitter knew the first time will never come.
+		err = syncgroup.Adopt(db, g.Name, syncgroup.Admission{Spec: a.Spec, Known: a.Known}, g.Type, self, g.Admitter)
+	}
+	if err == nil {
+		h.log.Info("was let in again by a member that did not know of this device", "syncgroup", g.Name, "database", db.Name(), "peer", link.Peer().Name)
+	}
+	return err
 }

@@ -98,7 +98,9 @@ func (s *simulation) returnTo(name string, to snapshot) {
 			w.version, w.time = "", time.Time{}
 			s.doubtful[key] = append(s.doubtful[key], w)
 		}
-		s.acknowledged[key] = kept
+		if s.acknowledged[key] = kept; len(kept) == 0 {
+			delete(s.acknowledged, key)
+		}
 	}
 	s.mu.Unlock()
 	h.Start()
