@@ -64,7 +64,9 @@ type Host struct {
 	peers    *peer.Sessions
 	desks    *resolve.Desks
 	api      *api.Server
-	web      *gateway.Gateway
+	// dev is the clock of a daemon in development, nil in any other.
+	dev *devClock
+	web *gateway.Gateway
 
 	// draining ends when the daemon begins to stop: what peers have open is not waited for.
 	draining context.Context
@@ -101,6 +103,7 @@ func New(opts Options) (*Host, error) {
 		doubts: map[id.Principal]map[*rows.DB]bool{}, doubted: make(chan struct{}), publishable: make(chan struct{}, 1),
 		twins: map[[16]byte]bool{},
 	}
+	h.development()
 	h.draining, h.drain = context.WithCancel(context.Background())
 	dir := opts.Config.Node.DataDir
 	if err := os.MkdirAll(dir, 0o700); err != nil {

@@ -52,7 +52,7 @@ syncbase watch notes --initial`),
 		a.putCommand(), a.getCommand(), a.deleteCommand(), a.scanCommand(), a.deleteRangeCommand(), a.batchCommand(),
 		a.watchCommand(), a.historyCommand(), a.importCommand(), a.exportCommand(),
 		a.syncgroupCommand(), a.blobCommand(), a.peerCommand(), a.identityCommand(), a.pluginCommand(),
-		a.backupCommand(), a.restoreCommand(), a.doctorCommand(), a.versionCommand(),
+		a.backupCommand(), a.restoreCommand(), a.doctorCommand(), a.clockCommand(), a.versionCommand(),
 	)
 	return root
 }

@@ -250,6 +250,9 @@ var accesses = []access{
 	{"Doctor", func(ctx context.Context, c nodev1.NodeServiceClient) error {
 		return drain(c.Doctor(ctx, &nodev1.DoctorRequest{}))
 	}, ok, refused, refused, refused, refused},
+	{"AdjustClock", func(ctx context.Context, c nodev1.NodeServiceClient) error {
+		return must(c.AdjustClock(ctx, &nodev1.AdjustClockRequest{}))
+	}, ok, refused, refused, refused, refused},
 	{"Backup", func(ctx context.Context, c nodev1.NodeServiceClient) error {
 		return must(c.Backup(ctx, &nodev1.BackupRequest{Directory: "/backup"}))
 	}, ok, refused, refused, refused, refused},

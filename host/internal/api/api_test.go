@@ -66,6 +66,7 @@ func (node) Facts() Facts {
 
 // world is a service on a Unix socket over rows in memory, with fakes for what is not rows.
 type world struct {
+	clock  fakeClock
 	t      testing.TB
 	rows   *rows.Store
 	server *Server
@@ -119,7 +120,7 @@ func (w *world) start() {
 	var running sync.WaitGroup
 	running.Go(func() { _ = desks.Run(desksCtx) })
 	w.server, err = New(Options{
-		Rows: w.rows, Owner: owner, Caller: callerOf, Node: node{},
+		Rows: w.rows, Owner: owner, Caller: callerOf, Node: node{}, Clock: &w.clock,
 		Syncgroups: fakeSyncgroups{w.fakes}, Blobs: fakeBlobs{w.fakes}, Peers: fakePeers{}, Plugins: fakePlugins{},
 		Resolvers: desks, AnswerWithin: 200 * time.Millisecond,
 	})

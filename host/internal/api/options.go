@@ -26,7 +26,9 @@ type Options struct {
 	Blobs      Blobs
 	Peers      Peers
 	Plugins    Plugins
-	Resolvers  Resolvers
+	// Clock is nil but in development.
+	Clock     DevelopmentClock
+	Resolvers Resolvers
 	// AnswerWithin is how long a resolver of an application may take for a group of conflicts. Default: 30 s.
 	AnswerWithin time.Duration
 }

@@ -124,6 +124,8 @@ type Clock struct {
 	Servers []string `yaml:"servers"`
 	// Interval is how often they are asked.
 	Interval time.Duration `yaml:"interval"`
+	// Development lets the owner shift the clock by which the daemon stamps what it writes, to test what time does.
+	Development bool `yaml:"development"`
 }
 
 // Log says how much is logged, and in which form.

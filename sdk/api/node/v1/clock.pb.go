@@ -96,6 +96,107 @@ func (x *Clock) GetHops() uint32 {
 	return 0
 }
 
+// AdjustClockRequest takes the owner in person.
+type AdjustClockRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Added to the shift that there is; negative to go back. Absent: the clock is only read.
+	By            *durationpb.Duration `protobuf:"bytes,1,opt,name=by,proto3" json:"by,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AdjustClockRequest) Reset() {
+	*x = AdjustClockRequest{}
+	mi := &file_node_v1_clock_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AdjustClockRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AdjustClockRequest) ProtoMessage() {}
+
+func (x *AdjustClockRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_node_v1_clock_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AdjustClockRequest.ProtoReflect.Descriptor instead.
+func (*AdjustClockRequest) Descriptor() ([]byte, []int) {
+	return file_node_v1_clock_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *AdjustClockRequest) GetBy() *durationpb.Duration {
+	if x != nil {
+		return x.By
+	}
+	return nil
+}
+
+// AdjustClockResponse is the clock after the call. The shift ends with the daemon.
+type AdjustClockResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What the daemon takes for the time.
+	Now *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=now,proto3" json:"now,omitempty"`
+	// How far that is ahead of the machine's clock.
+	Shift         *durationpb.Duration `protobuf:"bytes,2,opt,name=shift,proto3" json:"shift,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AdjustClockResponse) Reset() {
+	*x = AdjustClockResponse{}
+	mi := &file_node_v1_clock_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AdjustClockResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AdjustClockResponse) ProtoMessage() {}
+
+func (x *AdjustClockResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_node_v1_clock_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AdjustClockResponse.ProtoReflect.Descriptor instead.
+func (*AdjustClockResponse) Descriptor() ([]byte, []int) {
+	return file_node_v1_clock_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *AdjustClockResponse) GetNow() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Now
+	}
+	return nil
+}
+
+func (x *AdjustClockResponse) GetShift() *durationpb.Duration {
+	if x != nil {
+		return x.Shift
+	}
+	return nil
+}
+
 var File_node_v1_clock_proto protoreflect.FileDescriptor
 
 const file_node_v1_clock_proto_rawDesc = "" +
@@ -105,7 +206,12 @@ const file_node_v1_clock_proto_rawDesc = "" +
 	"\bdatabase\x18\x01 \x01(\tR\bdatabase\x12-\n" +
 	"\x04skew\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x04skew\x122\n" +
 	"\x06server\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x06server\x12\x12\n" +
-	"\x04hops\x18\x04 \x01(\rR\x04hopsB5Z3github.com/syncbase/syncbase/sdk/api/node/v1;nodev1b\x06proto3"
+	"\x04hops\x18\x04 \x01(\rR\x04hops\"?\n" +
+	"\x12AdjustClockRequest\x12)\n" +
+	"\x02by\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\x02by\"t\n" +
+	"\x13AdjustClockResponse\x12,\n" +
+	"\x03now\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x03now\x12/\n" +
+	"\x05shift\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x05shiftB5Z3github.com/syncbase/syncbase/sdk/api/node/v1;nodev1b\x06proto3"
 
 var (
 	file_node_v1_clock_proto_rawDescOnce sync.Once
@@ -119,20 +225,25 @@ func file_node_v1_clock_proto_rawDescGZIP() []byte {
 	return file_node_v1_clock_proto_rawDescData
 }
 
-var file_node_v1_clock_proto_msgTypes = make([]protoimpl.MessageInfo, 1)
+var file_node_v1_clock_proto_msgTypes = make([]protoimpl.MessageInfo, 3)
 var file_node_v1_clock_proto_goTypes = []any{
 	(*Clock)(nil),                 // 0: syncbase.node.v1.Clock
-	(*durationpb.Duration)(nil),   // 1: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil), // 2: google.protobuf.Timestamp
+	(*AdjustClockRequest)(nil),    // 1: syncbase.node.v1.AdjustClockRequest
+	(*AdjustClockResponse)(nil),   // 2: syncbase.node.v1.AdjustClockResponse
+	(*durationpb.Duration)(nil),   // 3: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil), // 4: google.protobuf.Timestamp
 }
 var file_node_v1_clock_proto_depIdxs = []int32{
-	1, // 0: syncbase.node.v1.Clock.skew:type_name -> google.protobuf.Duration
-	2, // 1: syncbase.node.v1.Clock.server:type_name -> google.protobuf.Timestamp
-	2, // [2:2] is the sub-list for method output_type
-	2, // [2:2] is the sub-list for method input_type
-	2, // [2:2] is the sub-list for extension type_name
-	2, // [2:2] is the sub-list for extension extendee
-	0, // [0:2] is the sub-list for field type_name
+	3, // 0: syncbase.node.v1.Clock.skew:type_name -> google.protobuf.Duration
+	4, // 1: syncbase.node.v1.Clock.server:type_name -> google.protobuf.Timestamp
+	3, // 2: syncbase.node.v1.AdjustClockRequest.by:type_name -> google.protobuf.Duration
+	4, // 3: syncbase.node.v1.AdjustClockResponse.now:type_name -> google.protobuf.Timestamp
+	3, // 4: syncbase.node.v1.AdjustClockResponse.shift:type_name -> google.protobuf.Duration
+	5, // [5:5] is the sub-list for method output_type
+	5, // [5:5] is the sub-list for method input_type
+	5, // [5:5] is the sub-list for extension type_name
+	5, // [5:5] is the sub-list for extension extendee
+	0, // [0:5] is the sub-list for field type_name
 }
 
 func init() { file_node_v1_clock_proto_init() }
@@ -146,7 +257,7 @@ func file_node_v1_clock_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_node_v1_clock_proto_rawDesc), len(file_node_v1_clock_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   1,
+			NumMessages:   3,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -6749,7 +6749,7 @@ const file_node_v1_node_proto_rawDesc = "" +
 	"\x16BLOB_STATE_UNSPECIFIED\x10\x00\x12\x14\n" +
 	"\x10BLOB_STATE_LOCAL\x10\x01\x12\x16\n" +
 	"\x12BLOB_STATE_PARTIAL\x10\x02\x12\x15\n" +
-	"\x11BLOB_STATE_REMOTE\x10\x032\xf5#\n" +
+	"\x11BLOB_STATE_REMOTE\x10\x032\xd1$\n" +
 	"\vNodeService\x12K\n" +
 	"\x06Status\x12\x1f.syncbase.node.v1.StatusRequest\x1a .syncbase.node.v1.StatusResponse\x12c\n" +
 	"\x0eCreateDatabase\x12'.syncbase.node.v1.CreateDatabaseRequest\x1a(.syncbase.node.v1.CreateDatabaseResponse\x12b\n" +
@@ -6802,7 +6802,8 @@ const file_node_v1_node_proto_rawDesc = "" +
 	"\vListPlugins\x12$.syncbase.node.v1.ListPluginsRequest\x1a%.syncbase.node.v1.ListPluginsResponse0\x01\x12K\n" +
 	"\x06Backup\x12\x1f.syncbase.node.v1.BackupRequest\x1a .syncbase.node.v1.BackupResponse\x12M\n" +
 	"\x06Doctor\x12\x1f.syncbase.node.v1.DoctorRequest\x1a .syncbase.node.v1.DoctorResponse0\x01\x12]\n" +
-	"\fShowIdentity\x12%.syncbase.node.v1.ShowIdentityRequest\x1a&.syncbase.node.v1.ShowIdentityResponseB5Z3github.com/syncbase/syncbase/sdk/api/node/v1;nodev1b\x06proto3"
+	"\fShowIdentity\x12%.syncbase.node.v1.ShowIdentityRequest\x1a&.syncbase.node.v1.ShowIdentityResponse\x12Z\n" +
+	"\vAdjustClock\x12$.syncbase.node.v1.AdjustClockRequest\x1a%.syncbase.node.v1.AdjustClockResponseB5Z3github.com/syncbase/syncbase/sdk/api/node/v1;nodev1b\x06proto3"
 
 var (
 	file_node_v1_node_proto_rawDescOnce sync.Once
@@ -6933,16 +6934,18 @@ var file_node_v1_node_proto_goTypes = []any{
 	(*AllowMemberRequest)(nil),        // 111: syncbase.node.v1.AllowMemberRequest
 	(*ListInvitationsRequest)(nil),    // 112: syncbase.node.v1.ListInvitationsRequest
 	(*DeclineInvitationRequest)(nil),  // 113: syncbase.node.v1.DeclineInvitationRequest
-	(*ListConflictsResponse)(nil),     // 114: syncbase.node.v1.ListConflictsResponse
-	(*ResolveConflictsResponse)(nil),  // 115: syncbase.node.v1.ResolveConflictsResponse
-	(*ServeConflictsResponse)(nil),    // 116: syncbase.node.v1.ServeConflictsResponse
-	(*SetSyncgroupSpecResponse)(nil),  // 117: syncbase.node.v1.SetSyncgroupSpecResponse
-	(*LeaveSyncgroupResponse)(nil),    // 118: syncbase.node.v1.LeaveSyncgroupResponse
-	(*DestroySyncgroupResponse)(nil),  // 119: syncbase.node.v1.DestroySyncgroupResponse
-	(*EjectMemberResponse)(nil),       // 120: syncbase.node.v1.EjectMemberResponse
-	(*AllowMemberResponse)(nil),       // 121: syncbase.node.v1.AllowMemberResponse
-	(*ListInvitationsResponse)(nil),   // 122: syncbase.node.v1.ListInvitationsResponse
-	(*DeclineInvitationResponse)(nil), // 123: syncbase.node.v1.DeclineInvitationResponse
+	(*AdjustClockRequest)(nil),        // 114: syncbase.node.v1.AdjustClockRequest
+	(*ListConflictsResponse)(nil),     // 115: syncbase.node.v1.ListConflictsResponse
+	(*ResolveConflictsResponse)(nil),  // 116: syncbase.node.v1.ResolveConflictsResponse
+	(*ServeConflictsResponse)(nil),    // 117: syncbase.node.v1.ServeConflictsResponse
+	(*SetSyncgroupSpecResponse)(nil),  // 118: syncbase.node.v1.SetSyncgroupSpecResponse
+	(*LeaveSyncgroupResponse)(nil),    // 119: syncbase.node.v1.LeaveSyncgroupResponse
+	(*DestroySyncgroupResponse)(nil),  // 120: syncbase.node.v1.DestroySyncgroupResponse
+	(*EjectMemberResponse)(nil),       // 121: syncbase.node.v1.EjectMemberResponse
+	(*AllowMemberResponse)(nil),       // 122: syncbase.node.v1.AllowMemberResponse
+	(*ListInvitationsResponse)(nil),   // 123: syncbase.node.v1.ListInvitationsResponse
+	(*DeclineInvitationResponse)(nil), // 124: syncbase.node.v1.DeclineInvitationResponse
+	(*AdjustClockResponse)(nil),       // 125: syncbase.node.v1.AdjustClockResponse
 }
 var file_node_v1_node_proto_depIdxs = []int32{
 	7,   // 0: syncbase.node.v1.StatusResponse.plugins:type_name -> syncbase.node.v1.Plugin
@@ -7035,57 +7038,59 @@ var file_node_v1_node_proto_depIdxs = []int32{
 	93,  // 87: syncbase.node.v1.NodeService.Backup:input_type -> syncbase.node.v1.BackupRequest
 	95,  // 88: syncbase.node.v1.NodeService.Doctor:input_type -> syncbase.node.v1.DoctorRequest
 	97,  // 89: syncbase.node.v1.NodeService.ShowIdentity:input_type -> syncbase.node.v1.ShowIdentityRequest
-	5,   // 90: syncbase.node.v1.NodeService.Status:output_type -> syncbase.node.v1.StatusResponse
-	21,  // 91: syncbase.node.v1.NodeService.CreateDatabase:output_type -> syncbase.node.v1.CreateDatabaseResponse
-	23,  // 92: syncbase.node.v1.NodeService.ListDatabases:output_type -> syncbase.node.v1.ListDatabasesResponse
-	25,  // 93: syncbase.node.v1.NodeService.DestroyDatabase:output_type -> syncbase.node.v1.DestroyDatabaseResponse
-	13,  // 94: syncbase.node.v1.NodeService.GetDatabase:output_type -> syncbase.node.v1.GetDatabaseResponse
-	15,  // 95: syncbase.node.v1.NodeService.UpdateDatabase:output_type -> syncbase.node.v1.UpdateDatabaseResponse
-	18,  // 96: syncbase.node.v1.NodeService.GetSchema:output_type -> syncbase.node.v1.GetSchemaResponse
-	20,  // 97: syncbase.node.v1.NodeService.SetSchema:output_type -> syncbase.node.v1.SetSchemaResponse
-	27,  // 98: syncbase.node.v1.NodeService.GetPermissions:output_type -> syncbase.node.v1.GetPermissionsResponse
-	29,  // 99: syncbase.node.v1.NodeService.SetPermissions:output_type -> syncbase.node.v1.SetPermissionsResponse
-	31,  // 100: syncbase.node.v1.NodeService.CreateCollection:output_type -> syncbase.node.v1.CreateCollectionResponse
-	33,  // 101: syncbase.node.v1.NodeService.ListCollections:output_type -> syncbase.node.v1.ListCollectionsResponse
-	35,  // 102: syncbase.node.v1.NodeService.DestroyCollection:output_type -> syncbase.node.v1.DestroyCollectionResponse
-	38,  // 103: syncbase.node.v1.NodeService.Get:output_type -> syncbase.node.v1.GetResponse
-	40,  // 104: syncbase.node.v1.NodeService.Scan:output_type -> syncbase.node.v1.ScanResponse
-	42,  // 105: syncbase.node.v1.NodeService.DeleteRange:output_type -> syncbase.node.v1.DeleteRangeResponse
-	44,  // 106: syncbase.node.v1.NodeService.BeginBatch:output_type -> syncbase.node.v1.BeginBatchResponse
-	46,  // 107: syncbase.node.v1.NodeService.WriteBatch:output_type -> syncbase.node.v1.WriteBatchResponse
-	48,  // 108: syncbase.node.v1.NodeService.CommitBatch:output_type -> syncbase.node.v1.CommitBatchResponse
-	50,  // 109: syncbase.node.v1.NodeService.AbortBatch:output_type -> syncbase.node.v1.AbortBatchResponse
-	56,  // 110: syncbase.node.v1.NodeService.Commit:output_type -> syncbase.node.v1.CommitResponse
-	59,  // 111: syncbase.node.v1.NodeService.Watch:output_type -> syncbase.node.v1.WatchResponse
-	63,  // 112: syncbase.node.v1.NodeService.History:output_type -> syncbase.node.v1.HistoryResponse
-	114, // 113: syncbase.node.v1.NodeService.ListConflicts:output_type -> syncbase.node.v1.ListConflictsResponse
-	115, // 114: syncbase.node.v1.NodeService.ResolveConflicts:output_type -> syncbase.node.v1.ResolveConflictsResponse
-	116, // 115: syncbase.node.v1.NodeService.ServeConflicts:output_type -> syncbase.node.v1.ServeConflictsResponse
-	67,  // 116: syncbase.node.v1.NodeService.CreateSyncgroup:output_type -> syncbase.node.v1.CreateSyncgroupResponse
-	69,  // 117: syncbase.node.v1.NodeService.JoinSyncgroup:output_type -> syncbase.node.v1.JoinSyncgroupResponse
-	71,  // 118: syncbase.node.v1.NodeService.ListSyncgroups:output_type -> syncbase.node.v1.ListSyncgroupsResponse
-	73,  // 119: syncbase.node.v1.NodeService.ListMembers:output_type -> syncbase.node.v1.ListMembersResponse
-	75,  // 120: syncbase.node.v1.NodeService.GetSyncgroupSpec:output_type -> syncbase.node.v1.GetSyncgroupSpecResponse
-	117, // 121: syncbase.node.v1.NodeService.SetSyncgroupSpec:output_type -> syncbase.node.v1.SetSyncgroupSpecResponse
-	118, // 122: syncbase.node.v1.NodeService.LeaveSyncgroup:output_type -> syncbase.node.v1.LeaveSyncgroupResponse
-	119, // 123: syncbase.node.v1.NodeService.DestroySyncgroup:output_type -> syncbase.node.v1.DestroySyncgroupResponse
-	120, // 124: syncbase.node.v1.NodeService.EjectMember:output_type -> syncbase.node.v1.EjectMemberResponse
-	121, // 125: syncbase.node.v1.NodeService.AllowMember:output_type -> syncbase.node.v1.AllowMemberResponse
-	122, // 126: syncbase.node.v1.NodeService.ListInvitations:output_type -> syncbase.node.v1.ListInvitationsResponse
-	123, // 127: syncbase.node.v1.NodeService.DeclineInvitation:output_type -> syncbase.node.v1.DeclineInvitationResponse
-	77,  // 128: syncbase.node.v1.NodeService.WaitSyncgroup:output_type -> syncbase.node.v1.WaitSyncgroupResponse
-	79,  // 129: syncbase.node.v1.NodeService.ListPeers:output_type -> syncbase.node.v1.ListPeersResponse
-	81,  // 130: syncbase.node.v1.NodeService.PutBlob:output_type -> syncbase.node.v1.PutBlobResponse
-	83,  // 131: syncbase.node.v1.NodeService.GetBlob:output_type -> syncbase.node.v1.GetBlobResponse
-	85,  // 132: syncbase.node.v1.NodeService.FetchBlob:output_type -> syncbase.node.v1.FetchBlobResponse
-	88,  // 133: syncbase.node.v1.NodeService.StatBlob:output_type -> syncbase.node.v1.StatBlobResponse
-	90,  // 134: syncbase.node.v1.NodeService.ListBlobs:output_type -> syncbase.node.v1.ListBlobsResponse
-	92,  // 135: syncbase.node.v1.NodeService.ListPlugins:output_type -> syncbase.node.v1.ListPluginsResponse
-	94,  // 136: syncbase.node.v1.NodeService.Backup:output_type -> syncbase.node.v1.BackupResponse
-	96,  // 137: syncbase.node.v1.NodeService.Doctor:output_type -> syncbase.node.v1.DoctorResponse
-	98,  // 138: syncbase.node.v1.NodeService.ShowIdentity:output_type -> syncbase.node.v1.ShowIdentityResponse
-	90,  // [90:139] is the sub-list for method output_type
-	41,  // [41:90] is the sub-list for method input_type
+	114, // 90: syncbase.node.v1.NodeService.AdjustClock:input_type -> syncbase.node.v1.AdjustClockRequest
+	5,   // 91: syncbase.node.v1.NodeService.Status:output_type -> syncbase.node.v1.StatusResponse
+	21,  // 92: syncbase.node.v1.NodeService.CreateDatabase:output_type -> syncbase.node.v1.CreateDatabaseResponse
+	23,  // 93: syncbase.node.v1.NodeService.ListDatabases:output_type -> syncbase.node.v1.ListDatabasesResponse
+	25,  // 94: syncbase.node.v1.NodeService.DestroyDatabase:output_type -> syncbase.node.v1.DestroyDatabaseResponse
+	13,  // 95: syncbase.node.v1.NodeService.GetDatabase:output_type -> syncbase.node.v1.GetDatabaseResponse
+	15,  // 96: syncbase.node.v1.NodeService.UpdateDatabase:output_type -> syncbase.node.v1.UpdateDatabaseResponse
+	18,  // 97: syncbase.node.v1.NodeService.GetSchema:output_type -> syncbase.node.v1.GetSchemaResponse
+	20,  // 98: syncbase.node.v1.NodeService.SetSchema:output_type -> syncbase.node.v1.SetSchemaResponse
+	27,  // 99: syncbase.node.v1.NodeService.GetPermissions:output_type -> syncbase.node.v1.GetPermissionsResponse
+	29,  // 100: syncbase.node.v1.NodeService.SetPermissions:output_type -> syncbase.node.v1.SetPermissionsResponse
+	31,  // 101: syncbase.node.v1.NodeService.CreateCollection:output_type -> syncbase.node.v1.CreateCollectionResponse
+	33,  // 102: syncbase.node.v1.NodeService.ListCollections:output_type -> syncbase.node.v1.ListCollectionsResponse
+	35,  // 103: syncbase.node.v1.NodeService.DestroyCollection:output_type -> syncbase.node.v1.DestroyCollectionResponse
+	38,  // 104: syncbase.node.v1.NodeService.Get:output_type -> syncbase.node.v1.GetResponse
+	40,  // 105: syncbase.node.v1.NodeService.Scan:output_type -> syncbase.node.v1.ScanResponse
+	42,  // 106: syncbase.node.v1.NodeService.DeleteRange:output_type -> syncbase.node.v1.DeleteRangeResponse
+	44,  // 107: syncbase.node.v1.NodeService.BeginBatch:output_type -> syncbase.node.v1.BeginBatchResponse
+	46,  // 108: syncbase.node.v1.NodeService.WriteBatch:output_type -> syncbase.node.v1.WriteBatchResponse
+	48,  // 109: syncbase.node.v1.NodeService.CommitBatch:output_type -> syncbase.node.v1.CommitBatchResponse
+	50,  // 110: syncbase.node.v1.NodeService.AbortBatch:output_type -> syncbase.node.v1.AbortBatchResponse
+	56,  // 111: syncbase.node.v1.NodeService.Commit:output_type -> syncbase.node.v1.CommitResponse
+	59,  // 112: syncbase.node.v1.NodeService.Watch:output_type -> syncbase.node.v1.WatchResponse
+	63,  // 113: syncbase.node.v1.NodeService.History:output_type -> syncbase.node.v1.HistoryResponse
+	115, // 114: syncbase.node.v1.NodeService.ListConflicts:output_type -> syncbase.node.v1.ListConflictsResponse
+	116, // 115: syncbase.node.v1.NodeService.ResolveConflicts:output_type -> syncbase.node.v1.ResolveConflictsResponse
+	117, // 116: syncbase.node.v1.NodeService.ServeConflicts:output_type -> syncbase.node.v1.ServeConflictsResponse
+	67,  // 117: syncbase.node.v1.NodeService.CreateSyncgroup:output_type -> syncbase.node.v1.CreateSyncgroupResponse
+	69,  // 118: syncbase.node.v1.NodeService.JoinSyncgroup:output_type -> syncbase.node.v1.JoinSyncgroupResponse
+	71,  // 119: syncbase.node.v1.NodeService.ListSyncgroups:output_type -> syncbase.node.v1.ListSyncgroupsResponse
+	73,  // 120: syncbase.node.v1.NodeService.ListMembers:output_type -> syncbase.node.v1.ListMembersResponse
+	75,  // 121: syncbase.node.v1.NodeService.GetSyncgroupSpec:output_type -> syncbase.node.v1.GetSyncgroupSpecResponse
+	118, // 122: syncbase.node.v1.NodeService.SetSyncgroupSpec:output_type -> syncbase.node.v1.SetSyncgroupSpecResponse
+	119, // 123: syncbase.node.v1.NodeService.LeaveSyncgroup:output_type -> syncbase.node.v1.LeaveSyncgroupResponse
+	120, // 124: syncbase.node.v1.NodeService.DestroySyncgroup:output_type -> syncbase.node.v1.DestroySyncgroupResponse
+	121, // 125: syncbase.node.v1.NodeService.EjectMember:output_type -> syncbase.node.v1.EjectMemberResponse
+	122, // 126: syncbase.node.v1.NodeService.AllowMember:output_type -> syncbase.node.v1.AllowMemberResponse
+	123, // 127: syncbase.node.v1.NodeService.ListInvitations:output_type -> syncbase.node.v1.ListInvitationsResponse
+	124, // 128: syncbase.node.v1.NodeService.DeclineInvitation:output_type -> syncbase.node.v1.DeclineInvitationResponse
+	77,  // 129: syncbase.node.v1.NodeService.WaitSyncgroup:output_type -> syncbase.node.v1.WaitSyncgroupResponse
+	79,  // 130: syncbase.node.v1.NodeService.ListPeers:output_type -> syncbase.node.v1.ListPeersResponse
+	81,  // 131: syncbase.node.v1.NodeService.PutBlob:output_type -> syncbase.node.v1.PutBlobResponse
+	83,  // 132: syncbase.node.v1.NodeService.GetBlob:output_type -> syncbase.node.v1.GetBlobResponse
+	85,  // 133: syncbase.node.v1.NodeService.FetchBlob:output_type -> syncbase.node.v1.FetchBlobResponse
+	88,  // 134: syncbase.node.v1.NodeService.StatBlob:output_type -> syncbase.node.v1.StatBlobResponse
+	90,  // 135: syncbase.node.v1.NodeService.ListBlobs:output_type -> syncbase.node.v1.ListBlobsResponse
+	92,  // 136: syncbase.node.v1.NodeService.ListPlugins:output_type -> syncbase.node.v1.ListPluginsResponse
+	94,  // 137: syncbase.node.v1.NodeService.Backup:output_type -> syncbase.node.v1.BackupResponse
+	96,  // 138: syncbase.node.v1.NodeService.Doctor:output_type -> syncbase.node.v1.DoctorResponse
+	98,  // 139: syncbase.node.v1.NodeService.ShowIdentity:output_type -> syncbase.node.v1.ShowIdentityResponse
+	125, // 140: syncbase.node.v1.NodeService.AdjustClock:output_type -> syncbase.node.v1.AdjustClockResponse
+	91,  // [91:141] is the sub-list for method output_type
+	41,  // [41:91] is the sub-list for method input_type
 	41,  // [41:41] is the sub-list for extension type_name
 	41,  // [41:41] is the sub-list for extension extendee
 	0,   // [0:41] is the sub-list for field type_name

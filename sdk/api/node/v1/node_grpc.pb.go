@@ -79,6 +79,7 @@ const (
 	NodeService_Backup_FullMethodName            = "/syncbase.node.v1.NodeService/Backup"
 	NodeService_Doctor_FullMethodName            = "/syncbase.node.v1.NodeService/Doctor"
 	NodeService_ShowIdentity_FullMethodName      = "/syncbase.node.v1.NodeService/ShowIdentity"
+	NodeService_AdjustClock_FullMethodName       = "/syncbase.node.v1.NodeService/AdjustClock"
 )
 
 // NodeServiceClient is the client API for NodeService service.
@@ -189,6 +190,9 @@ type NodeServiceClient interface {
 	Doctor(ctx context.Context, in *DoctorRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[DoctorResponse], error)
 	// ShowIdentity tells who this daemon is.
 	ShowIdentity(ctx context.Context, in *ShowIdentityRequest, opts ...grpc.CallOption) (*ShowIdentityResponse, error)
+	// AdjustClock reads the clock by which a daemon in development stamps what it writes, and shifts it. For the owner in
+	// person, and only where the configuration says clock.development; otherwise FAILED_PRECONDITION.
+	AdjustClock(ctx context.Context, in *AdjustClockRequest, opts ...grpc.CallOption) (*AdjustClockResponse, error)
 }
 
 type nodeServiceClient struct {
@@ -821,6 +825,16 @@ func (c *nodeServiceClient) ShowIdentity(ctx context.Context, in *ShowIdentityRe
 	return out, nil
 }
 
+func (c *nodeServiceClient) AdjustClock(ctx context.Context, in *AdjustClockRequest, opts ...grpc.CallOption) (*AdjustClockResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(AdjustClockResponse)
+	err := c.cc.Invoke(ctx, NodeService_AdjustClock_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // NodeServiceServer is the server API for NodeService service.
 // All implementations must embed UnimplementedNodeServiceServer
 // for forward compatibility.
@@ -929,6 +943,9 @@ type NodeServiceServer interface {
 	Doctor(*DoctorRequest, grpc.ServerStreamingServer[DoctorResponse]) error
 	// ShowIdentity tells who this daemon is.
 	ShowIdentity(context.Context, *ShowIdentityRequest) (*ShowIdentityResponse, error)
+	// AdjustClock reads the clock by which a daemon in development stamps what it writes, and shifts it. For the owner in
+	// person, and only where the configuration says clock.development; otherwise FAILED_PRECONDITION.
+	AdjustClock(context.Context, *AdjustClockRequest) (*AdjustClockResponse, error)
 	mustEmbedUnimplementedNodeServiceServer()
 }
 
@@ -1085,6 +1102,9 @@ func (UnimplementedNodeServiceServer) Doctor(*DoctorRequest, grpc.ServerStreamin
 }
 func (UnimplementedNodeServiceServer) ShowIdentity(context.Context, *ShowIdentityRequest) (*ShowIdentityResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ShowIdentity not implemented")
+}
+func (UnimplementedNodeServiceServer) AdjustClock(context.Context, *AdjustClockRequest) (*AdjustClockResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method AdjustClock not implemented")
 }
 func (UnimplementedNodeServiceServer) mustEmbedUnimplementedNodeServiceServer() {}
 func (UnimplementedNodeServiceServer) testEmbeddedByValue()                     {}
@@ -1869,6 +1889,24 @@ func _NodeService_ShowIdentity_Handler(srv interface{}, ctx context.Context, dec
 	return interceptor(ctx, in, info, handler)
 }
 
+func _NodeService_AdjustClock_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(AdjustClockRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(NodeServiceServer).AdjustClock(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: NodeService_AdjustClock_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(NodeServiceServer).AdjustClock(ctx, req.(*AdjustClockRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // NodeService_ServiceDesc is the grpc.ServiceDesc for NodeService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -2007,6 +2045,10 @@ var NodeService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ShowIdentity",
 			Handler:    _NodeService_ShowIdentity_Handler,
+		},
+		{
+			MethodName: "AdjustClock",
+			Handler:    _NodeService_AdjustClock_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{

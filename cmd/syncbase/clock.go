@@ -1,0 +1,35 @@
+package main
+
+import (
+	"context"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/syncbase/syncbase/sdk/client"
+)
+
+// clockObject is the clock as scripts see it.
+type clockObject struct {
+	client.DevelopmentClock
+	ShiftSeconds float64 `json:"shift_seconds"`
+}
+
+func (a *app) clockCommand() *cobra.Command {
+	var shift time.Duration
+	cmd := command("clock", "Show or shift the clock of a daemon in development", "syncbase clock --shift 48h", cobra.NoArgs,
+		func(ctx context.Context, _ []string) error {
+			return a.connect(ctx, func(c *client.Client) error {
+				k, err := c.ShiftClock(ctx, shift)
+				if err != nil {
+					return err
+				}
+				return a.say(clockObject{k, k.Shift.Seconds()}, "%s, %v ahead of the machine", k.Now.Format(time.RFC3339), k.Shift)
+			})
+		})
+	cmd.Long = `Show or shift the clock by which a daemon stamps what it writes, to test what time does.
+
+It works only where the configuration says clock.development: true. The shift ends with the daemon.`
+	cmd.Flags().DurationVar(&shift, "shift", 0, "go ahead by this much, such as 48h; with a minus sign, back")
+	return cmd
+}
