@@ -156,7 +156,7 @@ func (c *checker) store() error {
 		}
 		nums[rec.num] = true
 		dbs = append(dbs, &checkedDB{
-			checker: c, name: name, rec: rec, colls: map[uint32]*checkedCollection{}, dropped: map[uint32]bool{},
+			checker: c, name: name, rec: rec, colls: map[uint32]*checkedCollection{}, dropped: map[uint32]bool{}, left: map[litter]bool{},
 			writer: id.Writer{Device: writer.Device, Epoch: rec.epoch},
 		})
 	})
@@ -219,8 +219,10 @@ type checkedDB struct {
 	floor   floorMark
 	// dropped are the collections of which tombstones were dropped.
 	dropped map[uint32]bool
-	know    *delta.Knowledge
-	used    uint64
+	// left are records of theirs that were left behind, possibly by rows that are gone.
+	left map[litter]bool
+	know *delta.Knowledge
+	used uint64
 }
 
 type checkedCollection struct {
@@ -294,6 +296,9 @@ func (d *checkedDB) sequence() error {
 		d.last, d.lastKey, d.head = seq+uint64(len(commits))-1, seq, head
 		d.sum.Commits += len(commits)
 		for _, l := range left {
+			if d.dropped[l.coll] {
+				d.left[litter{coll: l.coll, version: l.version}] = true
+			}
 			if d.colls[l.coll] == nil {
 				d.mendable(d.name, unlitter(key, l.coll), RuleOwner, key, "litter in a collection with the number %d, which there is not", l.coll)
 			}
@@ -493,7 +498,7 @@ func (d *checkedDB) record(key []byte, coll *checkedCollection, rec *wire.Record
 		row, err = d.from.Get(rowKey(spaceTomb, d.rec.num, num, rec.Key))
 	}
 	if errors.Is(err, kv.ErrNotFound) {
-		if !d.dropped[num] { // else the record waits to be reclaimed
+		if !d.left[litter{coll: num, version: v}] { // else the record waits to be reclaimed
 			d.mendable(d.name, d.rebuild(rowKey(spaceRow, d.rec.num, num, rec.Key)), RuleLog, key, "there is neither a row nor a tombstone for %q", rec.Key)
 		}
 		return nil
@@ -512,7 +517,7 @@ func (d *checkedDB) record(key []byte, coll *checkedCollection, rec *wire.Record
 			return nil // reported with the open heads
 		}
 	}
-	if state.Apply(rec, h.time) != history.Known && !d.dropped[num] {
+	if state.Apply(rec, h.time) != history.Known && !d.left[litter{coll: num, version: v}] {
 		d.mendable(d.name, d.rebuild(rowKey(spaceRow, d.rec.num, num, rec.Key)), RuleLog, key,
 			"the current version %s of %q does not cover %s", head.Version, rec.Key, v)
 	}

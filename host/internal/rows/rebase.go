@@ -176,6 +176,7 @@ func (r *rebase) again(row *rowState) {
 
 // writeGone removes what is stored of a row that is no more.
 func (t *txn) writeGone(row *rowState) error {
+	t.sum(row)
 	for v, old := range row.open {
 		t.b.Delete(openKey(t.db.num, row.coll.num, row.key, v))
 		if err := t.indexOpen(row.rowRef, old, &history.Head{Version: v}); err != nil {
