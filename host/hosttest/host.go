@@ -139,6 +139,9 @@ func (h *Host) config() host.Config {
 	config.Node.Name, config.Node.DataDir = h.name, h.dir
 	config.Node.Listen = []string{h.Address()}
 	config.Identity.Dir = h.identity
+	if h.c.opts.Keep > 0 {
+		config.Store.History.Keep, config.Store.History.MaxMiB = h.c.opts.Keep, 32
+	}
 	if h.timeServer != nil {
 		config.Clock.Servers, config.Clock.Interval = []string{"time.test"}, time.Hour
 	}

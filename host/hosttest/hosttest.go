@@ -35,6 +35,8 @@ type Options struct {
 	MaxSkew time.Duration
 	// MaxDelay is the longest that a byte is on the way. Default 5 ms.
 	MaxDelay time.Duration
+	// Keep is how long history is kept. Default: as the daemon does without a configuration.
+	Keep time.Duration
 	// Log is the least level of what daemons log into the test. Default: nothing.
 	Log hclog.Level
 }
