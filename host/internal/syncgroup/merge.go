@@ -159,7 +159,8 @@ func mergeSpecs(ancestor, preferred, other fields) (fields, error) {
 var membership = []string{"device", "joined", "changed", "gone", "by"}
 
 // mergeMembers lets the later change of membership count as a whole, and merges everything else field by field: an
-// address that a member announces does not undo that it was ejected meanwhile.
+// address that a member announces does not undo that it was ejected meanwhile. Who let a principal in without knowing that
+// it was ejected does not undo that either, however late that was.
 func mergeMembers(ancestor, preferred, other fields) (fields, error) {
 	merged := mergeFields(ancestor, preferred, other)
 	p, err := memberOf(preferred)
@@ -171,7 +172,8 @@ func mergeMembers(ancestor, preferred, other fields) (fields, error) {
 		return nil, err
 	}
 	from := preferred
-	if o.since().After(p.since()) {
+	outP, outO := p.Gone == GoneEjected, o.Gone == GoneEjected
+	if outO && !outP || outO == outP && o.since().After(p.since()) {
 		from = other
 	}
 	for _, name := range membership {

@@ -104,7 +104,8 @@ func at(s int) time.Time { return time.Unix(1_700_000_000+int64(s), 0).UTC() }
 // reference: sync-80 a device that left after it had joined is none.
 //
 // reference: sync-195 of leaving and joining again, made out of each other's sight, the later one counts, whichever side is
-// preferred; an address announced meanwhile undoes neither, and is kept.
+// preferred; an address announced meanwhile undoes neither, and is kept. An ejection is not undone by somebody who lets the
+// device in without knowing of it.
 func TestLaterChangeOfMembershipCounts(t *testing.T) {
 	base := Member{Type: Normal, Device: "1", Joined: at(0), Addresses: []string{"old:1"}}
 	left := base
@@ -113,6 +114,8 @@ func TestLaterChangeOfMembershipCounts(t *testing.T) {
 	joined.Changed, joined.Type, joined.Device = at(7), Server, "2"
 	ejected := base
 	ejected.Gone, ejected.By, ejected.Changed = GoneEjected, "admin", at(9)
+	late := joined
+	late.Changed = at(100)
 	moved := base
 	moved.Addresses = []string{"new:1"}
 	movedOut := ejected
@@ -121,6 +124,7 @@ func TestLaterChangeOfMembershipCounts(t *testing.T) {
 		"left, then joined":     {left, joined, joined},
 		"left, then ejected":    {left, ejected, ejected},
 		"joined, then ejected":  {joined, ejected, func() Member { m := ejected; m.Type = Server; return m }()},
+		"ejected, then joined":  {ejected, late, func() Member { m := ejected; m.Type = Server; return m }()},
 		"moved, then ejected":   {moved, ejected, movedOut},
 		"moved, while it left":  {moved, left, func() Member { m := left; m.Addresses = moved.Addresses; return m }()},
 		"moved, while it moved": {moved, moved, moved},
