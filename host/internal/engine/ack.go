@@ -20,8 +20,10 @@ type groupAcks struct {
 	acks    syncgroup.Acks
 }
 
+// loadGroups returns also the syncgroups that this device is out of: it may come back, and then what it deleted before has
+// to be there still.
 func loadGroups(db *rows.DB) ([]groupAcks, error) {
-	groups, err := syncgroup.All(db)
+	groups, err := syncgroup.Known(db)
 	if err != nil {
 		return nil, err
 	}
@@ -39,8 +41,11 @@ func loadGroups(db *rows.DB) ([]groupAcks, error) {
 	return list, nil
 }
 
-// here finds the register of this device.
+// here finds the register of this device, if it is a member that knows who the others are.
 func (g *groupAcks) here(db *rows.DB) (syncgroup.Member, bool) {
+	if g.State != syncgroup.Active {
+		return syncgroup.Member{}, false
+	}
 	device := db.Writer().Device.String()
 	i := slices.IndexFunc(g.members, func(m syncgroup.Member) bool { return m.Device == device })
 	if i < 0 {
@@ -59,7 +64,7 @@ func frontiers(db *rows.DB, groups []groupAcks) map[id.Collection]id.Vector {
 		self, registered := g.here(db)
 		for _, s := range g.Spec.Scopes(g.Name) {
 			var f id.Vector
-			if registered { // else the metadata has not arrived yet, and who else is a member is not known
+			if registered {
 				var acks []id.Vector
 				for _, m := range g.members {
 					if m.Principal != self.Principal {

@@ -29,6 +29,7 @@ type liar struct {
 	recipe []*peerv1.GetRecipeResponse
 	chunks []*peerv1.GetChunksResponse
 	spec   []byte
+	known  []*peerv1.VectorEntry
 }
 
 func (l *liar) Hello(context.Context, *peerv1.HelloRequest) (*peerv1.HelloResponse, error) {
@@ -40,7 +41,7 @@ func (l *liar) Hello(context.Context, *peerv1.HelloRequest) (*peerv1.HelloRespon
 }
 
 func (l *liar) Join(context.Context, *peerv1.JoinRequest) (*peerv1.JoinResponse, error) {
-	return &peerv1.JoinResponse{Spec: l.spec}, nil
+	return &peerv1.JoinResponse{Spec: l.spec, Known: l.known}, nil
 }
 
 func (l *liar) Pull(stream grpc.BidiStreamingServer[peerv1.PullRequest, peerv1.PullResponse]) error {
@@ -209,6 +210,8 @@ func TestMalformedBlobsAreRefused(t *testing.T) {
 		"chunk empty":       {liar{chunks: []*peerv1.GetChunksResponse{chunk(1, 0)}}, "chunk of 0"},
 		"chunk large":       {liar{chunks: []*peerv1.GetChunksResponse{chunk(1, maxChunk+1)}}, "chunk of"},
 		"no spec":           {liar{}, "empty specification"},
+		"spec too large":    {liar{spec: make([]byte, maxSpec+1)}, "the limit is"},
+		"knows nonsense":    {liar{spec: []byte("{}"), known: []*peerv1.VectorEntry{{Generation: 1}}}, "what it knows"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			n := start(t, Options{Identity: a})
