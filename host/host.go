@@ -222,6 +222,7 @@ func (h *Host) serve(ctx context.Context, local net.Listener, proof credentials.
 	plugins := start(h.plugins.Run)
 	durable := start(h.rows.Run)
 	marks := start(h.markProgress)
+	unpacking := start(h.unpack)
 	fetcher := start(h.fetcher.Run)
 	clock := start(h.clock.run)
 	sessions := start(h.peers.Run)
@@ -250,6 +251,7 @@ func (h *Host) serve(ctx context.Context, local net.Listener, proof credentials.
 	h.api.Drain()
 	h.drain()
 	web.cancel() // together with the listeners
+	err = errors.Join(err, unpacking.stop())
 	for _, l := range []*layer{listeners, web, desks, publishing, members, discovery, sweeper, reclaimer, sessions, clock, fetcher, plugins, durable} {
 		err = errors.Join(err, l.stop())
 	}

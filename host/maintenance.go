@@ -23,7 +23,7 @@ type Restored struct {
 
 // RestoreStore makes the store of a data directory, which must not have one, from a backup that it verifies first. The
 // device becomes another writer, so that nothing of what it did after the backup was taken is mistaken for what it does
-// from now on. Keys and the bytes of blobs are no part of a backup.
+// from now on. The daemon gives the bytes of blobs to the blob store when it starts.
 func RestoreStore(ctx context.Context, backup, dataDir string) (Restored, error) {
 	if err := os.MkdirAll(dataDir, 0o700); err != nil {
 		return Restored{}, fmt.Errorf("create data directory: %w", err)
@@ -32,8 +32,12 @@ func RestoreStore(ctx context.Context, backup, dataDir string) (Restored, error)
 	if err != nil {
 		return Restored{}, fmt.Errorf("restore %s: %w", backup, err)
 	}
-	r := Restored{Files: len(m.Files)}
-	for _, f := range m.Files {
+	if err := restoreBeside(backup, dataDir, m.Beside); err != nil {
+		return Restored{}, fmt.Errorf("the store is there, but not all that lies beside it; remove %s and restore %s again: %w", dataDir, backup, err)
+	}
+	files := append(m.Files, m.Beside...)
+	r := Restored{Files: len(files)}
+	for _, f := range files {
 		r.Bytes += f.Size
 	}
 	return r, nil

@@ -10,11 +10,17 @@ import (
 )
 
 func (a *app) backupCommand() *cobra.Command {
-	cmd := command("backup DIR", "Copy the store into a directory while the daemon runs", "syncbase backup /mnt/backup/2026-11-22",
-		cobra.ExactArgs(1), a.backup)
+	var blobs, identity bool
+	cmd := command("backup DIR", "Copy the store into a directory while the daemon runs", `
+syncbase backup /mnt/backup/2026-11-22
+syncbase backup /mnt/backup/2026-11-22 --identity`, cobra.ExactArgs(1), func(ctx context.Context, args []string) error {
+		return a.backup(ctx, args[0], client.BackupOptions{WithoutBlobs: !blobs, WithIdentity: identity})
+	})
 	cmd.Long = `Copy the store into a directory, absent or empty, of the daemon's machine, and verify the copy, while the daemon goes on working.
-It holds every database and what is known of blobs; the blobs' bytes are where their plugin keeps them, and the keys in the
-directory of the identity: copy both by yourself. 'syncbase restore' makes the store of a data directory of it.`
+It holds every database, and the bytes of the blobs that are here unless --blobs=false. With --identity it also holds the keys of
+this device, and whoever has it can be this device. 'syncbase restore' makes a data directory of it.`
+	cmd.Flags().BoolVar(&blobs, "blobs", true, "with the bytes of blobs")
+	cmd.Flags().BoolVar(&identity, "identity", false, "with the identity, which holds private keys")
 	return cmd
 }
 
@@ -24,15 +30,15 @@ type copied struct {
 	client.Backup
 }
 
-func (a *app) backup(ctx context.Context, args []string) error {
-	dir, err := filepath.Abs(args[0])
+func (a *app) backup(ctx context.Context, dir string, opts client.BackupOptions) error {
+	dir, err := filepath.Abs(dir)
 	if err != nil {
 		return err
 	}
 	return a.connect(ctx, func(c *client.Client) error {
-		done, err := c.Backup(ctx, dir)
+		done, err := c.Backup(ctx, dir, opts)
 		if err != nil {
-			return err
+			return advise(ctx, err, "%s has no manifest and is no backup; remove it", dir)
 		}
 		return a.say(copied{dir, done}, "%s holds %d files, %d bytes", dir, done.Files, done.Bytes)
 	})
@@ -41,7 +47,8 @@ func (a *app) backup(ctx context.Context, args []string) error {
 func (a *app) restoreCommand() *cobra.Command {
 	cmd := command("restore DIR", "Make the store of a data directory from a backup; without a daemon",
 		"syncbase restore /mnt/backup/2026-11-22 --data /var/lib/syncbase", cobra.ExactArgs(1), a.restore)
-	cmd.Long = `Make the store of the data directory, which must not have one yet, from a backup, which is verified first.
+	cmd.Long = `Make the store of the data directory, which must not have one yet, from a backup, which is verified first. The daemon gives
+the bytes of blobs to the blob store when it starts. An identity in the backup is taken where there is none yet.
 What the device wrote after the backup was taken comes back from those peers that have it.`
 	return cmd
 }

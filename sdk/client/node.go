@@ -206,6 +206,14 @@ func (c *Client) Identity(ctx context.Context) (Identity, error) {
 	}, nil
 }
 
+// BackupOptions say what goes into a backup. The zero value is the store with the bytes of its blobs.
+type BackupOptions struct {
+	// WithoutBlobs leaves out the bytes of blobs.
+	WithoutBlobs bool
+	// WithIdentity copies the directory of the identity, too: whoever has the backup can be this device.
+	WithIdentity bool
+}
+
 // Backup is what a backup consists of.
 type Backup struct {
 	Files uint64 `json:"files"`
@@ -214,8 +222,10 @@ type Backup struct {
 
 // Backup writes a consistent and verified copy of the store into a directory of the daemon's machine that is absent or
 // empty, by its absolute path, while the daemon goes on working. It takes the owner in person.
-func (c *Client) Backup(ctx context.Context, directory string) (Backup, error) {
-	resp, err := c.api.Backup(ctx, &nodev1.BackupRequest{Directory: directory})
+func (c *Client) Backup(ctx context.Context, directory string, opts BackupOptions) (Backup, error) {
+	resp, err := c.api.Backup(ctx, &nodev1.BackupRequest{
+		Directory: directory, WithoutBlobs: opts.WithoutBlobs, WithIdentity: opts.WithIdentity,
+	})
 	if err != nil {
 		return Backup{}, c.failure(err)
 	}

@@ -8,10 +8,14 @@ import (
 	nodev1 "github.com/syncbase/syncbase/sdk/api/node/v1"
 
 	"github.com/syncbase/syncbase/host/internal/acl"
+	"github.com/syncbase/syncbase/host/internal/kv"
 )
 
 // maxPath bounds a path, in bytes.
 const maxPath = 4096
+
+// BackupContents is what a backup has beside the store.
+type BackupContents struct{ Blobs, Identity bool }
 
 // Backup is for the owner in person: it writes with the rights of the daemon, wherever the caller says.
 func (s *Server) Backup(ctx context.Context, req *nodev1.BackupRequest) (*nodev1.BackupResponse, error) {
@@ -28,15 +32,22 @@ func (s *Server) Backup(ctx context.Context, req *nodev1.BackupRequest) (*nodev1
 	}
 	ctx, stop := s.untilDrained(ctx)
 	defer stop()
-	manifest, err := s.opts.Rows.Backup(ctx, dir)
+	write := s.opts.Backup
+	if write == nil {
+		write = func(ctx context.Context, dir string, _ BackupContents) (kv.Manifest, error) {
+			return s.opts.Rows.Backup(ctx, dir)
+		}
+	}
+	manifest, err := write(ctx, dir, BackupContents{Blobs: !req.GetWithoutBlobs(), Identity: req.GetWithIdentity()})
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%w: backup: %w", ErrPrecondition, err)
 	}
-	resp := &nodev1.BackupResponse{Files: uint64(len(manifest.Files))}
-	for _, f := range manifest.Files {
+	files := append(manifest.Files, manifest.Beside...)
+	resp := &nodev1.BackupResponse{Files: uint64(len(files))}
+	for _, f := range files {
 		resp.Bytes += uint64(f.Size)
 	}
 	return resp, nil

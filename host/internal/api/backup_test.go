@@ -17,7 +17,7 @@ func TestBackup(t *testing.T) {
 	w.put("k", 1)
 	w.grantTags(tagsIn("A"), nil, nil)
 	c := w.client()
-	if got, err := c.Backup(t.Context(), "/backup"); err != nil || got.Files == 0 || got.Bytes == 0 {
+	if got, err := c.Backup(t.Context(), "/backup", client.BackupOptions{}); err != nil || got.Files == 0 || got.Bytes == 0 {
 		t.Errorf("%+v, %v", got, err)
 	}
 	for what, x := range map[string]struct {
@@ -31,7 +31,7 @@ func TestBackup(t *testing.T) {
 		"by a device of the owner": {as(t.Context(), laptop), "/other", client.ErrNoAccess},
 		"by an administrator":      {as(t.Context(), friend), "/other", client.ErrNoAccess},
 	} {
-		if _, err := c.Backup(x.ctx, x.dir); !errors.Is(err, x.want) {
+		if _, err := c.Backup(x.ctx, x.dir, client.BackupOptions{}); !errors.Is(err, x.want) {
 			t.Errorf("%s: %v, want %v", what, err, x.want)
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/syncbase/syncbase/host/internal/id"
+	"github.com/syncbase/syncbase/host/internal/kv"
 	"github.com/syncbase/syncbase/host/internal/perm"
 	"github.com/syncbase/syncbase/host/internal/rows"
 )
@@ -29,6 +30,8 @@ type Options struct {
 	// Clock is nil but in development.
 	Clock     DevelopmentClock
 	Resolvers Resolvers
+	// Backup writes a backup into a directory; nil is one of the rows alone.
+	Backup func(ctx context.Context, dir string, with BackupContents) (kv.Manifest, error)
 	// AnswerWithin is how long a resolver of an application may take for a group of conflicts. Default: 30 s.
 	AnswerWithin time.Duration
 }

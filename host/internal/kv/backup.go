@@ -8,7 +8,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -34,6 +36,8 @@ type Manifest struct {
 	Format int          `json:"format"`
 	Taken  time.Time    `json:"taken"`
 	Files  []BackupFile `json:"files"`
+	// Beside are files beside the store's copy, by their paths in the backup; see Beside.
+	Beside []BackupFile `json:"beside,omitempty"`
 }
 
 // BackupFile is a file of the store's copy.
@@ -46,7 +50,9 @@ type BackupFile struct {
 // Backup writes a consistent copy of the running store into dir, with a manifest that bears the time now, and reads all of
 // it again. The directory must be absent or empty; without a manifest it is no backup. Files are shared with the store by
 // hard links where possible, so a backup on the same disk costs little and protects little.
-func (s *Store) Backup(ctx context.Context, dir string, now time.Time) (Manifest, error) {
+//
+// What beside adds belongs to the backup, too; it is called after the copy was made.
+func (s *Store) Backup(ctx context.Context, dir string, now time.Time, beside ...func(*Beside) error) (Manifest, error) {
 	if err := emptyDir(s.fs, dir); err != nil {
 		return Manifest{}, err
 	}
@@ -67,6 +73,13 @@ func (s *Store) Backup(ctx context.Context, dir string, now time.Time) (Manifest
 		f.Name = name
 		m.Files = append(m.Files, f)
 	}
+	with := &Beside{ctx: ctx, fs: s.fs, dir: dir}
+	for _, add := range beside {
+		if err := add(with); err != nil {
+			return Manifest{}, err
+		}
+	}
+	m.Beside = with.files
 	if err := writeManifest(s.fs, dir, m); err != nil {
 		return Manifest{}, err
 	}
@@ -168,6 +181,11 @@ func readManifest(fs vfs.FS, dir string) (m Manifest, err error) {
 	if m.Version > ManifestVersion || m.Format > FormatVersion {
 		return m, fmt.Errorf("%w: backup %s has format %d of manifest and %d of store", ErrNewerFormat, dir, m.Version, m.Format)
 	}
+	for _, f := range m.Beside {
+		if !filepath.IsLocal(f.Name) || strings.HasPrefix(f.Name, backupStore) || f.Name == manifestName {
+			return m, fmt.Errorf("%w: manifest names the file %q", ErrBackup, f.Name)
+		}
+	}
 	for _, f := range m.Files {
 		if f.Name == "" || f.Name == "." || f.Name == ".." || fs.PathBase(f.Name) != f.Name {
 			return m, fmt.Errorf("%w: manifest names the file %q", ErrBackup, f.Name)
@@ -181,16 +199,54 @@ func verify(ctx context.Context, fs vfs.FS, dir string, m Manifest) error {
 		return fmt.Errorf("%w: manifest names no file", ErrBackup)
 	}
 	for _, want := range m.Files {
-		got, err := hashFile(ctx, fs, fs.PathJoin(dir, backupStore, want.Name))
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		got.Name = want.Name
-		if err != nil || got != want {
-			return fmt.Errorf("%w: file %s has %d bytes with SHA-256 %s, the manifest says %d with %s (%v)",
-				ErrBackup, want.Name, got.Size, got.SHA256, want.Size, want.SHA256, err)
+		if err := verifyFile(ctx, fs, fs.PathJoin(dir, backupStore, want.Name), want); err != nil {
+			return err
 		}
 	}
+	for _, want := range m.Beside {
+		if err := verifyFile(ctx, fs, fs.PathJoin(dir, want.Name), want); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func verifyFile(ctx context.Context, fs vfs.FS, path string, want BackupFile) error {
+	got, err := hashFile(ctx, fs, path)
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	got.Name = want.Name
+	if err != nil || got != want {
+		return fmt.Errorf("%w: file %s has %d bytes with SHA-256 %s, the manifest says %d with %s (%v)",
+			ErrBackup, want.Name, got.Size, got.SHA256, want.Size, want.SHA256, err)
+	}
+	return nil
+}
+
+// Beside takes files that belong to a backup beside the store's copy.
+type Beside struct {
+	ctx   context.Context
+	fs    vfs.FS
+	dir   string
+	files []BackupFile
+}
+
+// Add writes a file, durably, and notes its hash. The name is a path below the backup, with one directory.
+func (w *Beside) Add(folder, name string, data []byte) error {
+	if err := errors.Join(w.ctx.Err(), w.fs.MkdirAll(w.fs.PathJoin(w.dir, folder), 0o700)); err != nil {
+		return err
+	}
+	f, err := w.fs.Create(w.fs.PathJoin(w.dir, folder, name), vfs.WriteCategoryUnspecified)
+	if err != nil {
+		return mapWriteError(err)
+	}
+	_, err = f.Write(data)
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return mapWriteError(err)
+	}
+	sum := sha256.Sum256(data)
+	w.files = append(w.files, BackupFile{Name: folder + "/" + name, Size: int64(len(data)), SHA256: hex.EncodeToString(sum[:])})
 	return nil
 }
 

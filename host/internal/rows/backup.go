@@ -12,8 +12,8 @@ import (
 )
 
 // Backup copies the whole store, databases and all that other rooms keep beside them, into a directory while it is in use.
-func (s *Store) Backup(ctx context.Context, dir string) (kv.Manifest, error) {
-	return s.kv.Backup(ctx, dir, s.opts.Now())
+func (s *Store) Backup(ctx context.Context, dir string, beside ...func(*kv.Beside) error) (kv.Manifest, error) {
+	return s.kv.Backup(ctx, dir, s.opts.Now(), beside...)
 }
 
 // restoredEpochs is the least epoch of a restored store. Those of a store that never was are small, so the two never meet.

@@ -5796,7 +5796,11 @@ func (x *ListPluginsResponse) GetPlugin() *Plugin {
 type BackupRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Absolute path of a directory that is absent or empty, on the daemon's machine.
-	Directory     string `protobuf:"bytes,1,opt,name=directory,proto3" json:"directory,omitempty"`
+	Directory string `protobuf:"bytes,1,opt,name=directory,proto3" json:"directory,omitempty"`
+	// Leaves out the bytes of blobs: they are kept elsewhere, or others have them.
+	WithoutBlobs bool `protobuf:"varint,2,opt,name=without_blobs,json=withoutBlobs,proto3" json:"without_blobs,omitempty"`
+	// Copies the directory of the identity, too: whoever has the backup can be this device.
+	WithIdentity  bool `protobuf:"varint,3,opt,name=with_identity,json=withIdentity,proto3" json:"with_identity,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -5836,6 +5840,20 @@ func (x *BackupRequest) GetDirectory() string {
 		return x.Directory
 	}
 	return ""
+}
+
+func (x *BackupRequest) GetWithoutBlobs() bool {
+	if x != nil {
+		return x.WithoutBlobs
+	}
+	return false
+}
+
+func (x *BackupRequest) GetWithIdentity() bool {
+	if x != nil {
+		return x.WithIdentity
+	}
+	return false
 }
 
 // BackupResponse says that the copy is complete and verified.
@@ -6693,9 +6711,11 @@ const file_node_v1_node_proto_rawDesc = "" +
 	"\x04blob\x18\x01 \x01(\v2\x16.syncbase.node.v1.BlobR\x04blob\"\x14\n" +
 	"\x12ListPluginsRequest\"G\n" +
 	"\x13ListPluginsResponse\x120\n" +
-	"\x06plugin\x18\x01 \x01(\v2\x18.syncbase.node.v1.PluginR\x06plugin\"-\n" +
+	"\x06plugin\x18\x01 \x01(\v2\x18.syncbase.node.v1.PluginR\x06plugin\"w\n" +
 	"\rBackupRequest\x12\x1c\n" +
-	"\tdirectory\x18\x01 \x01(\tR\tdirectory\"<\n" +
+	"\tdirectory\x18\x01 \x01(\tR\tdirectory\x12#\n" +
+	"\rwithout_blobs\x18\x02 \x01(\bR\fwithoutBlobs\x12#\n" +
+	"\rwith_identity\x18\x03 \x01(\bR\fwithIdentity\"<\n" +
 	"\x0eBackupResponse\x12\x14\n" +
 	"\x05files\x18\x01 \x01(\x04R\x05files\x12\x14\n" +
 	"\x05bytes\x18\x02 \x01(\x04R\x05bytes\"\x0f\n" +

@@ -183,8 +183,8 @@ type NodeServiceClient interface {
 	ListBlobs(ctx context.Context, in *ListBlobsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ListBlobsResponse], error)
 	// ListPlugins streams the plugin instances.
 	ListPlugins(ctx context.Context, in *ListPluginsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ListPluginsResponse], error)
-	// Backup writes a consistent and verified copy of the store (databases, and what is known of blobs, but neither their
-	// bytes nor keys) into a directory of the daemon's machine, while it runs. For the owner in person only.
+	// Backup writes a consistent and verified copy of the store, with the bytes of its blobs, into a directory of the daemon's
+	// machine, while it runs. For the owner in person only.
 	Backup(ctx context.Context, in *BackupRequest, opts ...grpc.CallOption) (*BackupResponse, error)
 	// Doctor goes through everything in the store, while it is in use, and streams what breaks an invariant.
 	Doctor(ctx context.Context, in *DoctorRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[DoctorResponse], error)
@@ -936,8 +936,8 @@ type NodeServiceServer interface {
 	ListBlobs(*ListBlobsRequest, grpc.ServerStreamingServer[ListBlobsResponse]) error
 	// ListPlugins streams the plugin instances.
 	ListPlugins(*ListPluginsRequest, grpc.ServerStreamingServer[ListPluginsResponse]) error
-	// Backup writes a consistent and verified copy of the store (databases, and what is known of blobs, but neither their
-	// bytes nor keys) into a directory of the daemon's machine, while it runs. For the owner in person only.
+	// Backup writes a consistent and verified copy of the store, with the bytes of its blobs, into a directory of the daemon's
+	// machine, while it runs. For the owner in person only.
 	Backup(context.Context, *BackupRequest) (*BackupResponse, error)
 	// Doctor goes through everything in the store, while it is in use, and streams what breaks an invariant.
 	Doctor(*DoctorRequest, grpc.ServerStreamingServer[DoctorResponse]) error
