@@ -135,3 +135,16 @@ func (s *State) beside(w id.Writer, on []int, seen id.Vector) (list []id.Version
 	slices.SortFunc(list, id.Version.Compare)
 	return slices.Compact(list)
 }
+
+// KeepApart lets every head stay beside each other one, also where what a head covers has been made more than it was.
+func (s *State) KeepApart() {
+	for i := range s.Heads {
+		h := &s.Heads[i]
+		for j := range s.Heads {
+			if v := s.Heads[j].Version; i != j && h.covers(v) {
+				h.Beside = append(slices.Clone(h.Beside), v)
+				slices.SortFunc(h.Beside, id.Version.Compare)
+			}
+		}
+	}
+}

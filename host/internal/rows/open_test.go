@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
 
 	"github.com/syncbase/syncbase/host/internal/id"
 )
@@ -378,4 +379,153 @@ func TestDestroyEndsConflicts(t *testing.T) {
 	if rules, _ := a.check(); rules != nil {
 		t.Errorf("the store breaks %v", rules)
 	}
+}
+
+// A device that was set back and becomes another writer keeps its conflicts, with its own side under the new name.
+func TestSetBackDeviceKeepsItsConflicts(t *testing.T) {
+	a, b, c := newDevice(t, 1).create(), newDevice(t, 2), newDevice(t, 3)
+	for _, d := range []*device{a, b, c} {
+		d.policy(1, `{"resolver":"defer"}`)
+	}
+	a.put("k", `"base"`)
+	level(a, b, c)
+	early := a.fs.CrashClone()
+	a.put("lost", `1`)
+	b.pull(a)
+	a.setBack(early)
+	a.put("k", `"a"`)
+	a.put("l", `"a"`)
+	c.put("k", `"c"`)
+	a.pull(c)
+	a.wantConflicts(`k "a" "c" | "base"`)
+	before, _ := a.db.Conflict(at("k"))
+	if !a.examine(b) {
+		t.Fatal("the device does not see that it was set back")
+	}
+	a.wantConflicts(`k "a" "c" | "base"`)
+	after, _ := a.db.Conflict(at("k"))
+	if before.Siblings[0].Version == after.Siblings[0].Version {
+		t.Error("the local side has kept its name")
+	}
+	level(a, b, c)
+	a.resolve(Resolution{ConflictRef: at("k"), Value: []byte(`"both"`)})
+	level(a, b, c)
+	for _, d := range []*device{a, b, c} {
+		d.want(`k="both"`, `l="a"`, `lost=1`)
+		d.wantConflicts()
+	}
+}
+
+// Devices resolve what they see in conflict, each in its own way, while they write and exchange: it comes to an end, and
+// to the same rows everywhere.
+func TestResolutionsTerminate(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		n := rapid.IntRange(2, 3).Draw(rt, "devices")
+		devices := make([]*device, n)
+		for i := range devices {
+			devices[i] = newDevice(t, byte(i+1))
+			devices[i].policy(1, `{"resolver":"app"}`)
+		}
+		defer func() {
+			for _, d := range devices {
+				d.close()
+			}
+		}()
+		devices[0].create()
+		level(devices...)
+		which := rapid.IntRange(0, n-1)
+		keys := []string{"x", "y"}
+		resolutions := 0
+		resolve := func(d *device, how string) {
+			for _, ref := range d.refs() {
+				g, err := d.db.ConflictGroup(ref)
+				if errors.Is(err, ErrNoConflict) {
+					continue
+				}
+				if err != nil {
+					rt.Fatal(err)
+				}
+				var list []Resolution
+				for i := range g.Conflicts {
+					c := &g.Conflicts[i]
+					if !c.Open() {
+						continue
+					}
+					r := Resolution{ConflictRef: c.ConflictRef}
+					switch how {
+					case "local":
+						r.Pick = c.Siblings[0].Version
+					case "remote":
+						r.Pick = c.Siblings[1].Version
+					case "delete":
+						r.Delete = true
+					default:
+						resolutions++
+						r.Value = fmt.Appendf(nil, "%d", 1000*int(d.num)+resolutions)
+					}
+					list = append(list, r)
+				}
+				d.resolve(list...)
+			}
+		}
+		hows := rapid.SampledFrom([]string{"local", "remote", "delete", "merge"})
+		for i := range rapid.IntRange(1, 25).Draw(rt, "steps") {
+			d := devices[which.Draw(rt, "who")]
+			switch rapid.SampledFrom([]string{"put", "batch", "delete", "pull", "pull", "resolve"}).Draw(rt, "what") {
+			case "put":
+				d.put(rapid.SampledFrom(keys).Draw(rt, "key"), fmt.Sprint(i))
+			case "batch":
+				var ops []Op
+				for _, k := range keys {
+					ops = append(ops, Op{Collection: notes, Key: k, Value: fmt.Appendf(nil, "%d", i)})
+				}
+				if _, err := d.db.Commit(ops, nil); err != nil {
+					rt.Fatal(err)
+				}
+			case "delete":
+				d.del(rapid.SampledFrom(keys).Draw(rt, "key"))
+			case "pull":
+				if from := devices[which.Draw(rt, "from")]; from != d {
+					d.pull(from)
+				}
+			case "resolve":
+				resolve(d, hows.Draw(rt, "how"))
+			}
+		}
+		// Whoever sees a conflict resolves it, in a way of its own.
+		for round := 0; ; round++ {
+			moved := 0
+			for i, d := range devices {
+				for _, from := range devices {
+					if from != d {
+						moved += d.pull(from).Records
+					}
+				}
+				resolve(d, []string{"merge", "local", "remote"}[i])
+			}
+			if moved == 0 {
+				break
+			}
+			if round > 20 {
+				rt.Fatalf("still resolving after %d rounds", round)
+			}
+		}
+		for _, d := range devices {
+			if diff := cmp.Diff(devices[0].rows(), d.rows()); diff != "" || len(d.conflicts()) > 0 {
+				rt.Fatalf("device %d has %v in conflict; rows (-1 +%d):\n%s", d.num, d.conflicts(), d.num, diff)
+			}
+			if rules, _ := d.check(); rules != nil {
+				rt.Fatalf("the store of device %d breaks %v", d.num, rules)
+			}
+		}
+	})
+}
+
+func (d *device) refs() []ConflictRef {
+	d.t.Helper()
+	refs, err := d.db.ConflictRefs()
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	return refs
 }

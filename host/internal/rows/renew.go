@@ -342,6 +342,7 @@ func (r *renewal) heads() error {
 			}
 		}
 		slices.SortFunc(row.Heads, func(a, b history.Head) int { return a.Version.Compare(b.Version) })
+		row.KeepApart()
 		if err := r.writeRow(row); err != nil {
 			return err
 		}
