@@ -32,8 +32,10 @@ type Head struct {
 	// Beside are versions that the head does not cover although Seen, or the order of its own writer, would: they were left
 	// open beside it. Ascending; only those that no head covers.
 	Beside []id.Version
-	// Resolves are the parents of a version that somebody made to end a conflict between them; empty for any other.
+	// Resolves are the parents of a version that somebody made to end a conflict between them, and Round is how often that
+	// was tried before, counting itself; empty and 0 for any other.
 	Resolves []id.Version
+	Round    uint64
 	// Tips are the links laid on top of the version, at most wire.MaxParents; empty when there are none. Whoever writes
 	// next takes them as parents.
 	Tips []id.Version
@@ -98,8 +100,8 @@ func (s *State) Apply(r *wire.Record, t hlc.Time) Outcome {
 		Version: r.Version, Time: t, Deleted: r.Kind == wire.Delete,
 		Raw: r.Raw, Type: r.Type, Value: r.Value, Seen: r.Seen, Beside: r.Beside,
 	}
-	if r.Resolution {
-		head.Resolves = r.Parents
+	if r.Round > 0 {
+		head.Resolves, head.Round = r.Parents, r.Round
 	}
 	s.supersede(&head)
 	s.Heads = append(s.Heads, head)

@@ -88,7 +88,6 @@ func (h *holder) write(on []int, wall hlc.Time) *made {
 	next := h.NextOn(h.self, on)
 	m.Record = wire.Record{
 		Version: h.next(), Key: "row", Parents: next.Parents, Seen: next.Seen, Beside: next.Beside,
-		Resolution: len(on) > 1,
 	}
 	m.Value = []byte(brief(m.Version))
 	h.Apply(&m.Record, m.time)

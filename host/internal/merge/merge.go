@@ -31,9 +31,16 @@ func Compare(a, b *history.Head) int {
 	return a.Version.Compare(b.Version)
 }
 
-// SameResolution reports whether both heads resolve the same versions. Two devices that end a conflict each in its own way
-// have made another one, about which there is nothing more to decide: the last of them wins.
+// MaxRounds is after how many rounds of resolving resolutions the last of them wins.
+const MaxRounds = 3
+
+// SameResolution reports whether both heads resolve the same conflict. Two devices that end a conflict each in its own way
+// have made another one, about which there is nothing more to decide: the last of them wins. So it does between heads of
+// which each has been through MaxRounds, because devices that see each other's answers in another order would go on for ever.
 func SameResolution(a, b *history.Head) bool {
+	if a.Round >= MaxRounds && b.Round >= MaxRounds {
+		return true
+	}
 	if len(a.Resolves) == 0 || len(a.Resolves) != len(b.Resolves) {
 		return false
 	}

@@ -225,7 +225,7 @@ func (t *txn) writeOps(ops []Op, touched []*rowState, todo []int) []id.Version {
 		} else {
 			rec.Value, rec.Raw, rec.Type = op.Value, op.Raw, op.Type
 		}
-		op.resolves(&rec)
+		op.resolves(&rec, row)
 		t.record(row.coll, row, &rec)
 		row.made = rec.Version
 	}

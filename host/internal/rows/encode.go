@@ -39,7 +39,7 @@ func appendHead(dst []byte, h *history.Head) []byte {
 	dst = wire.AppendVersions(dst, h.Version, h.Tips)
 	body := wire.Record{
 		Version: h.Version, Raw: h.Raw, Seen: h.Seen, Beside: h.Beside, Type: h.Type, Value: h.Value,
-		Parents: h.Resolves, Resolution: len(h.Resolves) > 0,
+		Parents: h.Resolves, Round: h.Round,
 	}
 	if h.Deleted {
 		body.Kind = wire.Delete
@@ -68,7 +68,7 @@ func decodeHead(data []byte) (history.Head, error) {
 	}
 	return history.Head{
 		Version: v, Time: t, Deleted: r.Kind == wire.Delete, Raw: r.Raw,
-		Type: r.Type, Value: r.Value, Seen: r.Seen, Beside: r.Beside, Resolves: r.Parents, Tips: tips,
+		Type: r.Type, Value: r.Value, Seen: r.Seen, Beside: r.Beside, Resolves: r.Parents, Round: r.Round, Tips: tips,
 	}, nil
 }
 

@@ -116,9 +116,15 @@ func (op *Op) idle(row *rowState) bool {
 	return true
 }
 
-// resolves marks a record that ends a conflict.
-func (op *Op) resolves(rec *wire.Record) {
-	rec.Resolution = op.resolve != nil && len(rec.Parents) > 1
+// resolves marks a record that ends a conflict between the heads of the row.
+func (op *Op) resolves(rec *wire.Record, row *rowState) {
+	if op.resolve == nil || len(rec.Parents) < 2 {
+		return
+	}
+	for i := range row.Heads {
+		rec.Round = max(rec.Round, row.Heads[i].Round)
+	}
+	rec.Round = min(rec.Round+1, wire.MaxRound)
 }
 
 // Settle lets the last writer win in rows whose conflicts the policy leaves to it, and returns how many that were. It is

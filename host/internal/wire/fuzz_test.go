@@ -17,7 +17,7 @@ func sampleRecords() []wire.Record {
 		{Version: version('a', 10), Key: "k", Kind: wire.Link, Parents: []id.Version{version('b', 300), version('a', 9)}, Seen: id.Vector{writer('b'): 300, writer('c'): 1}},
 		{Version: version('a', 11), Key: "ключ", Raw: true, Value: []byte{0, 1, 2}},
 		{
-			Version: version('a', 12), Key: "k", Kind: wire.Delete, Resolution: true,
+			Version: version('a', 12), Key: "k", Kind: wire.Delete, Round: 3,
 			Parents: []id.Version{version('b', 300), version('c', 1)}, Seen: id.Vector{writer('b'): 300, writer('c'): 1},
 			Beside: []id.Version{version('a', 7), version('b', 299)},
 		},

@@ -32,9 +32,9 @@ var goldenBodies = []string{
 	"12 016b 02 01 000000000000006200000001ac02 0001 02 000000000000006200000001ac02 000000000000006300000001 01",
 	// put of bytes
 	"04 08d0bad0bbd18ed187 00 000102",
-	// resolution by a delete: parents of b and c, seen {b:300 c:1}, beside a7 (five before), b299
+	// resolution by a delete: parents of b and c, seen {b:300 c:1}, beside a7 (five before), b299, round 3
 	"71 016b 02 01 000000000000006200000001ac02 01 00000000000000630000000101" +
-		"02 000000000000006200000001ac02 00000000000000630000000101 02 0005 01 000000000000006200000001ab02",
+		"02 000000000000006200000001ac02 00000000000000630000000101 02 0005 01 000000000000006200000001ab02 03",
 }
 
 func TestGoldenBodies(t *testing.T) {
@@ -50,7 +50,7 @@ func TestGoldenCommit(t *testing.T) {
 	want := "01 000000000000006100000001 07 06 1000000000000000 00 00" + // version, writer, first, count, time, author, signature
 		"02 00 016f 0163   01 016f 0163" // two collections
 	want += "06"
-	for i, head := range []string{"00 00 10", "01 00 07", "02 01 22", "03 00 31", "04 00 0e", "05 00 4f"} { // index, collection, length
+	for i, head := range []string{"00 00 10", "01 00 07", "02 01 22", "03 00 31", "04 00 0e", "05 00 50"} { // index, collection, length
 		want += head + goldenBodies[i]
 	}
 	c := sampleCommit()
@@ -77,8 +77,10 @@ func TestBodyRefusals(t *testing.T) {
 		"beside is itself":                   "20 016b 00 01 01 000000000000006100000001 0a",
 		"beside twice":                       "20 016b 00 02 0001 0001",
 		"beside out of order":                "20 016b 00 02 0001 0002",
-		"resolution of one":                  "40 016b 01 " + b5,
-		"resolution that is a link":          "42 016b 02 " + b5 + "0001",
+		"resolution of one":                  "40 016b 01 " + b5 + "01",
+		"resolution of round 0":              "40 016b 02 " + b5 + "0001 00",
+		"resolution of too high a round":     "40 016b 02 " + b5 + "0001 8002",
+		"resolution that is a link":          "42 016b 02 " + b5 + "0001 01",
 		"unknown kind":                       "03 016b 00",
 		"key cut short":                      "00 026b",
 		"key without parents":                "00 016b",

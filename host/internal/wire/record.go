@@ -34,6 +34,8 @@ const (
 	MaxCommitLen = 40 << 20
 	// MaxParents bounds the parents of one version: one for each head that it joins, with the links on top of it.
 	MaxParents = 256
+	// MaxRound bounds the rounds in which resolutions that are in conflict are resolved again.
+	MaxRound = 255
 	// MaxWriters bounds the writers that one row's history names.
 	MaxWriters = 65_536
 )
@@ -56,8 +58,9 @@ type Record struct {
 	// Beside are versions that the record does not cover although Seen, or the order of its own writer, would: they stayed
 	// open in a conflict when it was made. Ascending.
 	Beside []id.Version
-	// Resolution: the record is what somebody made of all its parents, which were in conflict.
-	Resolution bool
+	// Round is 0 unless the record is a resolution: what somebody made of all its parents, which were in conflict. It is one
+	// more than the largest among them, at most MaxRound.
+	Round uint64
 	// Type name of the value, may be empty.
 	Type  string
 	Value []byte
@@ -89,7 +92,7 @@ func AppendBody(dst []byte, r *Record) []byte {
 	if len(r.Beside) > 0 {
 		flags |= bodyBeside
 	}
-	if r.Resolution {
+	if r.Round > 0 {
 		flags |= bodyResolution
 	}
 	dst = append(dst, flags)
@@ -101,6 +104,9 @@ func AppendBody(dst []byte, r *Record) []byte {
 	if flags&bodyBeside != 0 {
 		dst = AppendVersions(dst, r.Version, r.Beside)
 	}
+	if flags&bodyResolution != 0 {
+		dst = binary.AppendUvarint(dst, r.Round)
+	}
 	if flags&bodyType != 0 {
 		dst = appendString(dst, r.Type)
 	}
@@ -111,9 +117,7 @@ func AppendBody(dst []byte, r *Record) []byte {
 func DecodeBody(data []byte, version id.Version) (Record, error) {
 	d := decoder{data: data}
 	flags := d.byte()
-	r := Record{
-		Version: version, Kind: Kind(flags & bodyKind), Raw: flags&bodyRaw != 0, Resolution: flags&bodyResolution != 0,
-	}
+	r := Record{Version: version, Kind: Kind(flags & bodyKind), Raw: flags&bodyRaw != 0}
 	r.Key = d.string(id.MaxKeyLen)
 	r.Parents = d.versions(version)
 	if flags&bodySeen != 0 {
@@ -121,6 +125,9 @@ func DecodeBody(data []byte, version id.Version) (Record, error) {
 	}
 	if flags&bodyBeside != 0 {
 		r.Beside = d.versions(version)
+	}
+	if flags&bodyResolution != 0 {
+		r.Round = d.uvarint()
 	}
 	if flags&bodyType != 0 {
 		r.Type = d.string(id.MaxTypeLen)
@@ -141,15 +148,17 @@ func (r *Record) check(flags byte) error {
 	case flags&^bodyKnown != 0 || r.Kind > Link:
 		return fmt.Errorf("%w: record flags %#x", ErrMalformed, flags)
 	case flags&bodySeen != 0 && len(r.Seen) == 0, flags&bodyType != 0 && r.Type == "",
-		flags&bodyBeside != 0 && len(r.Beside) == 0:
+		flags&bodyBeside != 0 && len(r.Beside) == 0, flags&bodyResolution != 0 && r.Round == 0:
 		return fmt.Errorf("%w: empty optional field", ErrMalformed)
 	case len(r.Value) > MaxValueLen:
 		return fmt.Errorf("%w: value of %d bytes, the limit is %d", ErrMalformed, len(r.Value), MaxValueLen)
 	case r.Kind != Put && (len(r.Value) > 0 || r.Type != "" || r.Raw):
 		return fmt.Errorf("%w: a delete or link with a value", ErrMalformed)
-	case r.Kind == Link && len(r.Parents) < 2, r.Resolution && len(r.Parents) < 2:
+	case r.Round > MaxRound:
+		return fmt.Errorf("%w: a resolution of round %d, the limit is %d", ErrMalformed, r.Round, MaxRound)
+	case r.Kind == Link && len(r.Parents) < 2, r.Round > 0 && len(r.Parents) < 2:
 		return fmt.Errorf("%w: a link or resolution with %d parents, want at least 2", ErrMalformed, len(r.Parents))
-	case r.Kind == Link && r.Resolution:
+	case r.Kind == Link && r.Round > 0:
 		return fmt.Errorf("%w: a link that is a resolution", ErrMalformed)
 	}
 	for i, v := range r.Beside {
