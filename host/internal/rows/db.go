@@ -28,10 +28,12 @@ type DB struct {
 	// below it.
 	mu        sync.Mutex
 	destroyed bool
-	// writer is this device in its present epoch in the database, since renewed if it had another one since the start.
-	writer  id.Writer
-	renewed time.Time
-	seq     uint64
+	// writer is this device in its present epoch in the database, which is the one after so many renewals since the start,
+	// the last of them at a time.
+	writer   id.Writer
+	renewals int
+	renewed  time.Time
+	seq      uint64
 	// used is what Used returns.
 	used uint64
 	// past is seqHead.past of the last commit.

@@ -18,8 +18,10 @@ import (
 
 // Bounds of what others can make a database do by showing it what it has not made.
 const (
-	// renewPause is how long after a renewal proof of another one is refused.
-	renewPause = 10 * time.Second
+	// renewPause is how long after the first renewal since the start proof of another one is refused; it doubles with each, up
+	// to renewPause << maxRenewals.
+	renewPause  = 10 * time.Second
+	maxRenewals = 8
 	// maxFormer bounds the former epochs of a database.
 	maxFormer = 4096
 )
@@ -47,8 +49,9 @@ func (db *DB) Renew(proof *SetBackError) (Renewed, error) {
 		return Renewed{From: db.writer, To: db.writer}, nil // an earlier renewal has seen to it
 	}
 	now := db.s.opts.Now()
-	if since := now.Sub(db.renewed); !db.renewed.IsZero() && since >= 0 && since < renewPause || len(db.rec.Former) >= maxFormer {
-		return Renewed{}, fmt.Errorf("%w: %w; it has become another writer %d times, the last time just now, and will not do so at once again", ErrRefused, proof, len(db.rec.Former))
+	if db.renewedWithin(renewPause<<min(max(db.renewals, 1)-1, maxRenewals), now) || len(db.rec.Former) >= maxFormer {
+		return Renewed{}, fmt.Errorf("%w: %w; it has become another writer %d times since its start, the last time just now, and will not do so at once again",
+			ErrRefused, proof, db.renewals)
 	}
 	return db.renewSince(id.Version{Writer: proof.Shown.Writer, Gen: min(proof.Sure, made)}, now)
 }
@@ -79,12 +82,17 @@ func (db *DB) renewPlainly() error {
 	db.mu.Lock()
 	defer db.mu.Unlock()
 	now := db.s.opts.Now()
-	since := now.Sub(db.renewed)
-	if db.destroyed || !db.renewed.IsZero() && since >= 0 && since < renewPause {
+	if db.destroyed || db.renewedWithin(renewPause, now) {
 		return nil
 	}
 	_, err := db.renewSince(db.know.Own(), now)
 	return err
+}
+
+// renewedWithin reports whether the last renewal since the start was so recent. Called with mu held.
+func (db *DB) renewedWithin(d time.Duration, now time.Time) bool {
+	since := now.Sub(db.renewed)
+	return db.renewals > 0 && since >= 0 && since < d
 }
 
 // newEpoch picks an epoch of a store that was not always what it is. Those of a store that never was are small, so the two
@@ -136,6 +144,7 @@ func (db *DB) renewSince(sure id.Version, now time.Time) (Renewed, error) {
 	}
 	r.keepSums()
 	db.rec, db.writer, db.renewed = rec, to, now
+	db.renewals++
 	db.used = uint64(int64(db.used) + r.grown)
 	db.meta.Add(1)
 	// The batch was synced after everything applied before it, so all of that is durable too.
