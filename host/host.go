@@ -162,7 +162,7 @@ func (h *Host) openStores() (err error) {
 	if err := h.enforceAll(); err != nil {
 		return err
 	}
-	h.engine = engine.New(h.rows, engine.Events{Received: h.received, Failed: h.pullFailed, Renewed: h.renewed, Diverged: h.diverged})
+	h.engine = engine.New(h.rows, engine.Events{Received: h.received, Failed: h.pullFailed, Renewed: h.renewed, Rebased: h.rebased, Diverged: h.diverged})
 	h.engine.Audit = h.opts.Config.Sync.Interval
 	return nil
 }

@@ -2,6 +2,7 @@ package host
 
 import (
 	"github.com/syncbase/syncbase/host/internal/engine"
+	"github.com/syncbase/syncbase/host/internal/id"
 	"github.com/syncbase/syncbase/host/internal/rows"
 )
 
@@ -13,4 +14,10 @@ func (h *Host) reclaimer() *engine.Reclaimer {
 		h.log.Warn("cannot reclaim history", "database", db.Name(), "error", err)
 	}
 	return r
+}
+
+// rebased is told what happened here because this device was away for long.
+func (h *Host) rebased(db *rows.DB, from engine.Peer, scope id.Scope, got rows.Rebased) {
+	h.log.Info("rows that were deleted while this device was away are gone", "database", db.Name(), "scope", scope, "peer", from.Name,
+		"rows", got.Dropped, "written_anew", got.Renewed)
 }
