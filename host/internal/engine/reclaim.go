@@ -15,13 +15,13 @@ import (
 type History struct {
 	// Keep is how long, within MaxBytes. Default 24 hours.
 	Keep time.Duration
-	// MaxBytes is about how much. Default 32 MiB. Watches and batches that have not read it yet hold back four times that.
+	// MaxBytes is about how much. Default 24 MiB. Watches and batches that have not read it yet hold back four times that.
 	MaxBytes uint64
 }
 
 func (h History) withDefaults() History {
 	if h.MaxBytes == 0 {
-		h = History{Keep: 24 * time.Hour, MaxBytes: 32 << 20}
+		h = History{Keep: 24 * time.Hour, MaxBytes: 24 << 20}
 	}
 	return h
 }
