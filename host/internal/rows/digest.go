@@ -90,10 +90,12 @@ func sumOf(key string, heads []history.Head) (s delta.Sum) {
 	return s
 }
 
-// moved is how a transaction changes a bucket of a digest.
+// moved is how a transaction changes a digest.
 type moved struct {
-	d      *digest
-	bucket int
+	d    *digest
+	sums [delta.Buckets]delta.Sum
+	// touched has a bit for each bucket that changes.
+	touched uint64
 }
 
 // sum takes note of what a row contributes before and after.
@@ -105,34 +107,52 @@ func (t *txn) sum(row *rowState) {
 	change.Subtract(row.sum)
 	bucket := delta.Bucket(row.key)
 	for _, d := range row.coll.digests {
-		if !d.has(row.key) {
-			continue
+		if d.has(row.key) {
+			m := t.moved(d)
+			m.sums[bucket].Add(change)
+			m.touched |= 1 << bucket
 		}
-		if t.sums == nil {
-			t.sums = map[moved]delta.Sum{}
-		}
-		s := t.sums[moved{d, bucket}]
-		s.Add(change)
-		t.sums[moved{d, bucket}] = s
 	}
+}
+
+// moved returns how the transaction changes the digest so far.
+func (t *txn) moved(d *digest) *moved {
+	for _, m := range t.sums {
+		if m.d == d {
+			return m
+		}
+	}
+	m := &moved{d: d}
+	t.sums = append(t.sums, m)
+	return m
 }
 
 // writeSums puts the buckets that changed into the batch.
 func (t *txn) writeSums() {
-	for m, change := range t.sums {
+	for _, m := range t.sums {
 		if !m.d.complete {
 			continue
 		}
-		s := m.d.sums[m.bucket]
-		s.Add(change)
-		t.b.Set(digestKey(t.db.num, m.d, byte(m.bucket)), appendSum(nil, s))
+		key := digestKey(t.db.num, m.d, 0)
+		for bucket := range m.sums {
+			if m.touched&(1<<bucket) == 0 {
+				continue
+			}
+			s := m.d.sums[bucket]
+			s.Add(m.sums[bucket])
+			key[len(key)-1] = byte(bucket)
+			t.body = appendSum(t.body[:0], s)
+			t.b.Set(key, t.body)
+		}
 	}
 }
 
 // keepSums makes the changes count after the batch was applied.
 func (t *txn) keepSums() {
-	for m, change := range t.sums {
-		m.d.sums[m.bucket].Add(change)
+	for _, m := range t.sums {
+		for bucket := range m.sums {
+			m.d.sums[bucket].Add(m.sums[bucket])
+		}
 	}
 }
 

@@ -55,7 +55,7 @@ type txn struct {
 	// kept are the records of rows that are merged.
 	kept map[id.Version]ancestor
 	// sums are the changes of digests.
-	sums map[moved]delta.Sum
+	sums []*moved
 }
 
 type rowRef struct {
