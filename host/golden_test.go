@@ -21,6 +21,8 @@ import (
 
 var update = flag.Bool("update", false, "make the golden store of the present format anew")
 
+// reference: store-98 a data directory that was moved elsewhere holds what it held.
+//
 // TestGoldenStores opens a store of every format there ever was, as its program left it when power failed, and wants it to
 // hold exactly what it held then, to be sound, and to take writes. The files of a format that has been released are never
 // made again: with -update only those of the present one are.
