@@ -5,6 +5,8 @@ TOOLS     := $(CURDIR)/.tools
 FUZZTIME  ?= 30000x
 # Seconds of soak; the tests run again and again with new seeds until then.
 SOAKTIME  ?= 600
+# Faults that befall five daemons each time in a soak.
+NETROUNDS ?= 40
 # Packages whose tests run the built binary. The race detector sees nothing in another process.
 INPROCESS  = $(shell $(GO) list ./... | grep -v '/test/')
 
@@ -61,7 +63,10 @@ fuzz: ## run each fuzz target with FUZZTIME inputs (3000x), or for so long (10s)
 
 soak: ## repeat the tests under the race detector, with new seeds each time, for SOAKTIME seconds
 	@end=$$(($$(date +%s) + $(SOAKTIME))); \
-	while [ $$(date +%s) -lt $$end ]; do $(GO) test -race -count=1 $(INPROCESS) || exit 1; done
+	while [ $$(date +%s) -lt $$end ]; do \
+		$(GO) test -race -count=1 $(INPROCESS) || exit 1; \
+		GOFLAGS="$(GOFLAGS) -race" SYNCBASE_NETNS_ROUNDS=$(NETROUNDS) $(GO) test -count=1 -timeout=1h -run TestFiveDaemonsConverge ./test/netns || exit 1; \
+	done
 
 acceptance: ## run the tests that run the built binary, demand network namespaces, and list the cases that tests hold
 	SYNCBASE_REQUIRE_NETNS=1 $(GO) test -count=1 -timeout=30m ./test/...

@@ -93,6 +93,8 @@ type Pair struct {
 type Machine struct {
 	// Link is the name of its interface.
 	Link string
+	// Address of a machine at a hub, and the name of the hub's end of its cable.
+	Address, socket string
 	// enter is what runs a command on it; empty on the machine of the test itself.
 	enter []string
 }

@@ -84,8 +84,8 @@ func announcing(t *testing.T, on *plugintest.Running, node string) func() {
 	return stop
 }
 
-// await takes events until one is of the kind, and returns it.
-func await(t *testing.T, events <-chan discovery.Event, kind discovery.EventKind) discovery.Event {
+// awaitEvent takes events until one is of the kind, and returns it.
+func awaitEvent(t *testing.T, events <-chan discovery.Event, kind discovery.EventKind) discovery.Event {
 	t.Helper()
 	timer := time.NewTimer(patience)
 	defer timer.Stop()
@@ -112,29 +112,29 @@ func TestPluginsFindEachOther(t *testing.T) {
 	announcing(t, a, "node-a")
 	withdrawB := announcing(t, b, "node-b")
 
-	found := await(t, seenByB, discovery.Seen)
+	found := awaitEvent(t, seenByB, discovery.Seen)
 	if !hasPrefix(found.Advert.Addresses, "10.77.0.1:4001") || found.Source != pair.B.Link {
 		t.Errorf("B sees A as %+v", found)
 	}
-	if found := await(t, seenByA, discovery.Seen); !hasPrefix(found.Advert.Addresses, "10.77.0.2:4001") {
+	if found := awaitEvent(t, seenByA, discovery.Seen); !hasPrefix(found.Advert.Addresses, "10.77.0.2:4001") {
 		t.Errorf("A sees B as %+v", found)
 	}
 
 	cut := time.Now()
 	pair.B.Cut(t)
-	await(t, seenByA, discovery.Lost)
-	await(t, seenByB, discovery.Lost)
+	awaitEvent(t, seenByA, discovery.Lost)
+	awaitEvent(t, seenByB, discovery.Lost)
 	t.Logf("lost %v after the cut", time.Since(cut))
 
 	mended := time.Now()
 	pair.B.Mend(t)
-	await(t, seenByA, discovery.Seen)
-	await(t, seenByB, discovery.Seen)
+	awaitEvent(t, seenByA, discovery.Seen)
+	awaitEvent(t, seenByB, discovery.Seen)
 	t.Logf("seen %v after the mending", time.Since(mended))
 
 	left := time.Now()
 	withdrawB()
-	await(t, seenByA, discovery.Lost)
+	awaitEvent(t, seenByA, discovery.Lost)
 	t.Logf("lost %v after the goodbye", time.Since(left))
 }
 
@@ -147,7 +147,7 @@ func TestPluginsFindEachOtherByIPv6(t *testing.T) {
 	a, b := pluginOn(t, pair.A), pluginOn(t, pair.B)
 	seenByB := watching(t, b, "node-a")
 	announcing(t, a, "node-a")
-	found := await(t, seenByB, discovery.Seen)
+	found := awaitEvent(t, seenByB, discovery.Seen)
 	if len(found.Advert.Addresses) != 1 || !hasPrefix(found.Advert.Addresses, "[fe80::") ||
 		!strings.HasSuffix(found.Advert.Addresses[0], "%"+pair.B.Link+"]:4001") {
 		t.Errorf("B sees A at %q, want a link-local address with the zone of B's link", found.Advert.Addresses)
@@ -175,7 +175,7 @@ func TestPluginWithoutNetwork(t *testing.T) {
 	pair := NewPair(t, Options{})
 	b := pluginOn(t, pair.B)
 	announcing(t, b, "node-b")
-	if found := await(t, seen, discovery.Seen); !bytes.Equal(found.Advert.NodeID, []byte("node-b")) {
+	if found := awaitEvent(t, seen, discovery.Seen); !bytes.Equal(found.Advert.NodeID, []byte("node-b")) {
 		t.Errorf("A sees %+v", found)
 	}
 }
