@@ -5,6 +5,8 @@ import (
 	"testing"
 	"testing/synctest"
 
+	"github.com/syncbase/syncbase/host/internal/delta"
+	"github.com/syncbase/syncbase/host/internal/id"
 	"github.com/syncbase/syncbase/host/internal/rows"
 )
 
@@ -49,4 +51,22 @@ func TestPausedDatabaseNeitherPullsNorServes(t *testing.T) {
 			t.Errorf("the pull ended with %v", failed)
 		}
 	})
+}
+
+// Whoever opens a pull of a paused database is told at once: it is not accepted first.
+func TestPausedDatabaseAcceptsNoPull(t *testing.T) {
+	a, b := both(t)
+	a.pause(true)
+	notes := named("notes")
+	open := delta.Open{
+		Database: dbName, Syncgroups: []id.Name{notes}, Self: b.db.Writer(),
+		Known: []delta.ScopeVector{{Scope: id.Scope{Collection: collection("notes")}}},
+	}
+	err := a.engine.Serve(t.Context(), b.peer(), open, func(m delta.Message) error {
+		t.Errorf("sent %+v", m)
+		return nil
+	})
+	if !errors.Is(err, ErrHidden) || !errors.Is(err, ErrPaused) {
+		t.Errorf("%v, want ErrHidden and ErrPaused", err)
+	}
 }

@@ -200,17 +200,27 @@ func TestHeed(t *testing.T) {
 // take brings the metadata, and all else that is shared, from another device.
 func (d *device) take(from *device) {
 	d.t.Helper()
+	d.takeSome(from, func(*wire.Commit) bool { return true })
+}
+
+// takeSome is take when the connection ends before some commits, and so before any progress.
+func (d *device) takeSome(from *device, want func(*wire.Commit) bool) {
+	d.t.Helper()
 	g := d.find()
 	scopes := g.Spec.Scopes(sg)
-	step := rows.Step{Scopes: scopes}
+	step, all := rows.Step{Scopes: scopes}, true
 	plan := delta.NewPlan(d.db.Writer(), delta.Request(d.db.Published().Know, scopes))
 	progress, err := from.db.Send(d.t.Context(), plan, func(data []byte) error {
 		c, err := wire.DecodeCommit(append([]byte(nil), data...))
-		step.Commits = append(step.Commits, c)
+		if all = all && want(&c); all {
+			step.Commits = append(step.Commits, c)
+		}
 		return err
 	})
-	if err == nil {
+	if err == nil && all {
 		step.Progress = progress
+	}
+	if err == nil {
 		_, err = d.db.Receive(step)
 	}
 	if err != nil {
