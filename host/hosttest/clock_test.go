@@ -61,8 +61,8 @@ func TestClockThatIsSet(t *testing.T) {
 		before := written(t, a, "k")
 		a.SetClock(time.Hour)
 		time.Sleep(2 * time.Second)
-		if at := written(t, a, "k"); !near(at.Sub(time.Now()), time.Hour) {
-			t.Errorf("without a server a write is stamped %v off", at.Sub(time.Now()))
+		if at := written(t, a, "k"); !near(time.Until(at), time.Hour) {
+			t.Errorf("without a server a write is stamped %v off", time.Until(at))
 		} else if !at.After(before) {
 			t.Errorf("a write at %v after one at %v", at, before)
 		}
@@ -223,8 +223,8 @@ func TestPeerMovesOnlySharedDatabases(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if at := resp.GetRow().GetUpdated().AsTime(); !near(at.Sub(time.Now()), 0) {
-			t.Errorf("a write into another database is stamped %v off", at.Sub(time.Now()))
+		if at := resp.GetRow().GetUpdated().AsTime(); !near(time.Until(at), 0) {
+			t.Errorf("a write into another database is stamped %v off", time.Until(at))
 		}
 	})
 }

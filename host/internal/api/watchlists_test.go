@@ -130,9 +130,7 @@ func TestWatchPatterns(t *testing.T) {
 	}})
 	var got []string
 	for b := seen.next(t); ; b = seen.next(t) {
-		for _, part := range strings.Fields(text(b)) {
-			got = append(got, part)
-		}
+		got = append(got, strings.Fields(text(b))...)
 		if b.Resume != "" && !b.Reset {
 			break
 		}
