@@ -166,6 +166,10 @@ func TestOneWayCutHeals(t *testing.T) {
 	})
 }
 
+// reference: store-126 all members know all members, also those that they never met.
+//
+// reference: sync-161 members learn of later joiners through others, and all have the data.
+//
 // Changes reach a host through others where there is no direct way.
 func TestChangesTravelAlongALine(t *testing.T) {
 	names := []string{"a", "b", "c", "d"}

@@ -81,6 +81,8 @@ func (w *watching) interrupt() {
 	}
 }
 
+// reference: store-095 a row that was acknowledged before the daemon was killed is there when it is back.
+//
 // TestKilledDaemon kills a daemon with SIGKILL: its plugins end by themselves, and what it leaves lying about does not keep
 // it from starting again.
 func TestKilledDaemon(t *testing.T) {

@@ -243,6 +243,8 @@ func (q *quarrel) want(want ...string) {
 	}
 }
 
+// reference: sync-069 the resolutions of a group are one batch.
+//
 // reference: store-119 five rows written one by one are five calls, and five rows of one batch are one.
 //
 // reference: sync-171

@@ -66,6 +66,9 @@ func TestCreateSyncgroup(t *testing.T) {
 
 const hiddenDatabase = "NotFound NO_DATABASE"
 
+// reference: store-108 to join again is no error; who has no right on the database, and then none on the syncgroup, is
+// refused.
+//
 // reference: sync-148 whoever created a syncgroup may join it again; another client of the same daemon is refused without
 // Write on the database, then without Read on the syncgroup, and then let in.
 func TestJoinWhatIsHere(t *testing.T) {

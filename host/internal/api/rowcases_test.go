@@ -80,6 +80,8 @@ func (w *txWorld) keys(r client.Range) []string {
 	return keys
 }
 
+// reference: store-017 a range without a limit goes to the end, and one that is the wrong way round is empty and no error.
+//
 // reference: store-41
 // A scan gives the keys of its range in order, the end left out; an empty bound is none.
 // reference: store-42

@@ -144,6 +144,8 @@ func TestReadOnlyBatch(t *testing.T) {
 	}
 }
 
+// reference: store-079 whatever is asked of a batch after it was committed or aborted is refused in the same way.
+//
 // reference: store-50
 // After a commit, one that failed, or an abort, nothing can be done with the batch any more.
 // reference: store-56

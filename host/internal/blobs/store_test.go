@@ -75,6 +75,7 @@ func read(t testing.TB, s *blobs.Store, ref chunk.Ref, offset, length uint64) ([
 	return got.Bytes(), err
 }
 
+// reference: store-111 a blob that was stored is read whole and from any offset.
 func TestPutAndReadBack(t *testing.T) {
 	f := newFixture(t)
 	for _, size := range []int{0, 1, chunk.MinSize, 300_000, 20 << 20} {
@@ -207,6 +208,7 @@ func recipeOf(t testing.TB, data []byte) chunk.Recipe {
 	return b.Recipe()
 }
 
+// reference: store-111 a blob that was not stored to its end is none.
 func TestFailedPutLeavesNoBlob(t *testing.T) {
 	broken := errors.New("broken")
 	t.Run("reader", func(t *testing.T) {

@@ -20,6 +20,9 @@ func device(name string) []byte {
 	return d[:]
 }
 
+// reference: sync-102 what two sources say of a node is one node: found when the first sees it, lost when both have lost it,
+// and what a source says anew replaces what it said.
+//
 // TestTranscripts feeds sightings to the core as scripts say: "seen lan b ttl=30s name=... addr=(...)", "lost lan b", and
 // "wait 10s", in which leases end when the core said so. The answer shows what is reported, and when the next lease ends.
 func TestTranscripts(t *testing.T) {

@@ -16,6 +16,9 @@ import (
 	"github.com/syncbase/syncbase/host/internal/id"
 )
 
+// reference: store-112 a device fetches a blob of another one, of no bytes, of 1 MiB and of more.
+//
+// reference: store-111 fetching a blob that is here is done at once.
 func TestWholeTransfer(t *testing.T) {
 	for _, size := range []int{0, 1, 1 << 20, 20 << 20} {
 		t.Run(fmt.Sprint(size), func(t *testing.T) {
@@ -143,6 +146,7 @@ func TestManyWaitersShareOneTransfer(t *testing.T) {
 	})
 }
 
+// reference: store-112 a blob of another device is read without having been fetched first.
 func TestReadWhileFetching(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		net := newNetwork()

@@ -108,6 +108,8 @@ func TestGetOfAnAbsentKey(t *testing.T) {
 	}
 }
 
+// reference: store-006 the end of a prefix counts its last byte up, carries over bytes that cannot be, and is none where
+// there is none.
 func TestPrefixEnd(t *testing.T) {
 	for _, c := range []struct{ in, want string }{{"a", "b"}, {"a\xff", "b"}, {"a\xfe", "a\xff"}, {"\xff\xff", ""}, {"", ""}} {
 		if got := string(PrefixEnd([]byte(c.in))); got != c.want {

@@ -39,6 +39,7 @@ func dialOne(t *testing.T, r *roster, now time.Time) int {
 	return keys[0]
 }
 
+// reference: sync-095 the wait before the next attempt doubles with each failure, up to a limit.
 func TestBackoffDoublesToItsLimit(t *testing.T) {
 	r := steadyRoster()
 	r.sighted(begin, "static", "a:1")

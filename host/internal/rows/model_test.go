@@ -117,6 +117,8 @@ func (m *model) batch(t *rapid.T) {
 	}
 }
 
+// reference: store-085 the log, read from any point, tells the operations in order: replayed, it passes through just the
+// states that there were.
 func TestDatabaseAgainstModel(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		m := &model{d: newDevice(t, 1).create(), rows: map[string]string{}}

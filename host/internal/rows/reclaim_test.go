@@ -51,6 +51,9 @@ func (d *device) logSize() (n int) {
 	return n
 }
 
+// reference: sync-019 without a limit everything goes that other versions of its row follow, and rows that are deleted go
+// altogether.
+//
 // reference: sync-212 the log is trimmed behind the watcher.
 // What is left after everything was reclaimed is each row once: a newcomer gets that, and the history of a row ends there.
 func TestReclaimLeavesEachRowOnce(t *testing.T) {
@@ -92,6 +95,8 @@ func TestReclaimLeavesEachRowOnce(t *testing.T) {
 	b.sound()
 }
 
+// reference: sync-019 what lies behind a version that may be forgotten goes, just that, and a second time nothing does.
+//
 // What is younger than it may be, and what is within the limit of bytes, stays.
 func TestReclaimKeepsHistory(t *testing.T) {
 	d := newDevice(t, 1).create()

@@ -307,6 +307,7 @@ func TestConcurrentEditsConvergeWithBothInHistory(t *testing.T) {
 	a.want(`k="later"`)
 }
 
+// reference: store-095 what was acknowledged before a loss of power is there after it.
 func TestACrashLosesNothingThatWasAcknowledged(t *testing.T) {
 	a, b := newDevice(t, 1).create(), newDevice(t, 2)
 	a.put("x", `1`)

@@ -38,6 +38,8 @@ func txRows(t *testing.T, tx *Tx, r ScanRange) []string {
 	return list
 }
 
+// reference: store-079 what a batch writes and deletes it finds so, by key and in a scan.
+//
 // reference: store-045 writes of a batch are seen inside it at once and outside only after commit.
 func TestBatchSeesItsSnapshotAndItsOwnWrites(t *testing.T) {
 	d := newDevice(t, 1).create()
