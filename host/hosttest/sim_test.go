@@ -22,7 +22,7 @@ import (
 )
 
 var (
-	simSeeds = flag.Int("sim.seeds", 0, "how many random histories to simulate; default $SYNCBASE_SIM_SEEDS or 24")
+	simSeeds = flag.Int("sim.seeds", 0, "how many random histories to simulate; default $SYNCBASE_SIM_SEEDS or 200")
 	simSeed  = flag.Uint64("sim.seed", 0, "simulate this one history")
 )
 
@@ -31,7 +31,7 @@ func seeds(t *testing.T) (first, count uint64) {
 	if *simSeed != 0 {
 		return *simSeed, 1
 	}
-	n := 24
+	n := 200
 	if testing.Short() {
 		n = 8
 	}
