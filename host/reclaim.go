@@ -1,6 +1,7 @@
 package host
 
 import (
+	"github.com/syncbase/syncbase/host/internal/api"
 	"github.com/syncbase/syncbase/host/internal/engine"
 	"github.com/syncbase/syncbase/host/internal/id"
 	"github.com/syncbase/syncbase/host/internal/rows"
@@ -14,6 +15,16 @@ func (h *Host) reclaimer() *engine.Reclaimer {
 		h.log.Warn("cannot reclaim history", "database", db.Name(), "error", err)
 	}
 	return r
+}
+
+// holders tells who keeps a database from being reclaimed.
+func (h *Host) holders(db *rows.DB) ([]api.Holder, error) {
+	holders, err := h.reclaimer().Holders(db)
+	list := make([]api.Holder, len(holders))
+	for i, x := range holders {
+		list[i] = api.Holder{Kind: string(x.Kind), Syncgroup: x.Syncgroup, Member: x.Member, Acknowledged: x.Acknowledged}
+	}
+	return list, err
 }
 
 // rebased is told what happened here because this device was away for long.

@@ -66,6 +66,9 @@ func (a *app) describe(s *client.Status) error {
 	if err := a.section("peers", len(s.Peers), peerColumns, func(t *table) error { return each(s.Peers, t, peerRow) }); err != nil {
 		return err
 	}
+	if err := a.spaces(names, s.Databases); err != nil {
+		return err
+	}
 	if err := a.conflictCounts(names, s.Conflicts); err != nil {
 		return err
 	}

@@ -80,6 +80,11 @@ func TestMemberBelowTheFrontierComesBack(t *testing.T) {
 		if !remembers(t, a, "k0") || !remembers(t, b, "k0") {
 			t.Error("a tombstone is gone that a member has not heard of")
 		}
+		for _, h := range []*hosttest.Host{a, b} {
+			if diff := cmp.Diff([]string{"member c"}, heldBy(t, h)); diff != "" {
+				t.Errorf("who holds %s back (-want +got):\n%s", h.Name(), diff)
+			}
+		}
 		if _, err := a.API().EjectMember(t.Context(), &nodev1.EjectMemberRequest{
 			Database: hosttest.Database, Syncgroup: hosttest.Syncgroup, Member: "c",
 		}); err != nil {
@@ -88,6 +93,9 @@ func TestMemberBelowTheFrontierComesBack(t *testing.T) {
 		time.Sleep(10 * time.Minute)
 		if remembers(t, a, "k0") || remembers(t, b, "k0") {
 			t.Error("a tombstone is still there that only a removed member has not heard of")
+		}
+		if list := heldBy(t, a); len(list) > 0 {
+			t.Errorf("held back by %v, although who was silent is removed", list)
 		}
 		if _, err := a.API().AllowMember(t.Context(), &nodev1.AllowMemberRequest{
 			Database: hosttest.Database, Syncgroup: hosttest.Syncgroup, Member: "c",

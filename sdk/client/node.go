@@ -35,6 +35,8 @@ type Status struct {
 	Sweeping []Sweeping `json:"sweeping"`
 	// Conflicts are the databases with rows in conflict.
 	Conflicts []ConflictCount `json:"conflicts"`
+	// Databases are what each database takes.
+	Databases []DatabaseSpace `json:"databases"`
 }
 
 // ConflictCount is how many rows of a database are in conflict.
@@ -128,7 +130,10 @@ func (c *Client) Status(ctx context.Context) (Status, error) {
 		Name: resp.GetName(), Device: resp.GetDevice(), Version: resp.GetVersion(), DataDir: resp.GetDataDir(),
 		PeerAddress: resp.GetPeerAddress(), Principal: resp.GetPrincipal(), HTTPAddresses: append([]string{}, resp.GetHttpAddresses()...),
 		Plugins: []Plugin{}, Peers: []Peer{}, Syncgroups: []SyncgroupState{}, Clocks: []Clock{}, Conflicts: []ConflictCount{},
-		Sweeping: []Sweeping{},
+		Sweeping: []Sweeping{}, Databases: []DatabaseSpace{},
+	}
+	for _, d := range resp.GetDatabases() {
+		s.Databases = append(s.Databases, spaceOf(d))
 	}
 	for _, n := range resp.GetConflicts() {
 		s.Conflicts = append(s.Conflicts, ConflictCount{Database: n.GetDatabase(), Open: n.GetOpen(), Overflow: n.GetOverflow()})

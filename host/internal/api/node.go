@@ -42,7 +42,10 @@ func (s *Server) Status(ctx context.Context, _ *nodev1.StatusRequest) (*nodev1.S
 	for _, x := range s.opts.Rows.Sweeping() {
 		resp.Sweeping = append(resp.Sweeping, &nodev1.Sweeping{Database: x.Database.String(), Collection: x.Collection.Name.String()})
 	}
-	if err != nil || s.opts.Syncgroups == nil {
+	if err != nil {
+		return nil, err
+	}
+	if resp.Databases, err = s.spaces(); err != nil || s.opts.Syncgroups == nil {
 		return resp, err
 	}
 	states, err := s.opts.Syncgroups.States(ctx)

@@ -30,6 +30,8 @@ type Options struct {
 	// Clock is nil but in development.
 	Clock     DevelopmentClock
 	Resolvers Resolvers
+	// Holders tells who keeps a database from being reclaimed; nil is nobody.
+	Holders func(db *rows.DB) ([]Holder, error)
 	// Backup writes a backup into a directory; nil is one of the rows alone.
 	Backup func(ctx context.Context, dir string, with BackupContents) (kv.Manifest, error)
 	// AnswerWithin is how long a resolver of an application may take for a group of conflicts. Default: 30 s.

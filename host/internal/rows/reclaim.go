@@ -125,23 +125,39 @@ func (s *sweep) choose() error {
 
 // mayGo decides about the oldest commits that are left, with so many bytes of history from them on.
 func (s *sweep) mayGo(commits []learned, left []litter, last, history uint64) bool {
+	why, _ := s.holds(commits, left, last, history)
+	return why == heldByNobody
+}
+
+// hold is what keeps the oldest commits from going.
+type hold uint8
+
+const (
+	heldByNobody hold = iota
+	heldByReader
+	heldByAge
+	heldByMember
+)
+
+// holds says why the commits stay; with heldByMember also which version somebody may lack.
+func (s *sweep) holds(commits []learned, left []litter, last, history uint64) (hold, Awaited) {
 	if slowest, any := s.db.readers.slowest(); any && slowest < last && history <= s.limits.ReaderBytes {
-		return false
+		return heldByReader, Awaited{}
 	}
 	if history > s.limits.MaxBytes {
-		return true
+		return heldByNobody, Awaited{}
 	}
 	for i := range commits {
 		if !commits[i].time.Wall().Before(s.limits.Before) {
-			return false
+			return heldByAge, Awaited{}
 		}
 	}
 	for _, l := range left {
 		if c, found := s.db.CollectionByNum(l.coll); found && !l.tomb && !s.limits.stable(c, l.version) {
-			return false
+			return heldByMember, Awaited{c, l.version}
 		}
 	}
-	return true
+	return heldByNobody, Awaited{}
 }
 
 // take gathers what commits left behind.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"strings"
+	"time"
 
 	"github.com/syncbase/syncbase/host/internal/delta"
 	"github.com/syncbase/syncbase/host/internal/id"
@@ -104,4 +105,16 @@ func PublishAck(db *rows.DB, name id.Name, self id.Principal, held []delta.Scope
 	}
 	_, err = db.Commit([]rows.Op{{Collection: Metadata(name), Key: ackPrefix + string(self), Value: value}}, nil)
 	return err
+}
+
+// Acknowledged is when the principal last said what it holds, by its own clock; zero if it never has.
+func Acknowledged(db *rows.DB, name id.Name, p id.Principal) (time.Time, error) {
+	row, err := db.Get(Metadata(name), ackPrefix+string(p))
+	switch {
+	case errors.Is(err, rows.ErrNoRow), errors.Is(err, rows.ErrNoCollection):
+		return time.Time{}, nil
+	case err != nil:
+		return time.Time{}, err
+	}
+	return row.Time.Wall(), nil
 }

@@ -331,7 +331,9 @@ type StatusResponse struct {
 	// Databases with conflicts that wait for somebody to resolve them.
 	Conflicts []*ConflictCount `protobuf:"bytes,14,rep,name=conflicts,proto3" json:"conflicts,omitempty"`
 	// Collections that were destroyed and whose rows are still being removed from the disk.
-	Sweeping      []*Sweeping `protobuf:"bytes,20,rep,name=sweeping,proto3" json:"sweeping,omitempty"`
+	Sweeping []*Sweeping `protobuf:"bytes,20,rep,name=sweeping,proto3" json:"sweeping,omitempty"`
+	// What each database takes, by name.
+	Databases     []*DatabaseSpace `protobuf:"bytes,21,rep,name=databases,proto3" json:"databases,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -453,6 +455,13 @@ func (x *StatusResponse) GetConflicts() []*ConflictCount {
 func (x *StatusResponse) GetSweeping() []*Sweeping {
 	if x != nil {
 		return x.Sweeping
+	}
+	return nil
+}
+
+func (x *StatusResponse) GetDatabases() []*DatabaseSpace {
+	if x != nil {
+		return x.Databases
 	}
 	return nil
 }
@@ -6329,8 +6338,8 @@ var File_node_v1_node_proto protoreflect.FileDescriptor
 
 const file_node_v1_node_proto_rawDesc = "" +
 	"\n" +
-	"\x12node/v1/node.proto\x12\x10syncbase.node.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x13node/v1/clock.proto\x1a\x17node/v1/conflicts.proto\x1a\x17node/v1/syncgroup.proto\"\x0f\n" +
-	"\rStatusRequest\"\xa5\x04\n" +
+	"\x12node/v1/node.proto\x12\x10syncbase.node.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x13node/v1/clock.proto\x1a\x17node/v1/conflicts.proto\x1a\x13node/v1/space.proto\x1a\x17node/v1/syncgroup.proto\"\x0f\n" +
+	"\rStatusRequest\"\xe4\x04\n" +
 	"\x0eStatusResponse\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
 	"\x06device\x18\x02 \x01(\tR\x06device\x12\x18\n" +
@@ -6346,7 +6355,8 @@ const file_node_v1_node_proto_rawDesc = "" +
 	"\x06clocks\x18\f \x03(\v2\x17.syncbase.node.v1.ClockR\x06clocks\x12%\n" +
 	"\x0ehttp_addresses\x18\r \x03(\tR\rhttpAddresses\x12=\n" +
 	"\tconflicts\x18\x0e \x03(\v2\x1f.syncbase.node.v1.ConflictCountR\tconflicts\x126\n" +
-	"\bsweeping\x18\x14 \x03(\v2\x1a.syncbase.node.v1.SweepingR\bsweeping\"F\n" +
+	"\bsweeping\x18\x14 \x03(\v2\x1a.syncbase.node.v1.SweepingR\bsweeping\x12=\n" +
+	"\tdatabases\x18\x15 \x03(\v2\x1f.syncbase.node.v1.DatabaseSpaceR\tdatabases\"F\n" +
 	"\bSweeping\x12\x1a\n" +
 	"\bdatabase\x18\x01 \x01(\tR\bdatabase\x12\x1e\n" +
 	"\n" +
@@ -6943,29 +6953,30 @@ var file_node_v1_node_proto_goTypes = []any{
 	(*DoctorResponse_Summary)(nil),    // 100: syncbase.node.v1.DoctorResponse.Summary
 	(*Clock)(nil),                     // 101: syncbase.node.v1.Clock
 	(*ConflictCount)(nil),             // 102: syncbase.node.v1.ConflictCount
-	(*timestamppb.Timestamp)(nil),     // 103: google.protobuf.Timestamp
-	(*ListConflictsRequest)(nil),      // 104: syncbase.node.v1.ListConflictsRequest
-	(*ResolveConflictsRequest)(nil),   // 105: syncbase.node.v1.ResolveConflictsRequest
-	(*ServeConflictsRequest)(nil),     // 106: syncbase.node.v1.ServeConflictsRequest
-	(*SetSyncgroupSpecRequest)(nil),   // 107: syncbase.node.v1.SetSyncgroupSpecRequest
-	(*LeaveSyncgroupRequest)(nil),     // 108: syncbase.node.v1.LeaveSyncgroupRequest
-	(*DestroySyncgroupRequest)(nil),   // 109: syncbase.node.v1.DestroySyncgroupRequest
-	(*EjectMemberRequest)(nil),        // 110: syncbase.node.v1.EjectMemberRequest
-	(*AllowMemberRequest)(nil),        // 111: syncbase.node.v1.AllowMemberRequest
-	(*ListInvitationsRequest)(nil),    // 112: syncbase.node.v1.ListInvitationsRequest
-	(*DeclineInvitationRequest)(nil),  // 113: syncbase.node.v1.DeclineInvitationRequest
-	(*AdjustClockRequest)(nil),        // 114: syncbase.node.v1.AdjustClockRequest
-	(*ListConflictsResponse)(nil),     // 115: syncbase.node.v1.ListConflictsResponse
-	(*ResolveConflictsResponse)(nil),  // 116: syncbase.node.v1.ResolveConflictsResponse
-	(*ServeConflictsResponse)(nil),    // 117: syncbase.node.v1.ServeConflictsResponse
-	(*SetSyncgroupSpecResponse)(nil),  // 118: syncbase.node.v1.SetSyncgroupSpecResponse
-	(*LeaveSyncgroupResponse)(nil),    // 119: syncbase.node.v1.LeaveSyncgroupResponse
-	(*DestroySyncgroupResponse)(nil),  // 120: syncbase.node.v1.DestroySyncgroupResponse
-	(*EjectMemberResponse)(nil),       // 121: syncbase.node.v1.EjectMemberResponse
-	(*AllowMemberResponse)(nil),       // 122: syncbase.node.v1.AllowMemberResponse
-	(*ListInvitationsResponse)(nil),   // 123: syncbase.node.v1.ListInvitationsResponse
-	(*DeclineInvitationResponse)(nil), // 124: syncbase.node.v1.DeclineInvitationResponse
-	(*AdjustClockResponse)(nil),       // 125: syncbase.node.v1.AdjustClockResponse
+	(*DatabaseSpace)(nil),             // 103: syncbase.node.v1.DatabaseSpace
+	(*timestamppb.Timestamp)(nil),     // 104: google.protobuf.Timestamp
+	(*ListConflictsRequest)(nil),      // 105: syncbase.node.v1.ListConflictsRequest
+	(*ResolveConflictsRequest)(nil),   // 106: syncbase.node.v1.ResolveConflictsRequest
+	(*ServeConflictsRequest)(nil),     // 107: syncbase.node.v1.ServeConflictsRequest
+	(*SetSyncgroupSpecRequest)(nil),   // 108: syncbase.node.v1.SetSyncgroupSpecRequest
+	(*LeaveSyncgroupRequest)(nil),     // 109: syncbase.node.v1.LeaveSyncgroupRequest
+	(*DestroySyncgroupRequest)(nil),   // 110: syncbase.node.v1.DestroySyncgroupRequest
+	(*EjectMemberRequest)(nil),        // 111: syncbase.node.v1.EjectMemberRequest
+	(*AllowMemberRequest)(nil),        // 112: syncbase.node.v1.AllowMemberRequest
+	(*ListInvitationsRequest)(nil),    // 113: syncbase.node.v1.ListInvitationsRequest
+	(*DeclineInvitationRequest)(nil),  // 114: syncbase.node.v1.DeclineInvitationRequest
+	(*AdjustClockRequest)(nil),        // 115: syncbase.node.v1.AdjustClockRequest
+	(*ListConflictsResponse)(nil),     // 116: syncbase.node.v1.ListConflictsResponse
+	(*ResolveConflictsResponse)(nil),  // 117: syncbase.node.v1.ResolveConflictsResponse
+	(*ServeConflictsResponse)(nil),    // 118: syncbase.node.v1.ServeConflictsResponse
+	(*SetSyncgroupSpecResponse)(nil),  // 119: syncbase.node.v1.SetSyncgroupSpecResponse
+	(*LeaveSyncgroupResponse)(nil),    // 120: syncbase.node.v1.LeaveSyncgroupResponse
+	(*DestroySyncgroupResponse)(nil),  // 121: syncbase.node.v1.DestroySyncgroupResponse
+	(*EjectMemberResponse)(nil),       // 122: syncbase.node.v1.EjectMemberResponse
+	(*AllowMemberResponse)(nil),       // 123: syncbase.node.v1.AllowMemberResponse
+	(*ListInvitationsResponse)(nil),   // 124: syncbase.node.v1.ListInvitationsResponse
+	(*DeclineInvitationResponse)(nil), // 125: syncbase.node.v1.DeclineInvitationResponse
+	(*AdjustClockResponse)(nil),       // 126: syncbase.node.v1.AdjustClockResponse
 }
 var file_node_v1_node_proto_depIdxs = []int32{
 	7,   // 0: syncbase.node.v1.StatusResponse.plugins:type_name -> syncbase.node.v1.Plugin
@@ -6974,146 +6985,147 @@ var file_node_v1_node_proto_depIdxs = []int32{
 	101, // 3: syncbase.node.v1.StatusResponse.clocks:type_name -> syncbase.node.v1.Clock
 	102, // 4: syncbase.node.v1.StatusResponse.conflicts:type_name -> syncbase.node.v1.ConflictCount
 	6,   // 5: syncbase.node.v1.StatusResponse.sweeping:type_name -> syncbase.node.v1.Sweeping
-	103, // 6: syncbase.node.v1.Peer.last_contact:type_name -> google.protobuf.Timestamp
-	103, // 7: syncbase.node.v1.Peer.verified:type_name -> google.protobuf.Timestamp
-	0,   // 8: syncbase.node.v1.DatabaseSettings.durability:type_name -> syncbase.node.v1.Durability
-	11,  // 9: syncbase.node.v1.GetDatabaseResponse.settings:type_name -> syncbase.node.v1.DatabaseSettings
-	11,  // 10: syncbase.node.v1.UpdateDatabaseRequest.settings:type_name -> syncbase.node.v1.DatabaseSettings
-	11,  // 11: syncbase.node.v1.UpdateDatabaseResponse.settings:type_name -> syncbase.node.v1.DatabaseSettings
-	16,  // 12: syncbase.node.v1.GetSchemaResponse.schema:type_name -> syncbase.node.v1.Schema
-	16,  // 13: syncbase.node.v1.SetSchemaRequest.schema:type_name -> syncbase.node.v1.Schema
-	103, // 14: syncbase.node.v1.Row.updated:type_name -> google.protobuf.Timestamp
-	36,  // 15: syncbase.node.v1.GetResponse.row:type_name -> syncbase.node.v1.Row
-	36,  // 16: syncbase.node.v1.ScanResponse.rows:type_name -> syncbase.node.v1.Row
-	103, // 17: syncbase.node.v1.BeginBatchResponse.expires:type_name -> google.protobuf.Timestamp
-	51,  // 18: syncbase.node.v1.WriteBatchRequest.ops:type_name -> syncbase.node.v1.Op
-	52,  // 19: syncbase.node.v1.Op.put:type_name -> syncbase.node.v1.Put
-	53,  // 20: syncbase.node.v1.Op.delete:type_name -> syncbase.node.v1.Delete
-	54,  // 21: syncbase.node.v1.Op.check:type_name -> syncbase.node.v1.Check
-	51,  // 22: syncbase.node.v1.CommitRequest.ops:type_name -> syncbase.node.v1.Op
-	58,  // 23: syncbase.node.v1.WatchRequest.patterns:type_name -> syncbase.node.v1.WatchPattern
-	61,  // 24: syncbase.node.v1.WatchResponse.changes:type_name -> syncbase.node.v1.Change
-	1,   // 25: syncbase.node.v1.Change.kind:type_name -> syncbase.node.v1.ChangeKind
-	36,  // 26: syncbase.node.v1.Change.row:type_name -> syncbase.node.v1.Row
-	60,  // 27: syncbase.node.v1.Change.access:type_name -> syncbase.node.v1.CollectionAccess
-	64,  // 28: syncbase.node.v1.HistoryResponse.versions:type_name -> syncbase.node.v1.HistoryVersion
-	103, // 29: syncbase.node.v1.HistoryVersion.time:type_name -> google.protobuf.Timestamp
-	65,  // 30: syncbase.node.v1.CreateSyncgroupRequest.collections:type_name -> syncbase.node.v1.SyncgroupCollection
-	103, // 31: syncbase.node.v1.ListMembersResponse.joined:type_name -> google.protobuf.Timestamp
-	8,   // 32: syncbase.node.v1.ListPeersResponse.peer:type_name -> syncbase.node.v1.Peer
-	2,   // 33: syncbase.node.v1.FetchBlobResponse.state:type_name -> syncbase.node.v1.FetchState
-	3,   // 34: syncbase.node.v1.Blob.state:type_name -> syncbase.node.v1.BlobState
-	87,  // 35: syncbase.node.v1.StatBlobResponse.blob:type_name -> syncbase.node.v1.Blob
-	87,  // 36: syncbase.node.v1.ListBlobsResponse.blob:type_name -> syncbase.node.v1.Blob
-	7,   // 37: syncbase.node.v1.ListPluginsResponse.plugin:type_name -> syncbase.node.v1.Plugin
-	99,  // 38: syncbase.node.v1.DoctorResponse.finding:type_name -> syncbase.node.v1.DoctorResponse.Finding
-	100, // 39: syncbase.node.v1.DoctorResponse.summary:type_name -> syncbase.node.v1.DoctorResponse.Summary
-	103, // 40: syncbase.node.v1.ShowIdentityResponse.not_after:type_name -> google.protobuf.Timestamp
-	4,   // 41: syncbase.node.v1.NodeService.Status:input_type -> syncbase.node.v1.StatusRequest
-	10,  // 42: syncbase.node.v1.NodeService.CreateDatabase:input_type -> syncbase.node.v1.CreateDatabaseRequest
-	22,  // 43: syncbase.node.v1.NodeService.ListDatabases:input_type -> syncbase.node.v1.ListDatabasesRequest
-	24,  // 44: syncbase.node.v1.NodeService.DestroyDatabase:input_type -> syncbase.node.v1.DestroyDatabaseRequest
-	12,  // 45: syncbase.node.v1.NodeService.GetDatabase:input_type -> syncbase.node.v1.GetDatabaseRequest
-	14,  // 46: syncbase.node.v1.NodeService.UpdateDatabase:input_type -> syncbase.node.v1.UpdateDatabaseRequest
-	17,  // 47: syncbase.node.v1.NodeService.GetSchema:input_type -> syncbase.node.v1.GetSchemaRequest
-	19,  // 48: syncbase.node.v1.NodeService.SetSchema:input_type -> syncbase.node.v1.SetSchemaRequest
-	26,  // 49: syncbase.node.v1.NodeService.GetPermissions:input_type -> syncbase.node.v1.GetPermissionsRequest
-	28,  // 50: syncbase.node.v1.NodeService.SetPermissions:input_type -> syncbase.node.v1.SetPermissionsRequest
-	30,  // 51: syncbase.node.v1.NodeService.CreateCollection:input_type -> syncbase.node.v1.CreateCollectionRequest
-	32,  // 52: syncbase.node.v1.NodeService.ListCollections:input_type -> syncbase.node.v1.ListCollectionsRequest
-	34,  // 53: syncbase.node.v1.NodeService.DestroyCollection:input_type -> syncbase.node.v1.DestroyCollectionRequest
-	37,  // 54: syncbase.node.v1.NodeService.Get:input_type -> syncbase.node.v1.GetRequest
-	39,  // 55: syncbase.node.v1.NodeService.Scan:input_type -> syncbase.node.v1.ScanRequest
-	41,  // 56: syncbase.node.v1.NodeService.DeleteRange:input_type -> syncbase.node.v1.DeleteRangeRequest
-	43,  // 57: syncbase.node.v1.NodeService.BeginBatch:input_type -> syncbase.node.v1.BeginBatchRequest
-	45,  // 58: syncbase.node.v1.NodeService.WriteBatch:input_type -> syncbase.node.v1.WriteBatchRequest
-	47,  // 59: syncbase.node.v1.NodeService.CommitBatch:input_type -> syncbase.node.v1.CommitBatchRequest
-	49,  // 60: syncbase.node.v1.NodeService.AbortBatch:input_type -> syncbase.node.v1.AbortBatchRequest
-	55,  // 61: syncbase.node.v1.NodeService.Commit:input_type -> syncbase.node.v1.CommitRequest
-	57,  // 62: syncbase.node.v1.NodeService.Watch:input_type -> syncbase.node.v1.WatchRequest
-	62,  // 63: syncbase.node.v1.NodeService.History:input_type -> syncbase.node.v1.HistoryRequest
-	104, // 64: syncbase.node.v1.NodeService.ListConflicts:input_type -> syncbase.node.v1.ListConflictsRequest
-	105, // 65: syncbase.node.v1.NodeService.ResolveConflicts:input_type -> syncbase.node.v1.ResolveConflictsRequest
-	106, // 66: syncbase.node.v1.NodeService.ServeConflicts:input_type -> syncbase.node.v1.ServeConflictsRequest
-	66,  // 67: syncbase.node.v1.NodeService.CreateSyncgroup:input_type -> syncbase.node.v1.CreateSyncgroupRequest
-	68,  // 68: syncbase.node.v1.NodeService.JoinSyncgroup:input_type -> syncbase.node.v1.JoinSyncgroupRequest
-	70,  // 69: syncbase.node.v1.NodeService.ListSyncgroups:input_type -> syncbase.node.v1.ListSyncgroupsRequest
-	72,  // 70: syncbase.node.v1.NodeService.ListMembers:input_type -> syncbase.node.v1.ListMembersRequest
-	74,  // 71: syncbase.node.v1.NodeService.GetSyncgroupSpec:input_type -> syncbase.node.v1.GetSyncgroupSpecRequest
-	107, // 72: syncbase.node.v1.NodeService.SetSyncgroupSpec:input_type -> syncbase.node.v1.SetSyncgroupSpecRequest
-	108, // 73: syncbase.node.v1.NodeService.LeaveSyncgroup:input_type -> syncbase.node.v1.LeaveSyncgroupRequest
-	109, // 74: syncbase.node.v1.NodeService.DestroySyncgroup:input_type -> syncbase.node.v1.DestroySyncgroupRequest
-	110, // 75: syncbase.node.v1.NodeService.EjectMember:input_type -> syncbase.node.v1.EjectMemberRequest
-	111, // 76: syncbase.node.v1.NodeService.AllowMember:input_type -> syncbase.node.v1.AllowMemberRequest
-	112, // 77: syncbase.node.v1.NodeService.ListInvitations:input_type -> syncbase.node.v1.ListInvitationsRequest
-	113, // 78: syncbase.node.v1.NodeService.DeclineInvitation:input_type -> syncbase.node.v1.DeclineInvitationRequest
-	76,  // 79: syncbase.node.v1.NodeService.WaitSyncgroup:input_type -> syncbase.node.v1.WaitSyncgroupRequest
-	78,  // 80: syncbase.node.v1.NodeService.ListPeers:input_type -> syncbase.node.v1.ListPeersRequest
-	80,  // 81: syncbase.node.v1.NodeService.PutBlob:input_type -> syncbase.node.v1.PutBlobRequest
-	82,  // 82: syncbase.node.v1.NodeService.GetBlob:input_type -> syncbase.node.v1.GetBlobRequest
-	84,  // 83: syncbase.node.v1.NodeService.FetchBlob:input_type -> syncbase.node.v1.FetchBlobRequest
-	86,  // 84: syncbase.node.v1.NodeService.StatBlob:input_type -> syncbase.node.v1.StatBlobRequest
-	89,  // 85: syncbase.node.v1.NodeService.ListBlobs:input_type -> syncbase.node.v1.ListBlobsRequest
-	91,  // 86: syncbase.node.v1.NodeService.ListPlugins:input_type -> syncbase.node.v1.ListPluginsRequest
-	93,  // 87: syncbase.node.v1.NodeService.Backup:input_type -> syncbase.node.v1.BackupRequest
-	95,  // 88: syncbase.node.v1.NodeService.Doctor:input_type -> syncbase.node.v1.DoctorRequest
-	97,  // 89: syncbase.node.v1.NodeService.ShowIdentity:input_type -> syncbase.node.v1.ShowIdentityRequest
-	114, // 90: syncbase.node.v1.NodeService.AdjustClock:input_type -> syncbase.node.v1.AdjustClockRequest
-	5,   // 91: syncbase.node.v1.NodeService.Status:output_type -> syncbase.node.v1.StatusResponse
-	21,  // 92: syncbase.node.v1.NodeService.CreateDatabase:output_type -> syncbase.node.v1.CreateDatabaseResponse
-	23,  // 93: syncbase.node.v1.NodeService.ListDatabases:output_type -> syncbase.node.v1.ListDatabasesResponse
-	25,  // 94: syncbase.node.v1.NodeService.DestroyDatabase:output_type -> syncbase.node.v1.DestroyDatabaseResponse
-	13,  // 95: syncbase.node.v1.NodeService.GetDatabase:output_type -> syncbase.node.v1.GetDatabaseResponse
-	15,  // 96: syncbase.node.v1.NodeService.UpdateDatabase:output_type -> syncbase.node.v1.UpdateDatabaseResponse
-	18,  // 97: syncbase.node.v1.NodeService.GetSchema:output_type -> syncbase.node.v1.GetSchemaResponse
-	20,  // 98: syncbase.node.v1.NodeService.SetSchema:output_type -> syncbase.node.v1.SetSchemaResponse
-	27,  // 99: syncbase.node.v1.NodeService.GetPermissions:output_type -> syncbase.node.v1.GetPermissionsResponse
-	29,  // 100: syncbase.node.v1.NodeService.SetPermissions:output_type -> syncbase.node.v1.SetPermissionsResponse
-	31,  // 101: syncbase.node.v1.NodeService.CreateCollection:output_type -> syncbase.node.v1.CreateCollectionResponse
-	33,  // 102: syncbase.node.v1.NodeService.ListCollections:output_type -> syncbase.node.v1.ListCollectionsResponse
-	35,  // 103: syncbase.node.v1.NodeService.DestroyCollection:output_type -> syncbase.node.v1.DestroyCollectionResponse
-	38,  // 104: syncbase.node.v1.NodeService.Get:output_type -> syncbase.node.v1.GetResponse
-	40,  // 105: syncbase.node.v1.NodeService.Scan:output_type -> syncbase.node.v1.ScanResponse
-	42,  // 106: syncbase.node.v1.NodeService.DeleteRange:output_type -> syncbase.node.v1.DeleteRangeResponse
-	44,  // 107: syncbase.node.v1.NodeService.BeginBatch:output_type -> syncbase.node.v1.BeginBatchResponse
-	46,  // 108: syncbase.node.v1.NodeService.WriteBatch:output_type -> syncbase.node.v1.WriteBatchResponse
-	48,  // 109: syncbase.node.v1.NodeService.CommitBatch:output_type -> syncbase.node.v1.CommitBatchResponse
-	50,  // 110: syncbase.node.v1.NodeService.AbortBatch:output_type -> syncbase.node.v1.AbortBatchResponse
-	56,  // 111: syncbase.node.v1.NodeService.Commit:output_type -> syncbase.node.v1.CommitResponse
-	59,  // 112: syncbase.node.v1.NodeService.Watch:output_type -> syncbase.node.v1.WatchResponse
-	63,  // 113: syncbase.node.v1.NodeService.History:output_type -> syncbase.node.v1.HistoryResponse
-	115, // 114: syncbase.node.v1.NodeService.ListConflicts:output_type -> syncbase.node.v1.ListConflictsResponse
-	116, // 115: syncbase.node.v1.NodeService.ResolveConflicts:output_type -> syncbase.node.v1.ResolveConflictsResponse
-	117, // 116: syncbase.node.v1.NodeService.ServeConflicts:output_type -> syncbase.node.v1.ServeConflictsResponse
-	67,  // 117: syncbase.node.v1.NodeService.CreateSyncgroup:output_type -> syncbase.node.v1.CreateSyncgroupResponse
-	69,  // 118: syncbase.node.v1.NodeService.JoinSyncgroup:output_type -> syncbase.node.v1.JoinSyncgroupResponse
-	71,  // 119: syncbase.node.v1.NodeService.ListSyncgroups:output_type -> syncbase.node.v1.ListSyncgroupsResponse
-	73,  // 120: syncbase.node.v1.NodeService.ListMembers:output_type -> syncbase.node.v1.ListMembersResponse
-	75,  // 121: syncbase.node.v1.NodeService.GetSyncgroupSpec:output_type -> syncbase.node.v1.GetSyncgroupSpecResponse
-	118, // 122: syncbase.node.v1.NodeService.SetSyncgroupSpec:output_type -> syncbase.node.v1.SetSyncgroupSpecResponse
-	119, // 123: syncbase.node.v1.NodeService.LeaveSyncgroup:output_type -> syncbase.node.v1.LeaveSyncgroupResponse
-	120, // 124: syncbase.node.v1.NodeService.DestroySyncgroup:output_type -> syncbase.node.v1.DestroySyncgroupResponse
-	121, // 125: syncbase.node.v1.NodeService.EjectMember:output_type -> syncbase.node.v1.EjectMemberResponse
-	122, // 126: syncbase.node.v1.NodeService.AllowMember:output_type -> syncbase.node.v1.AllowMemberResponse
-	123, // 127: syncbase.node.v1.NodeService.ListInvitations:output_type -> syncbase.node.v1.ListInvitationsResponse
-	124, // 128: syncbase.node.v1.NodeService.DeclineInvitation:output_type -> syncbase.node.v1.DeclineInvitationResponse
-	77,  // 129: syncbase.node.v1.NodeService.WaitSyncgroup:output_type -> syncbase.node.v1.WaitSyncgroupResponse
-	79,  // 130: syncbase.node.v1.NodeService.ListPeers:output_type -> syncbase.node.v1.ListPeersResponse
-	81,  // 131: syncbase.node.v1.NodeService.PutBlob:output_type -> syncbase.node.v1.PutBlobResponse
-	83,  // 132: syncbase.node.v1.NodeService.GetBlob:output_type -> syncbase.node.v1.GetBlobResponse
-	85,  // 133: syncbase.node.v1.NodeService.FetchBlob:output_type -> syncbase.node.v1.FetchBlobResponse
-	88,  // 134: syncbase.node.v1.NodeService.StatBlob:output_type -> syncbase.node.v1.StatBlobResponse
-	90,  // 135: syncbase.node.v1.NodeService.ListBlobs:output_type -> syncbase.node.v1.ListBlobsResponse
-	92,  // 136: syncbase.node.v1.NodeService.ListPlugins:output_type -> syncbase.node.v1.ListPluginsResponse
-	94,  // 137: syncbase.node.v1.NodeService.Backup:output_type -> syncbase.node.v1.BackupResponse
-	96,  // 138: syncbase.node.v1.NodeService.Doctor:output_type -> syncbase.node.v1.DoctorResponse
-	98,  // 139: syncbase.node.v1.NodeService.ShowIdentity:output_type -> syncbase.node.v1.ShowIdentityResponse
-	125, // 140: syncbase.node.v1.NodeService.AdjustClock:output_type -> syncbase.node.v1.AdjustClockResponse
-	91,  // [91:141] is the sub-list for method output_type
-	41,  // [41:91] is the sub-list for method input_type
-	41,  // [41:41] is the sub-list for extension type_name
-	41,  // [41:41] is the sub-list for extension extendee
-	0,   // [0:41] is the sub-list for field type_name
+	103, // 6: syncbase.node.v1.StatusResponse.databases:type_name -> syncbase.node.v1.DatabaseSpace
+	104, // 7: syncbase.node.v1.Peer.last_contact:type_name -> google.protobuf.Timestamp
+	104, // 8: syncbase.node.v1.Peer.verified:type_name -> google.protobuf.Timestamp
+	0,   // 9: syncbase.node.v1.DatabaseSettings.durability:type_name -> syncbase.node.v1.Durability
+	11,  // 10: syncbase.node.v1.GetDatabaseResponse.settings:type_name -> syncbase.node.v1.DatabaseSettings
+	11,  // 11: syncbase.node.v1.UpdateDatabaseRequest.settings:type_name -> syncbase.node.v1.DatabaseSettings
+	11,  // 12: syncbase.node.v1.UpdateDatabaseResponse.settings:type_name -> syncbase.node.v1.DatabaseSettings
+	16,  // 13: syncbase.node.v1.GetSchemaResponse.schema:type_name -> syncbase.node.v1.Schema
+	16,  // 14: syncbase.node.v1.SetSchemaRequest.schema:type_name -> syncbase.node.v1.Schema
+	104, // 15: syncbase.node.v1.Row.updated:type_name -> google.protobuf.Timestamp
+	36,  // 16: syncbase.node.v1.GetResponse.row:type_name -> syncbase.node.v1.Row
+	36,  // 17: syncbase.node.v1.ScanResponse.rows:type_name -> syncbase.node.v1.Row
+	104, // 18: syncbase.node.v1.BeginBatchResponse.expires:type_name -> google.protobuf.Timestamp
+	51,  // 19: syncbase.node.v1.WriteBatchRequest.ops:type_name -> syncbase.node.v1.Op
+	52,  // 20: syncbase.node.v1.Op.put:type_name -> syncbase.node.v1.Put
+	53,  // 21: syncbase.node.v1.Op.delete:type_name -> syncbase.node.v1.Delete
+	54,  // 22: syncbase.node.v1.Op.check:type_name -> syncbase.node.v1.Check
+	51,  // 23: syncbase.node.v1.CommitRequest.ops:type_name -> syncbase.node.v1.Op
+	58,  // 24: syncbase.node.v1.WatchRequest.patterns:type_name -> syncbase.node.v1.WatchPattern
+	61,  // 25: syncbase.node.v1.WatchResponse.changes:type_name -> syncbase.node.v1.Change
+	1,   // 26: syncbase.node.v1.Change.kind:type_name -> syncbase.node.v1.ChangeKind
+	36,  // 27: syncbase.node.v1.Change.row:type_name -> syncbase.node.v1.Row
+	60,  // 28: syncbase.node.v1.Change.access:type_name -> syncbase.node.v1.CollectionAccess
+	64,  // 29: syncbase.node.v1.HistoryResponse.versions:type_name -> syncbase.node.v1.HistoryVersion
+	104, // 30: syncbase.node.v1.HistoryVersion.time:type_name -> google.protobuf.Timestamp
+	65,  // 31: syncbase.node.v1.CreateSyncgroupRequest.collections:type_name -> syncbase.node.v1.SyncgroupCollection
+	104, // 32: syncbase.node.v1.ListMembersResponse.joined:type_name -> google.protobuf.Timestamp
+	8,   // 33: syncbase.node.v1.ListPeersResponse.peer:type_name -> syncbase.node.v1.Peer
+	2,   // 34: syncbase.node.v1.FetchBlobResponse.state:type_name -> syncbase.node.v1.FetchState
+	3,   // 35: syncbase.node.v1.Blob.state:type_name -> syncbase.node.v1.BlobState
+	87,  // 36: syncbase.node.v1.StatBlobResponse.blob:type_name -> syncbase.node.v1.Blob
+	87,  // 37: syncbase.node.v1.ListBlobsResponse.blob:type_name -> syncbase.node.v1.Blob
+	7,   // 38: syncbase.node.v1.ListPluginsResponse.plugin:type_name -> syncbase.node.v1.Plugin
+	99,  // 39: syncbase.node.v1.DoctorResponse.finding:type_name -> syncbase.node.v1.DoctorResponse.Finding
+	100, // 40: syncbase.node.v1.DoctorResponse.summary:type_name -> syncbase.node.v1.DoctorResponse.Summary
+	104, // 41: syncbase.node.v1.ShowIdentityResponse.not_after:type_name -> google.protobuf.Timestamp
+	4,   // 42: syncbase.node.v1.NodeService.Status:input_type -> syncbase.node.v1.StatusRequest
+	10,  // 43: syncbase.node.v1.NodeService.CreateDatabase:input_type -> syncbase.node.v1.CreateDatabaseRequest
+	22,  // 44: syncbase.node.v1.NodeService.ListDatabases:input_type -> syncbase.node.v1.ListDatabasesRequest
+	24,  // 45: syncbase.node.v1.NodeService.DestroyDatabase:input_type -> syncbase.node.v1.DestroyDatabaseRequest
+	12,  // 46: syncbase.node.v1.NodeService.GetDatabase:input_type -> syncbase.node.v1.GetDatabaseRequest
+	14,  // 47: syncbase.node.v1.NodeService.UpdateDatabase:input_type -> syncbase.node.v1.UpdateDatabaseRequest
+	17,  // 48: syncbase.node.v1.NodeService.GetSchema:input_type -> syncbase.node.v1.GetSchemaRequest
+	19,  // 49: syncbase.node.v1.NodeService.SetSchema:input_type -> syncbase.node.v1.SetSchemaRequest
+	26,  // 50: syncbase.node.v1.NodeService.GetPermissions:input_type -> syncbase.node.v1.GetPermissionsRequest
+	28,  // 51: syncbase.node.v1.NodeService.SetPermissions:input_type -> syncbase.node.v1.SetPermissionsRequest
+	30,  // 52: syncbase.node.v1.NodeService.CreateCollection:input_type -> syncbase.node.v1.CreateCollectionRequest
+	32,  // 53: syncbase.node.v1.NodeService.ListCollections:input_type -> syncbase.node.v1.ListCollectionsRequest
+	34,  // 54: syncbase.node.v1.NodeService.DestroyCollection:input_type -> syncbase.node.v1.DestroyCollectionRequest
+	37,  // 55: syncbase.node.v1.NodeService.Get:input_type -> syncbase.node.v1.GetRequest
+	39,  // 56: syncbase.node.v1.NodeService.Scan:input_type -> syncbase.node.v1.ScanRequest
+	41,  // 57: syncbase.node.v1.NodeService.DeleteRange:input_type -> syncbase.node.v1.DeleteRangeRequest
+	43,  // 58: syncbase.node.v1.NodeService.BeginBatch:input_type -> syncbase.node.v1.BeginBatchRequest
+	45,  // 59: syncbase.node.v1.NodeService.WriteBatch:input_type -> syncbase.node.v1.WriteBatchRequest
+	47,  // 60: syncbase.node.v1.NodeService.CommitBatch:input_type -> syncbase.node.v1.CommitBatchRequest
+	49,  // 61: syncbase.node.v1.NodeService.AbortBatch:input_type -> syncbase.node.v1.AbortBatchRequest
+	55,  // 62: syncbase.node.v1.NodeService.Commit:input_type -> syncbase.node.v1.CommitRequest
+	57,  // 63: syncbase.node.v1.NodeService.Watch:input_type -> syncbase.node.v1.WatchRequest
+	62,  // 64: syncbase.node.v1.NodeService.History:input_type -> syncbase.node.v1.HistoryRequest
+	105, // 65: syncbase.node.v1.NodeService.ListConflicts:input_type -> syncbase.node.v1.ListConflictsRequest
+	106, // 66: syncbase.node.v1.NodeService.ResolveConflicts:input_type -> syncbase.node.v1.ResolveConflictsRequest
+	107, // 67: syncbase.node.v1.NodeService.ServeConflicts:input_type -> syncbase.node.v1.ServeConflictsRequest
+	66,  // 68: syncbase.node.v1.NodeService.CreateSyncgroup:input_type -> syncbase.node.v1.CreateSyncgroupRequest
+	68,  // 69: syncbase.node.v1.NodeService.JoinSyncgroup:input_type -> syncbase.node.v1.JoinSyncgroupRequest
+	70,  // 70: syncbase.node.v1.NodeService.ListSyncgroups:input_type -> syncbase.node.v1.ListSyncgroupsRequest
+	72,  // 71: syncbase.node.v1.NodeService.ListMembers:input_type -> syncbase.node.v1.ListMembersRequest
+	74,  // 72: syncbase.node.v1.NodeService.GetSyncgroupSpec:input_type -> syncbase.node.v1.GetSyncgroupSpecRequest
+	108, // 73: syncbase.node.v1.NodeService.SetSyncgroupSpec:input_type -> syncbase.node.v1.SetSyncgroupSpecRequest
+	109, // 74: syncbase.node.v1.NodeService.LeaveSyncgroup:input_type -> syncbase.node.v1.LeaveSyncgroupRequest
+	110, // 75: syncbase.node.v1.NodeService.DestroySyncgroup:input_type -> syncbase.node.v1.DestroySyncgroupRequest
+	111, // 76: syncbase.node.v1.NodeService.EjectMember:input_type -> syncbase.node.v1.EjectMemberRequest
+	112, // 77: syncbase.node.v1.NodeService.AllowMember:input_type -> syncbase.node.v1.AllowMemberRequest
+	113, // 78: syncbase.node.v1.NodeService.ListInvitations:input_type -> syncbase.node.v1.ListInvitationsRequest
+	114, // 79: syncbase.node.v1.NodeService.DeclineInvitation:input_type -> syncbase.node.v1.DeclineInvitationRequest
+	76,  // 80: syncbase.node.v1.NodeService.WaitSyncgroup:input_type -> syncbase.node.v1.WaitSyncgroupRequest
+	78,  // 81: syncbase.node.v1.NodeService.ListPeers:input_type -> syncbase.node.v1.ListPeersRequest
+	80,  // 82: syncbase.node.v1.NodeService.PutBlob:input_type -> syncbase.node.v1.PutBlobRequest
+	82,  // 83: syncbase.node.v1.NodeService.GetBlob:input_type -> syncbase.node.v1.GetBlobRequest
+	84,  // 84: syncbase.node.v1.NodeService.FetchBlob:input_type -> syncbase.node.v1.FetchBlobRequest
+	86,  // 85: syncbase.node.v1.NodeService.StatBlob:input_type -> syncbase.node.v1.StatBlobRequest
+	89,  // 86: syncbase.node.v1.NodeService.ListBlobs:input_type -> syncbase.node.v1.ListBlobsRequest
+	91,  // 87: syncbase.node.v1.NodeService.ListPlugins:input_type -> syncbase.node.v1.ListPluginsRequest
+	93,  // 88: syncbase.node.v1.NodeService.Backup:input_type -> syncbase.node.v1.BackupRequest
+	95,  // 89: syncbase.node.v1.NodeService.Doctor:input_type -> syncbase.node.v1.DoctorRequest
+	97,  // 90: syncbase.node.v1.NodeService.ShowIdentity:input_type -> syncbase.node.v1.ShowIdentityRequest
+	115, // 91: syncbase.node.v1.NodeService.AdjustClock:input_type -> syncbase.node.v1.AdjustClockRequest
+	5,   // 92: syncbase.node.v1.NodeService.Status:output_type -> syncbase.node.v1.StatusResponse
+	21,  // 93: syncbase.node.v1.NodeService.CreateDatabase:output_type -> syncbase.node.v1.CreateDatabaseResponse
+	23,  // 94: syncbase.node.v1.NodeService.ListDatabases:output_type -> syncbase.node.v1.ListDatabasesResponse
+	25,  // 95: syncbase.node.v1.NodeService.DestroyDatabase:output_type -> syncbase.node.v1.DestroyDatabaseResponse
+	13,  // 96: syncbase.node.v1.NodeService.GetDatabase:output_type -> syncbase.node.v1.GetDatabaseResponse
+	15,  // 97: syncbase.node.v1.NodeService.UpdateDatabase:output_type -> syncbase.node.v1.UpdateDatabaseResponse
+	18,  // 98: syncbase.node.v1.NodeService.GetSchema:output_type -> syncbase.node.v1.GetSchemaResponse
+	20,  // 99: syncbase.node.v1.NodeService.SetSchema:output_type -> syncbase.node.v1.SetSchemaResponse
+	27,  // 100: syncbase.node.v1.NodeService.GetPermissions:output_type -> syncbase.node.v1.GetPermissionsResponse
+	29,  // 101: syncbase.node.v1.NodeService.SetPermissions:output_type -> syncbase.node.v1.SetPermissionsResponse
+	31,  // 102: syncbase.node.v1.NodeService.CreateCollection:output_type -> syncbase.node.v1.CreateCollectionResponse
+	33,  // 103: syncbase.node.v1.NodeService.ListCollections:output_type -> syncbase.node.v1.ListCollectionsResponse
+	35,  // 104: syncbase.node.v1.NodeService.DestroyCollection:output_type -> syncbase.node.v1.DestroyCollectionResponse
+	38,  // 105: syncbase.node.v1.NodeService.Get:output_type -> syncbase.node.v1.GetResponse
+	40,  // 106: syncbase.node.v1.NodeService.Scan:output_type -> syncbase.node.v1.ScanResponse
+	42,  // 107: syncbase.node.v1.NodeService.DeleteRange:output_type -> syncbase.node.v1.DeleteRangeResponse
+	44,  // 108: syncbase.node.v1.NodeService.BeginBatch:output_type -> syncbase.node.v1.BeginBatchResponse
+	46,  // 109: syncbase.node.v1.NodeService.WriteBatch:output_type -> syncbase.node.v1.WriteBatchResponse
+	48,  // 110: syncbase.node.v1.NodeService.CommitBatch:output_type -> syncbase.node.v1.CommitBatchResponse
+	50,  // 111: syncbase.node.v1.NodeService.AbortBatch:output_type -> syncbase.node.v1.AbortBatchResponse
+	56,  // 112: syncbase.node.v1.NodeService.Commit:output_type -> syncbase.node.v1.CommitResponse
+	59,  // 113: syncbase.node.v1.NodeService.Watch:output_type -> syncbase.node.v1.WatchResponse
+	63,  // 114: syncbase.node.v1.NodeService.History:output_type -> syncbase.node.v1.HistoryResponse
+	116, // 115: syncbase.node.v1.NodeService.ListConflicts:output_type -> syncbase.node.v1.ListConflictsResponse
+	117, // 116: syncbase.node.v1.NodeService.ResolveConflicts:output_type -> syncbase.node.v1.ResolveConflictsResponse
+	118, // 117: syncbase.node.v1.NodeService.ServeConflicts:output_type -> syncbase.node.v1.ServeConflictsResponse
+	67,  // 118: syncbase.node.v1.NodeService.CreateSyncgroup:output_type -> syncbase.node.v1.CreateSyncgroupResponse
+	69,  // 119: syncbase.node.v1.NodeService.JoinSyncgroup:output_type -> syncbase.node.v1.JoinSyncgroupResponse
+	71,  // 120: syncbase.node.v1.NodeService.ListSyncgroups:output_type -> syncbase.node.v1.ListSyncgroupsResponse
+	73,  // 121: syncbase.node.v1.NodeService.ListMembers:output_type -> syncbase.node.v1.ListMembersResponse
+	75,  // 122: syncbase.node.v1.NodeService.GetSyncgroupSpec:output_type -> syncbase.node.v1.GetSyncgroupSpecResponse
+	119, // 123: syncbase.node.v1.NodeService.SetSyncgroupSpec:output_type -> syncbase.node.v1.SetSyncgroupSpecResponse
+	120, // 124: syncbase.node.v1.NodeService.LeaveSyncgroup:output_type -> syncbase.node.v1.LeaveSyncgroupResponse
+	121, // 125: syncbase.node.v1.NodeService.DestroySyncgroup:output_type -> syncbase.node.v1.DestroySyncgroupResponse
+	122, // 126: syncbase.node.v1.NodeService.EjectMember:output_type -> syncbase.node.v1.EjectMemberResponse
+	123, // 127: syncbase.node.v1.NodeService.AllowMember:output_type -> syncbase.node.v1.AllowMemberResponse
+	124, // 128: syncbase.node.v1.NodeService.ListInvitations:output_type -> syncbase.node.v1.ListInvitationsResponse
+	125, // 129: syncbase.node.v1.NodeService.DeclineInvitation:output_type -> syncbase.node.v1.DeclineInvitationResponse
+	77,  // 130: syncbase.node.v1.NodeService.WaitSyncgroup:output_type -> syncbase.node.v1.WaitSyncgroupResponse
+	79,  // 131: syncbase.node.v1.NodeService.ListPeers:output_type -> syncbase.node.v1.ListPeersResponse
+	81,  // 132: syncbase.node.v1.NodeService.PutBlob:output_type -> syncbase.node.v1.PutBlobResponse
+	83,  // 133: syncbase.node.v1.NodeService.GetBlob:output_type -> syncbase.node.v1.GetBlobResponse
+	85,  // 134: syncbase.node.v1.NodeService.FetchBlob:output_type -> syncbase.node.v1.FetchBlobResponse
+	88,  // 135: syncbase.node.v1.NodeService.StatBlob:output_type -> syncbase.node.v1.StatBlobResponse
+	90,  // 136: syncbase.node.v1.NodeService.ListBlobs:output_type -> syncbase.node.v1.ListBlobsResponse
+	92,  // 137: syncbase.node.v1.NodeService.ListPlugins:output_type -> syncbase.node.v1.ListPluginsResponse
+	94,  // 138: syncbase.node.v1.NodeService.Backup:output_type -> syncbase.node.v1.BackupResponse
+	96,  // 139: syncbase.node.v1.NodeService.Doctor:output_type -> syncbase.node.v1.DoctorResponse
+	98,  // 140: syncbase.node.v1.NodeService.ShowIdentity:output_type -> syncbase.node.v1.ShowIdentityResponse
+	126, // 141: syncbase.node.v1.NodeService.AdjustClock:output_type -> syncbase.node.v1.AdjustClockResponse
+	92,  // [92:142] is the sub-list for method output_type
+	42,  // [42:92] is the sub-list for method input_type
+	42,  // [42:42] is the sub-list for extension type_name
+	42,  // [42:42] is the sub-list for extension extendee
+	0,   // [0:42] is the sub-list for field type_name
 }
 
 func init() { file_node_v1_node_proto_init() }
@@ -7123,6 +7135,7 @@ func file_node_v1_node_proto_init() {
 	}
 	file_node_v1_clock_proto_init()
 	file_node_v1_conflicts_proto_init()
+	file_node_v1_space_proto_init()
 	file_node_v1_syncgroup_proto_init()
 	file_node_v1_node_proto_msgTypes[7].OneofWrappers = []any{}
 	file_node_v1_node_proto_msgTypes[47].OneofWrappers = []any{
