@@ -116,6 +116,7 @@ func (s *stage) number(m *Machine) int {
 // killed ends one or two daemons while they write, and starts them again.
 func killed(s *stage) string {
 	victims := s.pick(1 + s.random.IntN(2))
+	s.progress(during, victims...)
 	for _, v := range victims {
 		v.kill(s.t)
 	}
@@ -123,6 +124,7 @@ func killed(s *stage) string {
 	for _, v := range victims {
 		v.start(s.t)
 	}
+	s.progress(during, victims...)
 	return list(victims) + " killed"
 }
 

@@ -127,9 +127,8 @@ func (w *writer) putPair(ctx context.Context, pair int, value string) error {
 
 func pairKey(pair int, side string) string { return fmt.Sprintf("pair/%02d/%s", pair, side) }
 
-// check holds what a device exports against what was acknowledged on this one.
-func (w *writer) check(t *testing.T, exported map[string]string) {
-	t.Helper()
+// faults says what of an export contradicts what was acknowledged on this device.
+func (w *writer) faults(exported map[string]string) (found []string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for key, r := range w.rows {
@@ -138,23 +137,59 @@ func (w *writer) check(t *testing.T, exported map[string]string) {
 			got = absent
 		}
 		if !slices.Contains(r.allowed(), got) {
-			t.Errorf("%s is %s, want what was acknowledged last: %s", key, got, strings.Join(r.allowed(), ", or perhaps "))
+			found = append(found, fmt.Sprintf("%s is %s, want what was acknowledged last: %s", key, got, strings.Join(r.allowed(), ", or perhaps ")))
 		}
 	}
 	for key := range exported {
 		if _, ok := w.rows[key]; !ok && strings.HasPrefix(key, w.name+"/") {
-			t.Errorf("%s is there, and nobody wrote it", key)
+			found = append(found, key+" is there, and nobody wrote it")
 		}
 	}
+	slices.Sort(found)
+	return found
 }
 
-// checkPairs holds that what was written together stayed together.
-func checkPairs(t *testing.T, exported map[string]string) {
-	t.Helper()
+// tornPairs says which pairs that were written together did not stay together.
+func tornPairs(exported map[string]string) (found []string) {
 	for pair := range sharedPairs {
 		left, right := exported[pairKey(pair, "left")], exported[pairKey(pair, "right")]
 		if left != right {
-			t.Errorf("pair %d was torn: %s and %s", pair, left, right)
+			found = append(found, fmt.Sprintf("pair %d was torn: %s and %s", pair, left, right))
 		}
+	}
+	return found
+}
+
+// TestFaultsAreFound holds that what the five daemons must not do would be noticed.
+func TestFaultsAreFound(t *testing.T) {
+	w := &writer{name: "a", rows: map[string]*record{
+		"a/kept":    {acked: "1"},
+		"a/deleted": {acked: absent},
+		"a/unclear": {acked: "1", maybe: []string{"2", absent}},
+	}}
+	for _, c := range []struct {
+		name     string
+		exported map[string]string
+		faults   int
+		torn     int
+	}{
+		{"as acknowledged", map[string]string{"a/kept": "1", "a/unclear": "1", "b/other": "1"}, 0, 0},
+		{"a failed write happened", map[string]string{"a/kept": "1", "a/unclear": "2"}, 0, 0},
+		{"a failed deletion happened", map[string]string{"a/kept": "1"}, 0, 0},
+		{"lost", map[string]string{}, 1, 0},
+		{"older value", map[string]string{"a/kept": "0"}, 1, 0},
+		{"deleted row is back", map[string]string{"a/kept": "1", "a/deleted": "1"}, 1, 0},
+		{"older than acknowledged", map[string]string{"a/kept": "1", "a/unclear": "0"}, 1, 0},
+		{"invented", map[string]string{"a/kept": "1", "a/never": "1"}, 1, 0},
+		{"torn", map[string]string{"a/kept": "1", "pair/00/left": "1", "pair/00/right": "2", "pair/01/left": "1"}, 0, 2},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if found := w.faults(c.exported); len(found) != c.faults {
+				t.Errorf("found %d faults, want %d: %q", len(found), c.faults, found)
+			}
+			if found := tornPairs(c.exported); len(found) != c.torn {
+				t.Errorf("found %d torn pairs, want %d: %q", len(found), c.torn, found)
+			}
+		})
 	}
 }
