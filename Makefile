@@ -10,7 +10,7 @@ NETROUNDS ?= 40
 # Packages whose tests run the built binary. The race detector sees nothing in another process.
 INPROCESS  = $(shell $(GO) list ./... | grep -v '/test/')
 
-.PHONY: build test race lint fmt generate check-generated lint-proto demo bench microbench fuzz soak acceptance tools clean help
+.PHONY: build test race lint fmt generate check-generated lint-proto demo bench microbench fuzz soak mutants acceptance tools clean help
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -61,12 +61,15 @@ fuzz: ## run each fuzz target with FUZZTIME inputs (3000x), or for so long (10s)
 		$(GO) test -run '^$$' -fuzz "^$$name$$" -fuzztime $(FUZZTIME) "./$$dir" </dev/null || exit 1; \
 	done
 
-soak: ## repeat the tests under the race detector, with new seeds each time, for SOAKTIME seconds
+soak: mutants ## try the mutants, then repeat the tests under the race detector, with new seeds each time, for SOAKTIME seconds
 	@end=$$(($$(date +%s) + $(SOAKTIME))); \
 	while [ $$(date +%s) -lt $$end ]; do \
 		$(GO) test -race -count=1 $(INPROCESS) || exit 1; \
 		GOFLAGS="$(GOFLAGS) -race" SYNCBASE_NETNS_ROUNDS=$(NETROUNDS) $(GO) test -count=1 -timeout=1h -run TestFiveDaemonsConverge ./test/netns || exit 1; \
 	done
+
+mutants: ## break the delta engine in one line at a time; tests have to fail each time. MUTANTFLAGS='-run NAME -parallel 2'
+	$(GO) run ./test/mutants $(MUTANTFLAGS)
 
 acceptance: ## run the tests that run the built binary, demand network namespaces, and list the cases that tests hold
 	SYNCBASE_REQUIRE_NETNS=1 $(GO) test -count=1 -timeout=30m ./test/...

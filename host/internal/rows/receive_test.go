@@ -3,6 +3,7 @@ package rows
 import (
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -88,4 +89,27 @@ func TestProgressShowsNothingEarly(t *testing.T) {
 	if got.Seq != before.Seq+1 || got.Know.At(whole[0])[other] != 5 {
 		t.Errorf("shown are commit %d and %s, want one more and the progress", got.Seq, got.Know.At(whole[0]))
 	}
+}
+
+// A write on top of one whose time lies too far ahead to be followed is later all the same, here and wherever it goes.
+func TestWriteOnTopOfOneFromTheFuture(t *testing.T) {
+	a, b := newDevice(t, 1).create(), newDevice(t, 2)
+	a.now = a.now.Add(24 * time.Hour)
+	future := a.put("k", `1`)
+	if got := b.pull(a); got.Ahead == 0 {
+		t.Errorf("%+v, want a commit that is ahead", got)
+	}
+	num := b.db.colls[notes].num
+	_, before, err := b.db.logRecord(num, future)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, after, err := b.db.logRecord(num, b.put("k", `2`))
+	if err != nil || after.time <= before.time {
+		t.Errorf("written at %v on top of %v, %v", after.time.Wall(), before.time.Wall(), err)
+	}
+	if got := a.pull(b); got.Conflicts > 0 {
+		t.Errorf("%+v, want no conflict", got)
+	}
+	a.want("k=2")
 }

@@ -244,3 +244,24 @@ func (d *device) want2(rows ...string) {
 		d.t.Errorf("rows of device %d (-want +got):\n%s", d.num, diff)
 	}
 }
+
+// What is older than it may be stays all the same while something younger lies before it in the log, since the log has one
+// beginning: a commit that came late, say, from a device that was away.
+func TestReclaimStopsAtTheFirstThatStays(t *testing.T) {
+	away, d := newDevice(t, 2).create(), newDevice(t, 1)
+	d.now = d.now.Add(time.Hour)
+	d.pull(away)
+	created := d.db.Published().Seq
+	d.put("young", `1`)
+	away.put("k", `1`)
+	away.put("k", `2`)
+	d.pull(away)
+	d.put("last", `1`)
+	got := d.reclaim(Limits{Before: away.now.Add(time.Minute), MaxBytes: 1 << 20})
+	if got.Records > 0 || got.Commits > int(created) {
+		t.Errorf("reclaimed %+v, want nothing behind the creation of the collection", got)
+	}
+	if list := d.log(created); len(list) != 4 {
+		t.Errorf("%d commits can be read, want all that followed: %+v", len(list), list)
+	}
+}
