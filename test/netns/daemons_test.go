@@ -16,6 +16,8 @@ import (
 // binaryKey tells the process inside where the daemon is that the one outside has built.
 const binaryKey = "SYNCBASE_NETNS_BINARY"
 
+// reference: store-128 a device joins where it knows of nobody but by the local network.
+//
 // TestDaemonsFindEachOtherByMulticast runs two daemons that know no address of each other. B has an identity that A has
 // issued, joins A's syncgroup without naming a peer, and ends up with the same rows.
 func TestDaemonsFindEachOtherByMulticast(t *testing.T) {
