@@ -67,6 +67,8 @@ type Host struct {
 	// dev is the clock of a daemon in development, nil in any other.
 	dev *devClock
 	web *gateway.Gateway
+	// unmarked: the disk was full at the start. Settling sets it, and then only the layer of the marks uses it.
+	unmarked bool
 
 	// draining ends when the daemon begins to stop: what peers have open is not waited for.
 	draining context.Context

@@ -16,6 +16,7 @@ func (h *Host) markProgress(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-h.kv.Wrote():
+			h.markAgain()
 		}
 		select {
 		case <-ctx.Done():

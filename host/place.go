@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/syncbase/syncbase/host/internal/kv"
@@ -105,8 +106,18 @@ func (m marker) settle() (why string, err error) {
 			return why, err
 		}
 	}
-	return why, m.mark(token)
+	if err := m.mark(token); full(err) {
+		return why, fmt.Errorf("%w: %w", errUnmarked, err)
+	} else if err != nil {
+		return why, err
+	}
+	return why, nil
 }
+
+// errUnmarked means that the disk is too full for a new token. The old one says as before where the data directory lay.
+var errUnmarked = errors.New("cannot mark the data directory")
+
+func full(err error) bool { return errors.Is(err, kv.ErrFull) || errors.Is(err, syscall.ENOSPC) }
 
 // mark replaces the token. Power may fail in between.
 func (m marker) mark(before string) error {
@@ -137,8 +148,26 @@ func (m marker) note(p place) error {
 		return err
 	}
 	b := m.store.NewBatch()
+	b.Reclaims() // it is a few bytes, in place of others
 	b.Set(keyPlace, data)
 	return b.Commit(kv.Sync)
+}
+
+// markAgain makes up for a token that the disk had no room for at the start, once something else was written.
+func (h *Host) markAgain() {
+	if !h.unmarked {
+		return
+	}
+	m := h.marker()
+	token, err := m.read()
+	if err == nil {
+		err = m.mark(token)
+	}
+	if err != nil {
+		h.log.Debug("cannot mark the data directory", "error", err)
+		return
+	}
+	h.unmarked = false
 }
 
 // leave is the last thing that a host does with its store, so that a copy made while it ran is known for what it is. A store
@@ -204,7 +233,10 @@ func (h *Host) marker() marker {
 // settle is the first thing that a host does with its store.
 func (h *Host) settle() error {
 	why, err := h.marker().settle()
-	if err != nil {
+	h.unmarked = errors.Is(err, errUnmarked)
+	if h.unmarked {
+		h.log.Warn("the disk is full: reading and destroying go on, commits need room; a copy made of the data directory before there is room may not be noticed", "error", err)
+	} else if err != nil {
 		return fmt.Errorf("find out whether the data directory was copied: %w", err)
 	}
 	if why != "" {

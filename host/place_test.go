@@ -1,6 +1,7 @@
 package host
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -142,4 +143,45 @@ func TestPlaceSurvivesPowerLoss(t *testing.T) {
 	if now := visit(t, dir, true); now != first {
 		t.Errorf("it writes as %s, before as %s", now, first)
 	}
+}
+
+// A full disk keeps nobody from reading: the old token stays, unless another writer is needed, which nobody may go on without.
+func TestPlaceOnFullDisk(t *testing.T) {
+	disk, dir := kv.NewMemFS(), t.TempDir()
+	store, err := kv.Open("db", kv.Options{FS: disk})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	tokens := 0
+	m := marker{dir: dir, store: store, token: func() string {
+		tokens++
+		return fmt.Sprintf("%032x", tokens)
+	}}
+	settle := func(free uint64, unmarked, failed, renewed bool) {
+		t.Helper()
+		disk.SetFree(free)
+		why, err := m.settle()
+		if errors.Is(err, errUnmarked) != unmarked || (err != nil) != (unmarked || failed) || (why != "") != renewed {
+			t.Errorf("with %d MiB free: %q, %v", free>>20, why, err)
+		}
+	}
+	settle(100<<20, false, false, false)
+	s, err := rows.Open(store, rows.Options{Now: time.Now, NewDevice: func() id.Device { return id.Device{1} }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	first := s.Writer()
+	settle(1<<20, true, false, false)
+	settle(32<<20, false, false, false)
+	settle(1<<20, true, false, false)
+	if err := os.Remove(m.path()); err != nil {
+		t.Fatal(err)
+	}
+	settle(1<<20, false, true, true)
+	settle(100<<20, false, false, true)
+	if s, err = rows.Open(store, rows.Options{Now: time.Now}); err != nil || s.Writer() == first {
+		t.Errorf("still the same writer %s, %v", first, err)
+	}
+	settle(100<<20, false, false, false)
 }
