@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -187,4 +188,28 @@ func FuzzBurial(f *testing.F) {
 			t.Errorf("decoded and encoded (-was +is):\n%s", diff)
 		}
 	})
+}
+
+// What destroying a collection swept together stays in the log for as long as commits that tell of it do: a watcher may
+// still come to them.
+func TestSweptRowsStayInTheLogOfCommitsThatStay(t *testing.T) {
+	d := newDevice(t, 1).create()
+	for i := range 20 {
+		d.put(fmt.Sprint("k", i), `1`)
+	}
+	if err := d.db.DestroyCollection(notes, nil); err != nil {
+		t.Fatal(err)
+	}
+	d.sweep()
+	before := d.logSize()
+	keep := Limits{Before: d.now.Add(-time.Hour), MaxBytes: 1 << 30, Items: 7}
+	if got := d.reclaim(keep); got.Commits != 0 || d.logSize() != before {
+		t.Errorf("reclaimed %+v, and the log has %d records instead of %d", got, d.logSize(), before)
+	}
+	if _, err := d.db.ReadLog(0, nil, func(Batch) (bool, error) { return true, nil }); err != nil {
+		t.Errorf("a watcher from the beginning: %v", err)
+	}
+	if got := d.reclaim(d.everything()); got.Tombstones != 20 {
+		t.Errorf("reclaimed %+v, want all 20 rows", got)
+	}
 }

@@ -177,6 +177,16 @@ func (t *tombs) queue(room int) error {
 			ok = it.SeekGE(append(waitingKey(t.db.num, next), 0))
 			continue
 		}
+		if early, err := t.early(l); err != nil || early {
+			if err != nil {
+				return err
+			}
+			// What the writer wrote later was learned later.
+			next := l
+			next.version.Gen = 1<<64 - 1
+			ok = it.SeekGE(append(waitingKey(t.db.num, next), 0))
+			continue
+		}
 		if room--; room < 0 {
 			t.got.More = true
 			return nil
@@ -187,6 +197,16 @@ func (t *tombs) queue(room int) error {
 		ok = it.Next()
 	}
 	return nil
+}
+
+// early reports whether commits that stay still tell of the version, as they may of rows that were swept with their
+// collection: a watcher that comes to them looks for it in the log.
+func (t *tombs) early(l litter) (bool, error) {
+	_, h, err := t.db.logRecord(l.coll, l.version)
+	if errors.Is(err, kv.ErrNotFound) {
+		return false, nil
+	}
+	return err == nil && h.seq > t.floor, err
 }
 
 func waitingKey(db uint32, l litter) []byte {
