@@ -219,9 +219,14 @@ var mutants = []mutant{
 		breaks: "the first record after a restore keeps a name that means something else to others",
 	},
 	{
-		name: "rows-renew-knowledge", file: rowsDir + "/renew.go", tests: rowsDir, run: "TestSetBackDeviceLosesNothing",
+		name: "rows-renew-knowledge", file: rowsDir + "/renew.go", tests: rowsDir, run: "TestSetBackShowsAfterARenewal",
 		old: "delete(v, p.writer)\n\t\t}\n\t\tv.Merge(former)", new: "_ = p\n\t\t}\n\t\tv.Merge(former)",
 		breaks: "a device that was set back does not ask for what it wrote before",
+	},
+	{
+		name: "rows-renew-former", file: rowsDir + "/renew.go", tests: rowsDir, run: "TestSetBackDeviceLosesNothing",
+		old: "f.Gen, f.Seq = p.keep, r.from-1", new: "_, f.Seq = p.keep, r.from-1",
+		breaks: "what a device made before it was set back does not come back to it",
 	},
 	{
 		name: "rows-witness-digest", file: rowsDir + "/witness.go", tests: rowsDir, run: "TestSetBackDeviceLosesNothing",

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
@@ -220,4 +221,34 @@ func TestSetBackConverges(t *testing.T) {
 			rt.Fatalf("a newcomer differs (-a +c):\n%s", diff)
 		}
 	})
+}
+
+// A device that took a new epoch of its own accord before anybody showed it that it had been set back gets back what it
+// wrote under the names that it has used twice, also when it believed by then to hold all of the former epoch.
+func TestSetBackShowsAfterARenewal(t *testing.T) {
+	a, b := newDevice(t, 1).create(), newDevice(t, 2)
+	a.put("before", `1`)
+	b.pull(a)
+	disk := a.fs.CrashClone()
+	a.put("lost", `1`)
+	a.put("lost too", `1`)
+	b.pull(a)
+	a.setBack(disk)
+	a.put("since", `1`)
+	a.put("since then", `1`)
+	if err := a.s.Renew(); err != nil {
+		t.Fatal(err)
+	}
+	a.put("renewed", `1`)
+	a.now = a.now.Add(time.Hour)
+	if !a.examine(b) {
+		t.Fatal("no proof that the device was set back")
+	}
+	a.pull(b)
+	b.pull(a)
+	want := map[string]string{"before": `1`, "lost": `1`, "lost too": `1`, "since": `1`, "since then": `1`, "renewed": `1`}
+	a.holds(want)
+	b.holds(want)
+	a.sound()
+	b.sound()
 }
