@@ -94,6 +94,9 @@ func parseOperation(db *client.Database, line []byte) (client.Op, error) {
 	if err := strictJSON(line, &o); err != nil {
 		return client.Op{}, err
 	}
+	if err := unbroken(line, "collection", "key", "type", "version"); err != nil {
+		return client.Op{}, err
+	}
 	if err := o.validate(); err != nil {
 		return client.Op{}, err
 	}

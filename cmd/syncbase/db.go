@@ -69,7 +69,11 @@ func (a *app) dbList(ctx context.Context, _ []string) error {
 
 func (a *app) dbDestroy(ctx context.Context, args []string) error {
 	return a.connect(ctx, func(c *client.Client) error {
-		if err := c.Database(args[0]).Destroy(ctx); err != nil {
+		db := c.Database(args[0])
+		if err := there(ctx, db, "database "+args[0]); err != nil {
+			return err
+		}
+		if err := db.Destroy(ctx); err != nil {
 			return err
 		}
 		return a.say(map[string]string{"database": args[0]}, "destroyed %s", args[0])
@@ -118,11 +122,26 @@ func (a *app) collectionList(ctx context.Context, args []string) error {
 
 func (a *app) collectionDestroy(ctx context.Context, args []string) error {
 	return a.connect(ctx, func(c *client.Client) error {
-		if err := c.Database(args[0]).Collection(args[1]).Destroy(ctx); err != nil {
+		collection := c.Database(args[0]).Collection(args[1])
+		if err := there(ctx, collection, "collection "+args[1]); err != nil {
+			return err
+		}
+		if err := collection.Destroy(ctx); err != nil {
 			return err
 		}
 		return a.say(map[string]string{"collection": args[1]}, "destroyed %s", args[1])
 	})
+}
+
+// there fails with client.ErrNotFound for what is not there, for commands that would say that they did something to it.
+func there(ctx context.Context, x interface {
+	Exists(context.Context) (bool, error)
+}, what string) error {
+	found, err := x.Exists(ctx)
+	if err == nil && !found {
+		err = fmt.Errorf("%s: %w", what, client.ErrNotFound)
+	}
+	return err
 }
 
 // guarded has an access list.

@@ -134,25 +134,40 @@ func (j *jsonRecords) parse(text []byte) (record, error) {
 	if j.key != "" {
 		return j.whole(text)
 	}
-	var o struct {
-		Key    *string         `json:"key"`
-		Value  json.RawMessage `json:"value"`
-		Base64 []byte          `json:"base64"`
-		Type   string          `json:"type"`
-	}
-	if err := json.Unmarshal(text, &o); err != nil {
-		return record{}, plainJSON(err)
+	var o keyed
+	if err := strictJSON(text, &o); err != nil {
+		var any keyed
+		if json.Unmarshal(text, &any) == nil && any.Key == nil {
+			return record{}, errNoKey
+		}
+		return record{}, err
 	}
 	switch {
 	case o.Key == nil:
-		return record{}, errors.New(`no "key"; say with --key which field holds the key`)
-	case o.Base64 != nil:
-		return record{key: *o.Key, value: client.Value{Bytes: o.Base64, Raw: true, Type: o.Type}}, nil
-	case o.Value == nil:
+		return record{}, errNoKey
+	case given(o.Value != nil, o.Base64 != nil) > 1:
+		return record{}, fmt.Errorf(`"value" and "base64" beside the key %q cannot go together`, *o.Key)
+	case o.Value == nil && o.Base64 == nil:
 		return record{}, fmt.Errorf(`no "value" beside the key %q`, *o.Key)
+	}
+	if err := unbroken(text, "key", "type"); err != nil {
+		return record{}, err
+	}
+	if o.Base64 != nil {
+		return record{key: *o.Key, value: client.Value{Bytes: o.Base64, Raw: true, Type: o.Type}}, nil
 	}
 	return record{key: *o.Key, value: client.Value{Bytes: o.Value, Type: o.Type}}, nil
 }
+
+// keyed is a line without --key.
+type keyed struct {
+	Key    *string         `json:"key"`
+	Value  json.RawMessage `json:"value"`
+	Base64 []byte          `json:"base64"`
+	Type   string          `json:"type"`
+}
+
+var errNoKey = errors.New(`no "key"; say with --key which field holds the key`)
 
 // whole takes the key out of a field; the value is the object as it is.
 func (j *jsonRecords) whole(text []byte) (record, error) {
@@ -163,6 +178,9 @@ func (j *jsonRecords) whole(text []byte) (record, error) {
 	field, found := fields[j.key]
 	if !found {
 		return record{}, fmt.Errorf("no field %q", j.key)
+	}
+	if half := halfCharacter(field); half != "" {
+		return record{}, brokenText(j.key, half)
 	}
 	var key string
 	if json.Unmarshal(field, &key) != nil {
