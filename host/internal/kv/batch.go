@@ -16,6 +16,8 @@ type Batch struct {
 	err error
 	// reclaims: see Reclaims.
 	reclaims bool
+	// removes: there is a range to remove.
+	removes bool
 }
 
 // NewBatch returns an empty batch.
@@ -28,7 +30,10 @@ func (b *Batch) Set(key, value []byte) { b.note(b.b.Set(key, value, nil)) }
 func (b *Batch) Delete(key []byte) { b.note(b.b.Delete(key, nil)) }
 
 // DeleteRange removes lo <= key < hi with one record, however many keys there are.
-func (b *Batch) DeleteRange(lo, hi []byte) { b.note(b.b.DeleteRange(lo, hi, nil)) }
+func (b *Batch) DeleteRange(lo, hi []byte) {
+	b.removes = true
+	b.note(b.b.DeleteRange(lo, hi, nil))
+}
 
 // Size is how many bytes the batch takes in the log.
 func (b *Batch) Size() int { return b.b.Len() }
@@ -54,7 +59,12 @@ func (b *Batch) Commit(d Durability) error {
 	if err != nil {
 		return err
 	}
-	return b.b.Close()
+	reclaims := b.reclaims && b.removes
+	if err := b.b.Close(); err != nil || !reclaims {
+		return err
+	}
+	b.s.giveBack()
+	return nil
 }
 
 // Apply makes the batch visible and starts to make it durable. The caller must call Wait afterwards, from any goroutine:

@@ -38,6 +38,19 @@ func (s *Store) room(b *Batch) error {
 // writes have to leave.
 func (b *Batch) Reclaims() { b.reclaims = true }
 
+// giveBack begins to flush if the disk is full: tables are let go of, and logs, only once it is in a table itself that their
+// content was removed. Pebble flushes in goroutines of its own, which Close waits for. What fails here is for the next write to say.
+func (s *Store) giveBack() {
+	usage, err := s.fs.GetDiskUsage(s.dir)
+	if err != nil || usage.AvailBytes >= 2*s.minFree {
+		return
+	}
+	_ = s.guarded(func() error {
+		_, err := s.db.AsyncFlush()
+		return err
+	})
+}
+
 // SetFree makes the disk small: from now on n bytes can be written to it, after which writes fail. Removing files gives
 // nothing back; SetFree does.
 func (m *MemFS) SetFree(n uint64) {

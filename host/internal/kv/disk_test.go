@@ -3,7 +3,9 @@ package kv
 import (
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"testing"
+	"time"
 )
 
 func set(t *testing.T, s *Store, key string, size int) error {
@@ -85,5 +87,41 @@ func TestFailedLogWriteEndsWriting(t *testing.T) {
 	}
 	if _, err := s.Get([]byte("lost0")); !errors.Is(err, ErrNotFound) {
 		t.Errorf("what failed: got %v, want ErrNotFound", err)
+	}
+}
+
+// On a full disk a removed range is flushed, so that the tables below it go away without a restart.
+func TestRemovalGivesBack(t *testing.T) {
+	fs := NewMemFS()
+	s, err := Open("db", Options{FS: fs, MinFreeBytes: 1 << 20})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	random := rand.NewChaCha8([32]byte{})
+	for n := range 200 {
+		value := make([]byte, 10_000)
+		_, _ = random.Read(value)
+		b := s.NewBatch()
+		b.Set(fmt.Appendf(nil, "k%06d", n), value)
+		if err := b.Commit(Sync); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.db.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	full := s.db.Metrics().Total().TablesSize
+	fs.SetFree(1 << 20)
+	b := s.NewBatch()
+	b.Reclaims()
+	b.DeleteRange([]byte("k"), []byte("l"))
+	if err := b.Commit(Sync); err != nil {
+		t.Fatal(err)
+	}
+	for until := time.Now().Add(20 * time.Second); s.db.Metrics().Total().TablesSize > full/2; time.Sleep(time.Millisecond) {
+		if time.Now().After(until) {
+			t.Fatalf("the tables still take %d of %d bytes", s.db.Metrics().Total().TablesSize, full)
+		}
 	}
 }
