@@ -165,11 +165,14 @@ func (s *Seat) Refuse(err error) {
 
 // fill checks an answer against the offer, and says for each row between which versions was decided.
 func (o *Offer) fill(list []rows.Resolution) error {
-	answered := map[rows.ConflictRef]bool{}
+	answered, places := map[rows.ConflictRef]bool{}, map[rows.ConflictRef]int{}
+	for i := range o.Conflicts {
+		places[o.Conflicts[i].ConflictRef] = i
+	}
 	for i := range list {
 		r := &list[i]
-		at := slices.IndexFunc(o.Conflicts, func(c rows.Conflict) bool { return c.ConflictRef == r.ConflictRef })
-		if at < 0 {
+		at, found := places[r.ConflictRef]
+		if !found {
 			return fmt.Errorf("%w: an answer for %s, which is not in the group", rows.ErrInvalid, r.ConflictRef)
 		}
 		r.Siblings = nil

@@ -243,8 +243,10 @@ func (v *view) heads(ref rowRef) ([]history.Head, error) {
 }
 
 func (v *view) batchOf(coll *collection, ver id.Version) (*batch, error) {
-	return storedBatch(v.db, v.colls, coll, ver)
+	return storedBatch(v.db, coll, ver)
 }
+
+func (v *view) load(b *batch, coll *collection) error { return b.load(v.db, v.colls, coll) }
 
 // conflict tells what there is to decide about a row.
 func (v *view) conflict(row *groupRow) (Conflict, error) {

@@ -138,15 +138,9 @@ func (r *rowState) indices(versions []id.Version) []int {
 // staying returns the conflicts that are not for the last writer to settle: those of rows for which the policy names
 // somebody else, and those that touch one of these through a batch, because what was written together is decided together.
 func (t *txn) staying(contested []*rowState) (map[*rowState]bool, error) {
-	if t.db.policy.Settles() {
-		return nil, nil
-	}
-	stay := map[*rowState]bool{}
-	for _, row := range contested {
-		if stay[row] {
-			continue
-		}
-		group, err := closure(t, row.rowRef)
+	stay, w := map[*rowState]bool{}, newWalk(t)
+	for _, row := range t.suspects(contested) {
+		group, err := w.group(row.rowRef)
 		if err != nil {
 			return nil, err
 		}
@@ -158,4 +152,25 @@ func (t *txn) staying(contested []*rowState) (map[*rowState]bool, error) {
 		}
 	}
 	return stay, nil
+}
+
+// suspects returns the conflicts from which staying has to look: those that the policy does not leave to the last writer
+// and, if others in the store may be such, all that could be together with them.
+func (t *txn) suspects(contested []*rowState) []*rowState {
+	p := &t.db.policy
+	if p.Settles() {
+		return nil
+	}
+	var list, others []*rowState
+	for _, row := range contested {
+		if p.For(row.coll.id, row.key, row.Heads).Method != merge.Last {
+			list = append(list, row)
+		} else {
+			others = append(others, row)
+		}
+	}
+	if open, _ := t.db.OpenConflicts(); open > 0 {
+		list = append(list, others...)
+	}
+	return list
 }
