@@ -295,3 +295,42 @@ func TestChangeIsSentByFewMembers(t *testing.T) {
 		}
 	})
 }
+
+// Syncgroups that share a collection and a part of it: what a member of one of them alone writes into the part reaches the
+// members of the other through whoever is a member of both, and waiting waits for it.
+func TestWritesPassBetweenNestedSyncgroups(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		knows := func(_, other string) bool { return other == "a" }
+		c := hosttest.New(t, hosttest.Options{Hosts: []string{"a", "b", "c"}, Knows: knows})
+		a, b, part := c.Host("a"), c.Host("b"), c.Host("c")
+		a.Create()
+		a.CreateSyncgroup("part", "x/")
+		a.Commit(hosttest.Put("x/0", `0`), hosttest.Put("y/0", `0`))
+		b.Join(a)
+		part.JoinSyncgroup("part", a)
+		b.Wait()
+		time.Sleep(5 * time.Second)
+		part.Commit(hosttest.Put("x/1", `1`))
+		time.Sleep(5 * time.Second)
+		b.Wait()
+		if got := b.Rows(); got["x/1"] != "1" || got["y/0"] != "0" {
+			t.Errorf("b has %v", got)
+		}
+		b.Commit(hosttest.Put("x/2", `2`), hosttest.Put("y/2", `2`))
+		time.Sleep(5 * time.Second)
+		if got := part.Rows(); got["x/2"] != "2" || got["y/2"] != "" {
+			t.Errorf("the member of the part has %v", got)
+		}
+		b.Stop()
+		part.Commit(hosttest.Put("x/3", `3`))
+		time.Sleep(5 * time.Second)
+		part.Stop()
+		b.Start()
+		time.Sleep(5 * time.Second)
+		b.Wait()
+		if got := b.Rows(); got["x/3"] != "3" {
+			t.Errorf("after a restart b has %v", got)
+		}
+		part.Start()
+	})
+}

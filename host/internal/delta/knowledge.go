@@ -50,6 +50,14 @@ func (k *Knowledge) Scopes() []id.Scope {
 	return slices.SortedFunc(maps.Keys(k.scopes), id.Scope.Compare)
 }
 
+// Inside returns the tracked scopes that lie within the given ones without being one of them, in order.
+func (k *Knowledge) Inside(scopes []id.Scope) []id.Scope {
+	return slices.DeleteFunc(k.Scopes(), func(t id.Scope) bool {
+		within := func(s id.Scope) bool { return s.Covers(t) }
+		return slices.Contains(scopes, t) || !slices.ContainsFunc(scopes, within)
+	})
+}
+
 // Stored returns the vector kept for exactly this scope, to be persisted; it is not to be changed.
 func (k *Knowledge) Stored(s id.Scope) id.Vector { return k.scopes[s] }
 

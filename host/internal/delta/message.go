@@ -31,6 +31,9 @@ type Open struct {
 type Message struct {
 	// Accepted lists the scopes that will be sent; it is the first message.
 	Accepted []id.Scope
+	// Inside goes with Accepted: scopes within those, of which the responder knows more than of the whole. Whoever keeps
+	// knowledge of them, too, can be sent what it knows of them.
+	Inside []id.Scope
 	// Witnesses go with Accepted: they are of records that the responder holds of the initiator.
 	Witnesses []Witness
 	// Inventory comes before any commits.

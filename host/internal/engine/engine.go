@@ -203,6 +203,12 @@ func (e *Engine) Lag(p id.Principal, db *rows.DB) uint64 {
 	return sum
 }
 
+// withInside adds the scopes within the given ones of which this device keeps knowledge by themselves: a member of another
+// syncgroup that shares a part of a collection writes there what nobody can put down to the whole.
+func withInside(db *rows.DB, scopes []id.Scope) []id.Scope {
+	return append(slices.Clone(scopes), db.Published().Know.Inside(scopes)...)
+}
+
 // Shares reports whether the principal and this device are members of a syncgroup of the database.
 func (e *Engine) Shares(db *rows.DB, p id.Principal) (bool, error) {
 	names, _, err := shared(db, p)

@@ -294,10 +294,10 @@ func TestOnlyScopesOfSharedSyncgroupsAreSent(t *testing.T) {
 	a.share("secrets")
 	a.put("secrets", "k", `1`)
 	var accepted []id.Scope
-	secret := id.Scope{Collection: collection("secrets")}
+	secret, part := id.Scope{Collection: collection("secrets")}, id.Scope{Collection: collection("notes"), Prefix: "x"}
 	err := a.engine.Serve(t.Context(), b.peer(), delta.Open{
 		Database: dbName, Syncgroups: []id.Name{named("notes"), named("secrets")}, Probe: true,
-		Known: []delta.ScopeVector{{Scope: id.Scope{Collection: collection("notes")}}, {Scope: secret}, {Scope: id.Scope{Collection: collection("notes"), Prefix: "x"}}},
+		Known: []delta.ScopeVector{{Scope: id.Scope{Collection: collection("notes")}}, {Scope: secret}, {Scope: part}},
 	}, func(m delta.Message) error {
 		accepted = append(accepted, m.Accepted...)
 		for _, p := range m.Progress {
@@ -307,8 +307,8 @@ func TestOnlyScopesOfSharedSyncgroupsAreSent(t *testing.T) {
 		}
 		return nil
 	})
-	if err != nil || len(accepted) != 1 || accepted[0].Collection != collection("notes") {
-		t.Errorf("accepted %v, %v; want notes alone", accepted, err)
+	if err != nil || len(accepted) != 2 || accepted[0].Collection != collection("notes") || accepted[1] != part {
+		t.Errorf("accepted %v, %v; want notes and a part of it alone", accepted, err)
 	}
 }
 

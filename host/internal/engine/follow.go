@@ -88,7 +88,7 @@ func (f *follower) run(ctx context.Context) {
 	pause := firstPause
 	for ctx.Err() == nil {
 		state := f.db.Published()
-		names, scopes, err := shared(f.db, f.peer.Principal)
+		names, scopes, err := f.common()
 		switch {
 		case err != nil:
 			f.failed(err)
@@ -120,6 +120,12 @@ func (f *follower) run(ctx context.Context) {
 		timer.Stop()
 		pause = min(2*pause, lastPause)
 	}
+}
+
+// common returns the syncgroups in common with the peer and the scopes to ask it for.
+func (f *follower) common() ([]id.Name, []id.Scope, error) {
+	names, scopes, err := shared(f.db, f.peer.Principal)
+	return names, withInside(f.db, scopes), err
 }
 
 func (f *follower) failed(err error) {
@@ -176,7 +182,7 @@ func (f *follower) pull(ctx context.Context, meta uint64, turned <-chan struct{}
 		for ctx.Err() == nil {
 			f.untilMeta(ctx, meta, nil)
 			meta = f.db.Published().Meta
-			n, s, err := shared(f.db, f.peer.Principal)
+			n, s, err := f.common()
 			if err != nil || f.db.Published().Paused || f.db.Writer() != self || !slices.Equal(n, names) || !slices.Equal(s, scopes) {
 				changed.Store(true)
 				stop()
@@ -330,6 +336,12 @@ func (f *follower) apply(stream Stream, turn *turn, messages <-chan delta.Messag
 		if m.Witnesses != nil {
 			f.witnesses = m.Witnesses
 			if err := f.db.Examine(m.Witnesses, nil); err != nil {
+				return err
+			}
+		}
+		if len(m.Inside) > 0 {
+			// The metadata counts as changed by this, so the pull is opened anew and asks for them, too.
+			if err := f.db.Track(m.Inside); err != nil {
 				return err
 			}
 		}

@@ -16,7 +16,7 @@ import (
 func (e *Engine) Level(ctx context.Context, db *rows.DB, g syncgroup.Group, peers []Opener) error {
 	var want []delta.ScopeVector
 	for _, open := range peers {
-		held, err := probe(ctx, db, []id.Name{g.Name}, g.Spec.Scopes(g.Name), open)
+		held, err := probe(ctx, db, []id.Name{g.Name}, withInside(db, g.Spec.Scopes(g.Name)), open)
 		if err != nil {
 			return err
 		}

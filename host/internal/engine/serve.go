@@ -34,7 +34,7 @@ func (e *Engine) Serve(ctx context.Context, caller Peer, open delta.Open, send f
 	for _, k := range r.known {
 		accepted = append(accepted, k.Scope)
 	}
-	first := delta.Message{Accepted: accepted}
+	first := delta.Message{Accepted: accepted, Inside: r.inside}
 	if !open.Probe {
 		if first.Witnesses, err = db.Witnesses(accepted, open.Self.Device); err != nil {
 			return err
@@ -70,6 +70,8 @@ type responder struct {
 	open   delta.Open
 	send   func(delta.Message) error
 	known  []delta.ScopeVector
+	// inside are scopes within those of known that the caller has not asked for.
+	inside []id.Scope
 	plan   *delta.Plan
 	// meta is the state of the metadata that the caller's rights were last checked against.
 	meta    uint64
@@ -90,18 +92,22 @@ func (r *responder) authorize() error {
 	}
 	asked := slices.ContainsFunc(r.open.Syncgroups, func(n id.Name) bool { return slices.Contains(names, n) })
 	var known []delta.ScopeVector
+	var accepted []id.Scope
 	for _, k := range r.open.Known {
-		if asked && slices.Contains(scopes, k.Scope) {
+		within := func(s id.Scope) bool { return s.Covers(k.Scope) }
+		if asked && slices.ContainsFunc(scopes, within) {
 			known = append(known, k)
+			accepted = append(accepted, k.Scope)
 		}
 	}
-	if len(known) == 0 || r.known != nil && len(known) != len(r.known) {
+	inside := r.db.Published().Know.Inside(accepted)
+	if len(known) == 0 || r.known != nil && (len(known) != len(r.known) || !slices.Equal(inside, r.inside)) {
 		return fmt.Errorf("%w: %s", ErrHidden, r.open.Database)
 	}
 	if r.db.Published().Paused {
 		return fmt.Errorf("%w: %w: %s", ErrHidden, ErrPaused, r.open.Database)
 	}
-	r.known = known
+	r.known, r.inside = known, inside
 	return nil
 }
 

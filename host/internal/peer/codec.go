@@ -24,6 +24,7 @@ const (
 	maxAddressLen   = 255
 	maxSyncgroups   = 1024
 	maxScopes       = 65536
+	maxInside       = 256
 	maxEntries      = 65536
 	maxAllEntries   = 1 << 20
 	minWindow       = 256 << 10

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 
 	"google.golang.org/grpc"
@@ -158,8 +159,22 @@ func (p *PullStream) decodeAccepted(m *peerv1.PullAccepted) (delta.Message, erro
 	if err != nil {
 		return delta.Message{}, err
 	}
+	var inside []id.Scope
+	if len(m.GetInside()) > 0 {
+		if inside, err = decodeScopes(m.GetInside()); err != nil {
+			return delta.Message{}, err
+		}
+	}
+	if len(inside) > maxInside {
+		return delta.Message{}, fmt.Errorf("%d scopes within those accepted, the limit is %d", len(inside), maxInside)
+	}
+	for _, t := range inside {
+		if !slices.ContainsFunc(scopes, func(s id.Scope) bool { return s.Covers(t) }) {
+			return delta.Message{}, fmt.Errorf("the scope %s, which lies in none that it accepted", t)
+		}
+	}
 	p.accepted = accepted
-	return delta.Message{Accepted: scopes, Witnesses: witnesses}, nil
+	return delta.Message{Accepted: scopes, Inside: inside, Witnesses: witnesses}, nil
 }
 
 // take uses up room for a message. A message larger than the window may come when nothing else is under way.

@@ -111,6 +111,9 @@ func (p *pullSender) Send(m delta.Message) error {
 		for _, s := range m.Accepted {
 			body.Scopes = append(body.Scopes, encodeScope(s))
 		}
+		for _, s := range m.Inside[:min(len(m.Inside), maxInside)] {
+			body.Inside = append(body.Inside, encodeScope(s))
+		}
 		return p.stream.Send(&peerv1.PullResponse{Message: &peerv1.PullResponse_Accepted{Accepted: body}})
 	case m.Inventory != nil:
 		body, err := encodeInventory(m.Inventory)

@@ -1209,7 +1209,10 @@ type PullAccepted struct {
 	// The scopes that will be sent, a subset of those asked for.
 	Scopes []*Scope `protobuf:"bytes,1,rep,name=scopes,proto3" json:"scopes,omitempty"`
 	// Records that the responder holds of the caller's device in these scopes; at most 512.
-	Witnesses     []*Witness `protobuf:"bytes,2,rep,name=witnesses,proto3" json:"witnesses,omitempty"`
+	Witnesses []*Witness `protobuf:"bytes,2,rep,name=witnesses,proto3" json:"witnesses,omitempty"`
+	// Scopes within those above of which the responder keeps knowledge by themselves, and that were not asked for; at most
+	// 256. It may know more of them than of the whole, and sends that to whoever asks for them.
+	Inside        []*Scope `protobuf:"bytes,3,rep,name=inside,proto3" json:"inside,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1254,6 +1257,13 @@ func (x *PullAccepted) GetScopes() []*Scope {
 func (x *PullAccepted) GetWitnesses() []*Witness {
 	if x != nil {
 		return x.Witnesses
+	}
+	return nil
+}
+
+func (x *PullAccepted) GetInside() []*Scope {
+	if x != nil {
+		return x.Inside
 	}
 	return nil
 }
@@ -1769,10 +1779,11 @@ const file_peer_v1_peer_proto_rawDesc = "" +
 	"\x04held\x18\x05 \x03(\v2\x1d.syncbase.peer.v1.VectorEntryR\x04held\x127\n" +
 	"\adropped\x18\x06 \x03(\v2\x1d.syncbase.peer.v1.VectorEntryR\adropped\x12\x1d\n" +
 	"\n" +
-	"dropped_at\x18\a \x01(\x04R\tdroppedAt\"x\n" +
+	"dropped_at\x18\a \x01(\x04R\tdroppedAt\"\xa9\x01\n" +
 	"\fPullAccepted\x12/\n" +
 	"\x06scopes\x18\x01 \x03(\v2\x17.syncbase.peer.v1.ScopeR\x06scopes\x127\n" +
-	"\twitnesses\x18\x02 \x03(\v2\x19.syncbase.peer.v1.WitnessR\twitnesses\"#\n" +
+	"\twitnesses\x18\x02 \x03(\v2\x19.syncbase.peer.v1.WitnessR\twitnesses\x12/\n" +
+	"\x06inside\x18\x03 \x03(\v2\x17.syncbase.peer.v1.ScopeR\x06inside\"#\n" +
 	"\aCommits\x12\x18\n" +
 	"\acommits\x18\x01 \x03(\fR\acommits\"G\n" +
 	"\fPullProgress\x127\n" +
@@ -1878,25 +1889,26 @@ var file_peer_v1_peer_proto_depIdxs = []int32{
 	9,  // 21: syncbase.peer.v1.Inventory.dropped:type_name -> syncbase.peer.v1.VectorEntry
 	8,  // 22: syncbase.peer.v1.PullAccepted.scopes:type_name -> syncbase.peer.v1.Scope
 	11, // 23: syncbase.peer.v1.PullAccepted.witnesses:type_name -> syncbase.peer.v1.Witness
-	10, // 24: syncbase.peer.v1.PullProgress.vectors:type_name -> syncbase.peer.v1.ScopeVector
-	4,  // 25: syncbase.peer.v1.GetTimeRequest.database:type_name -> syncbase.peer.v1.Name
-	2,  // 26: syncbase.peer.v1.PeerService.Hello:input_type -> syncbase.peer.v1.HelloRequest
-	5,  // 27: syncbase.peer.v1.PeerService.Join:input_type -> syncbase.peer.v1.JoinRequest
-	12, // 28: syncbase.peer.v1.PeerService.Pull:input_type -> syncbase.peer.v1.PullRequest
-	19, // 29: syncbase.peer.v1.PeerService.GetTime:input_type -> syncbase.peer.v1.GetTimeRequest
-	21, // 30: syncbase.peer.v1.PeerService.GetRecipe:input_type -> syncbase.peer.v1.GetRecipeRequest
-	23, // 31: syncbase.peer.v1.PeerService.GetChunks:input_type -> syncbase.peer.v1.GetChunksRequest
-	3,  // 32: syncbase.peer.v1.PeerService.Hello:output_type -> syncbase.peer.v1.HelloResponse
-	6,  // 33: syncbase.peer.v1.PeerService.Join:output_type -> syncbase.peer.v1.JoinResponse
-	14, // 34: syncbase.peer.v1.PeerService.Pull:output_type -> syncbase.peer.v1.PullResponse
-	20, // 35: syncbase.peer.v1.PeerService.GetTime:output_type -> syncbase.peer.v1.GetTimeResponse
-	22, // 36: syncbase.peer.v1.PeerService.GetRecipe:output_type -> syncbase.peer.v1.GetRecipeResponse
-	24, // 37: syncbase.peer.v1.PeerService.GetChunks:output_type -> syncbase.peer.v1.GetChunksResponse
-	32, // [32:38] is the sub-list for method output_type
-	26, // [26:32] is the sub-list for method input_type
-	26, // [26:26] is the sub-list for extension type_name
-	26, // [26:26] is the sub-list for extension extendee
-	0,  // [0:26] is the sub-list for field type_name
+	8,  // 24: syncbase.peer.v1.PullAccepted.inside:type_name -> syncbase.peer.v1.Scope
+	10, // 25: syncbase.peer.v1.PullProgress.vectors:type_name -> syncbase.peer.v1.ScopeVector
+	4,  // 26: syncbase.peer.v1.GetTimeRequest.database:type_name -> syncbase.peer.v1.Name
+	2,  // 27: syncbase.peer.v1.PeerService.Hello:input_type -> syncbase.peer.v1.HelloRequest
+	5,  // 28: syncbase.peer.v1.PeerService.Join:input_type -> syncbase.peer.v1.JoinRequest
+	12, // 29: syncbase.peer.v1.PeerService.Pull:input_type -> syncbase.peer.v1.PullRequest
+	19, // 30: syncbase.peer.v1.PeerService.GetTime:input_type -> syncbase.peer.v1.GetTimeRequest
+	21, // 31: syncbase.peer.v1.PeerService.GetRecipe:input_type -> syncbase.peer.v1.GetRecipeRequest
+	23, // 32: syncbase.peer.v1.PeerService.GetChunks:input_type -> syncbase.peer.v1.GetChunksRequest
+	3,  // 33: syncbase.peer.v1.PeerService.Hello:output_type -> syncbase.peer.v1.HelloResponse
+	6,  // 34: syncbase.peer.v1.PeerService.Join:output_type -> syncbase.peer.v1.JoinResponse
+	14, // 35: syncbase.peer.v1.PeerService.Pull:output_type -> syncbase.peer.v1.PullResponse
+	20, // 36: syncbase.peer.v1.PeerService.GetTime:output_type -> syncbase.peer.v1.GetTimeResponse
+	22, // 37: syncbase.peer.v1.PeerService.GetRecipe:output_type -> syncbase.peer.v1.GetRecipeResponse
+	24, // 38: syncbase.peer.v1.PeerService.GetChunks:output_type -> syncbase.peer.v1.GetChunksResponse
+	33, // [33:39] is the sub-list for method output_type
+	27, // [27:33] is the sub-list for method input_type
+	27, // [27:27] is the sub-list for extension type_name
+	27, // [27:27] is the sub-list for extension extendee
+	0,  // [0:27] is the sub-list for field type_name
 }
 
 func init() { file_peer_v1_peer_proto_init() }
