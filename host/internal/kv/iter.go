@@ -12,6 +12,9 @@ type Iter struct {
 }
 
 func newIter(r pebble.Reader, lo, hi []byte) (*Iter, error) {
+	if len(lo) == 0 {
+		lo = nil // what Pebble takes for no bound
+	}
 	// The filters of the last level are for Find alone; Pebble asks for them to be wanted.
 	it, err := r.NewIter(&pebble.IterOptions{LowerBound: lo, UpperBound: hi, UseL6Filters: true})
 	if err != nil {
