@@ -17,7 +17,7 @@ const DefaultMinFreeBytes = 64 << 20
 // manifest (it ends the process, see quiet.Fatalf), so none may get that far: a reserve stays free, from which flushes,
 // compactions and the writes that make room are fed. Asking costs about a microsecond.
 func (s *Store) room(b *Batch) error {
-	if s.minFree == 0 {
+	if s.minFree == 0 || b.Empty() {
 		return nil
 	}
 	need := s.minFree
