@@ -245,7 +245,7 @@ var mutants = []mutant{
 	},
 	{
 		name: "engine-authorize-scope", file: engineDir + "/serve.go", tests: engineDir,
-		old: "if asked && slices.Contains(scopes, k.Scope) {", new: "if asked && len(scopes) > 0 {",
+		old: "if asked && slices.ContainsFunc(scopes, within) {", new: "if asked && (len(scopes) > 0 || within(k.Scope)) {",
 		breaks: "a member is sent scopes that are not shared with it",
 	},
 	{
