@@ -58,15 +58,15 @@ type Reclaimed struct {
 // disk: after a power loss it may have to be done again.
 func (db *DB) Reclaim(limits Limits) (Reclaimed, error) {
 	limits = limits.withDefaults()
-	s := sweep{db: db, limits: &limits, floor: db.floor.Load()}
+	s := reclaiming{db: db, limits: &limits, floor: db.floor.Load()}
 	if err := s.choose(); err != nil {
 		return Reclaimed{}, first(db.Err(), err)
 	}
 	return s.carryOut()
 }
 
-// sweep is one step of reclamation.
-type sweep struct {
+// reclaiming is one step of reclamation.
+type reclaiming struct {
 	db     *DB
 	limits *Limits
 	// floor is where the log begins after the step.
@@ -90,7 +90,7 @@ type gone struct {
 
 // choose walks the sequence of commits from its beginning and gathers what goes, up to the first commit that stays. It
 // needs no lock, since what it reads never changes.
-func (s *sweep) choose() error {
+func (s *reclaiming) choose() error {
 	db := s.db
 	end := db.Published().Seq
 	it, err := db.s.kv.Iter(seqKey(db.num, s.floor+1), seqKey(db.num, end+1))
@@ -124,7 +124,7 @@ func (s *sweep) choose() error {
 }
 
 // mayGo decides about the oldest commits that are left, with so many bytes of history from them on.
-func (s *sweep) mayGo(commits []learned, left []litter, last, history uint64) bool {
+func (s *reclaiming) mayGo(commits []learned, left []litter, last, history uint64) bool {
 	why, _ := s.holds(commits, left, last, history)
 	return why == heldByNobody
 }
@@ -140,7 +140,7 @@ const (
 )
 
 // holds says why the commits stay; with heldByMember also which version somebody may lack.
-func (s *sweep) holds(commits []learned, left []litter, last, history uint64) (hold, Awaited) {
+func (s *reclaiming) holds(commits []learned, left []litter, last, history uint64) (hold, Awaited) {
 	if slowest, any := s.db.readers.slowest(); any && slowest < last && history <= s.limits.ReaderBytes {
 		return heldByReader, Awaited{}
 	}
@@ -161,7 +161,7 @@ func (s *sweep) holds(commits []learned, left []litter, last, history uint64) (h
 }
 
 // take gathers what commits left behind.
-func (s *sweep) take(left []litter) error {
+func (s *reclaiming) take(left []litter) error {
 	for _, l := range left {
 		if l.tomb {
 			s.dead = append(s.dead, l)
@@ -181,7 +181,7 @@ func (s *sweep) take(left []litter) error {
 }
 
 // carryOut removes what was chosen, under the lock of the database, since tombstones may have become rows again.
-func (s *sweep) carryOut() (Reclaimed, error) {
+func (s *reclaiming) carryOut() (Reclaimed, error) {
 	db := s.db
 	db.mu.Lock()
 	defer db.mu.Unlock()
@@ -221,7 +221,7 @@ func (s *sweep) carryOut() (Reclaimed, error) {
 	return s.got, nil
 }
 
-func (s *sweep) remove(key []byte, size int) {
+func (s *reclaiming) remove(key []byte, size int) {
 	s.b.Delete(key)
 	s.freed += uint64(size)
 }

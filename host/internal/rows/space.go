@@ -67,7 +67,7 @@ func (h *Held) await(a Awaited) {
 // Held looks at the oldest commits and at tombstones that wait, at so many of them as a step of Reclaim would. What is kept
 // for its age is held by nobody.
 func (db *DB) Held(limits Limits) (held Held, err error) {
-	s := sweep{db: db, floor: db.floor.Load()}
+	s := reclaiming{db: db, floor: db.floor.Load()}
 	limits = limits.withDefaults()
 	s.limits = &limits
 	if err := s.oldest(&held); err != nil {
@@ -80,7 +80,7 @@ func (db *DB) Held(limits Limits) (held Held, err error) {
 }
 
 // oldest looks at the first value of the sequence of commits.
-func (s *sweep) oldest(held *Held) error {
+func (s *reclaiming) oldest(held *Held) error {
 	db := s.db
 	end := db.Published().Seq
 	it, err := db.s.kv.Iter(seqKey(db.num, s.floor+1), seqKey(db.num, end+1))
@@ -110,7 +110,7 @@ func (s *sweep) oldest(held *Held) error {
 }
 
 // waiting looks at the queue of tombstones.
-func (s *sweep) waiting(held *Held) error {
+func (s *reclaiming) waiting(held *Held) error {
 	prefix := append(dbKey(spaceReclaim, s.db.num), reclaimWaiting)
 	it, err := s.db.s.kv.Iter(prefix, kv.PrefixEnd(prefix))
 	if err != nil {

@@ -11,10 +11,10 @@ import (
 	"github.com/syncbase/syncbase/host/internal/wire"
 )
 
-// tombs is the part of a sweep that sees to tombstones: one that everybody knows of is dropped, any other waits in a queue
+// tombs is the part of reclaiming that sees to tombstones: one that everybody knows of is dropped, any other waits in a queue
 // of its own, so that it does not hold back the rest. Used with DB.mu held.
 type tombs struct {
-	*sweep
+	*reclaiming
 	// dropped has, for each collection with tombstones that go, what was dropped from it including them.
 	dropped map[*collection]drops
 	// seen are the tombstones that were looked at, some of which are listed more than once.
@@ -27,8 +27,8 @@ type drops struct {
 	at   hlc.Time
 }
 
-func newTombs(s *sweep) *tombs {
-	return &tombs{sweep: s, dropped: map[*collection]drops{}, seen: map[litter]bool{}}
+func newTombs(s *reclaiming) *tombs {
+	return &tombs{reclaiming: s, dropped: map[*collection]drops{}, seen: map[litter]bool{}}
 }
 
 // bury handles the tombstones below the new floor and those that have been waiting.
