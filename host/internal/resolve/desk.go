@@ -25,8 +25,10 @@ type desk struct {
 	// queue are rows in conflict that wait for a seat, in order; queued says which are in it.
 	queue  []entry
 	queued map[rows.ConflictRef]bool
-	// resting are rows whose groups wait for their time.
+	// resting are rows that wait for their time; rests says which. News of them, which can come twice, does not bring them back
+	// sooner.
 	resting []entry
+	rests   map[rows.ConflictRef]bool
 	// tries count the failures of a row since it was last resolved.
 	tries map[rows.ConflictRef]int
 	// leased are the rows of offers that are out.
@@ -52,7 +54,8 @@ type entry struct {
 
 func newDesk(db *rows.DB, opts Options) *desk {
 	return &desk{
-		db: db, opts: opts, queued: map[rows.ConflictRef]bool{}, tries: map[rows.ConflictRef]int{},
+		db: db, opts: opts, queued: map[rows.ConflictRef]bool{}, rests: map[rows.ConflictRef]bool{},
+		tries:  map[rows.ConflictRef]int{},
 		leased: map[rows.ConflictRef]bool{}, plugins: map[string]*pluginQueue{}, wake: make(chan struct{}),
 	}
 }
@@ -122,6 +125,7 @@ func (d *desk) collect(start func(plugin string)) (rest time.Duration, err error
 			}
 			return false
 		}
+		delete(d.rests, e.ref)
 		refs = append(refs, e.ref)
 		return true
 	})
@@ -141,7 +145,9 @@ func (d *desk) collect(start func(plugin string)) (rest time.Duration, err error
 		}
 		if failed := d.sort(ref, seen, start); failed != nil {
 			err = errors.Join(err, failed)
+			d.mu.Lock()
 			d.rest(ref)
+			d.mu.Unlock()
 		}
 	}
 	return rest, err
@@ -190,7 +196,7 @@ func (d *desk) sort(ref rows.ConflictRef, seen map[rows.ConflictRef]bool, start 
 
 // enqueue is called with mu held.
 func (d *desk) enqueue(e entry) {
-	if d.queued[e.ref] {
+	if d.queued[e.ref] || d.rests[e.ref] {
 		return
 	}
 	if len(d.queue) >= maxQueue {
@@ -202,10 +208,11 @@ func (d *desk) enqueue(e entry) {
 	d.stir()
 }
 
-// rest puts a row away for a while, the longer the more often that happens to it.
+// rest puts a row away for a while, the longer the more often that happens to it. It is called with mu held.
 func (d *desk) rest(ref rows.ConflictRef) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
+	if d.rests[ref] {
+		return
+	}
 	pause := d.opts.MaxPause
 	if n := d.tries[ref]; n < 16 {
 		pause = min(pause, d.opts.Pause<<n)
@@ -217,6 +224,7 @@ func (d *desk) rest(ref rows.ConflictRef) {
 		d.more = true
 		return
 	}
+	d.rests[ref] = true
 	d.resting = append(d.resting, entry{ref: ref, due: time.Now().Add(pause)})
 	d.stir()
 }

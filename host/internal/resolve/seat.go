@@ -23,7 +23,6 @@ type Offer struct {
 	// Number names the offer.
 	Number uint64
 	rows.Group
-	first rows.ConflictRef
 }
 
 // Next waits for a group that is to be decided. What was offered before and has no answer is passed on. The error is that of
@@ -61,17 +60,23 @@ func (s *Seat) Next(ctx context.Context) (*Offer, error) {
 func (d *desk) next(s *Seat) (entry, bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	at := slices.IndexFunc(d.queue, func(e entry) bool { return !d.leased[e.ref] && (e.avoid != s || d.seats < 2) })
-	if at < 0 {
-		return entry{}, false
+	for at := 0; at < len(d.queue); {
+		e := d.queue[at]
+		rests := d.rests[e.ref] // since it was queued
+		if !rests && (d.leased[e.ref] || e.avoid == s && d.seats > 1) {
+			at++
+			continue
+		}
+		d.queue = slices.Delete(d.queue, at, at+1)
+		delete(d.queued, e.ref)
+		if len(d.queue) == 0 && d.more {
+			d.stir() // run finds the others
+		}
+		if !rests {
+			return e, true
+		}
 	}
-	e := d.queue[at]
-	d.queue = slices.Delete(d.queue, at, at+1)
-	delete(d.queued, e.ref)
-	if len(d.queue) == 0 && d.more {
-		d.stir() // run finds the others
-	}
-	return e, true
+	return entry{}, false
 }
 
 // lease reads the group of a row; it returns nil when there is nothing to offer, or not to a seat, or not now.
@@ -93,7 +98,7 @@ func (d *desk) lease(e entry) (*Offer, error) {
 		}
 	}
 	d.offers++
-	o := &Offer{Number: d.offers, Group: g, first: e.ref}
+	o := &Offer{Number: d.offers, Group: g}
 	for i := range g.Conflicts {
 		d.leased[g.Conflicts[i].ConflictRef] = true
 	}
@@ -158,9 +163,7 @@ func (s *Seat) Refuse(err error) {
 		s.Pass()
 		return
 	}
-	first := s.offer.first
-	s.end(func(*desk, entry) {})
-	s.desk.rest(first)
+	s.end(func(d *desk, e entry) { d.rest(e.ref) })
 }
 
 // fill checks an answer against the offer, and says for each row between which versions was decided.
