@@ -145,9 +145,7 @@ func (d *desk) collect(start func(plugin string)) (rest time.Duration, err error
 		}
 		if failed := d.sort(ref, seen, start); failed != nil {
 			err = errors.Join(err, failed)
-			d.mu.Lock()
 			d.rest(ref)
-			d.mu.Unlock()
 		}
 	}
 	return rest, err
@@ -179,14 +177,16 @@ func (d *desk) sort(ref rows.ConflictRef, seen map[rows.ConflictRef]bool, start 
 		d.enqueue(entry{ref: ref})
 	case merge.Plugin:
 		d.mu.Lock()
-		q := d.plugins[choice.Plugin]
+		q, rests := d.plugins[choice.Plugin], d.rests[ref]
 		fresh := q == nil
 		if fresh {
 			q = newPluginQueue()
 			d.plugins[choice.Plugin] = q
 		}
 		d.mu.Unlock()
-		q.add(ref)
+		if !rests {
+			q.add(ref)
+		}
 		if fresh {
 			start(choice.Plugin)
 		}
@@ -208,8 +208,15 @@ func (d *desk) enqueue(e entry) {
 	d.stir()
 }
 
-// rest puts a row away for a while, the longer the more often that happens to it. It is called with mu held.
+// rest is putAway for callers without the lock.
 func (d *desk) rest(ref rows.ConflictRef) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.putAway(ref)
+}
+
+// putAway lets a row rest, the longer the more often that happens to it. It is called with mu held.
+func (d *desk) putAway(ref rows.ConflictRef) {
 	if d.rests[ref] {
 		return
 	}

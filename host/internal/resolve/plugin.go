@@ -123,7 +123,9 @@ func (d *desk) ask(ctx context.Context, name string, groups []rows.Group) {
 		}
 		if failure != nil && ctx.Err() == nil {
 			d.opts.Events.PluginFailed(d.db.Name(), name, failure)
-			d.rest(part[0].ConflictRef)
+			for j := range part {
+				d.rest(part[j].ConflictRef)
+			}
 		}
 	}
 }

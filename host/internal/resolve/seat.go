@@ -163,7 +163,7 @@ func (s *Seat) Refuse(err error) {
 		s.Pass()
 		return
 	}
-	s.end(func(d *desk, e entry) { d.rest(e.ref) })
+	s.end(func(d *desk, e entry) { d.putAway(e.ref) })
 }
 
 // fill checks an answer against the offer, and says for each row between which versions was decided.
