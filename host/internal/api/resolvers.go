@@ -185,6 +185,10 @@ func (r *resolver) offer(o *resolve.Offer) error {
 func (r *resolver) answer(ctx context.Context, o *resolve.Offer) ([]rows.Resolution, error) {
 	timer := time.NewTimer(r.s.opts.AnswerWithin)
 	defer timer.Stop()
+	offered := make(map[rows.ConflictRef][]rows.Sibling, len(o.Conflicts))
+	for i := range o.Conflicts {
+		offered[o.Conflicts[i].ConflictRef] = o.Conflicts[i].Siblings
+	}
 	var list []rows.Resolution
 	size := 0
 	for {
@@ -198,7 +202,7 @@ func (r *resolver) answer(ctx context.Context, o *resolve.Offer) ([]rows.Resolut
 				continue // late
 			}
 			for _, p := range m.GetResolutions() {
-				res, err := r.read(p, o)
+				res, err := r.read(p, offered)
 				if err != nil {
 					return nil, err
 				}
@@ -216,18 +220,12 @@ func (r *resolver) answer(ctx context.Context, o *resolve.Offer) ([]rows.Resolut
 }
 
 // read understands one row of an answer. What it says about rows that were not offered the seat refuses.
-func (r *resolver) read(p *nodev1.Resolution, o *resolve.Offer) (res rows.Resolution, err error) {
+func (r *resolver) read(p *nodev1.Resolution, offered map[rows.ConflictRef][]rows.Sibling) (res rows.Resolution, err error) {
 	if res.Collection, err = r.name(p.GetCollection()); err != nil {
 		return res, err
 	}
 	res.Key = p.GetKey()
-	var siblings []rows.Sibling
-	for i := range o.Conflicts {
-		if c := &o.Conflicts[i]; c.ConflictRef == res.ConflictRef {
-			siblings = c.Siblings
-		}
-	}
-	return res, fillResolution(&res, p, siblings)
+	return res, fillResolution(&res, p, offered[res.ConflictRef])
 }
 
 // Resolvers seats the resolvers of applications.

@@ -86,6 +86,28 @@ func (o *office) quarrel(key string) {
 	}
 }
 
+// quarrelAtLarge brings the rows of one batch into conflict with those of another.
+func (o *office) quarrelAtLarge(n int) {
+	o.t.Helper()
+	var ops []rows.Op
+	c := wire.Commit{Writer: id.Writer{Device: id.Device{9}, Epoch: 1}, First: o.gen + 1, Count: uint64(n), Time: hlc.Time(o.gen + 1)}
+	for i := range n {
+		key := fmt.Sprintf("%06d", i)
+		ops = append(ops, rows.Op{Collection: notes, Key: key, Value: []byte(`1`)})
+		o.gen++
+		c.Records = append(c.Records, wire.Entry{Collection: notes, Record: wire.Record{
+			Version: id.Version{Writer: c.Writer, Gen: o.gen}, Key: key, Value: []byte(`2`),
+		}})
+	}
+	_, err := o.db.Commit(ops, nil)
+	if err == nil {
+		_, err = o.db.Receive(rows.Step{Commits: []wire.Commit{c}, Scopes: []id.Scope{{Collection: notes}}})
+	}
+	if err != nil {
+		o.t.Fatal(err)
+	}
+}
+
 func (o *office) open() int {
 	n, _ := o.db.OpenConflicts()
 	return n
@@ -146,6 +168,35 @@ func TestSeatsShareTheWork(t *testing.T) {
 			t.Errorf("%v; %d are open", err, o.open())
 		}
 		a.Close()
+	})
+}
+
+// Batches of many rows, more than wait in memory, are one group, also after answers that were refused.
+func TestLargeBatchIsOneGroup(t *testing.T) {
+	run(t, `{"resolver":"app"}`, Options{}, func(o *office) {
+		s := o.desks.Attach(o.db)
+		defer s.Close()
+		const n = maxQueue + 1
+		o.quarrelAtLarge(n)
+		for range 2 {
+			offer := o.next(s)
+			if len(offer.Conflicts) != n {
+				t.Fatalf("offered %d rows, want %d", len(offer.Conflicts), n)
+			}
+			if _, err := s.Answer(offer.Number, answers(offer, `3`), nil); !errors.Is(err, rows.ErrInvalid) {
+				t.Errorf("an answer that lacks rows: %v", err)
+			}
+			time.Sleep(time.Minute)
+		}
+		offer := o.next(s)
+		var list []rows.Resolution
+		for i := range offer.Conflicts {
+			list = append(list, rows.Resolution{ConflictRef: offer.Conflicts[i].ConflictRef, Value: []byte(`3`)})
+		}
+		if _, err := s.Answer(offer.Number, list, nil); err != nil || o.open() != 0 {
+			t.Errorf("%v; %d are open", err, o.open())
+		}
+		o.nothing(s, time.Hour)
 	})
 }
 

@@ -10,9 +10,9 @@ import (
 	"github.com/syncbase/syncbase/host/internal/wire"
 )
 
-// MaxGroupRows bounds the rows of a group of conflicts, with those that are only drawn in. What is beyond it makes a group
-// of its own.
-const MaxGroupRows = 10_000
+// MaxGroupRows bounds the rows of a group of conflicts, with those that are only drawn in. The largest batch fits, so that a
+// group is cut only between batches; what is beyond it makes a group of its own.
+const MaxGroupRows = wire.MaxCommitRecords
 
 // MaxGroupBytes bounds the values of a group in the same way.
 const MaxGroupBytes = 64 << 20

@@ -109,15 +109,15 @@ func TestConflictsOfBatchesAreLinear(t *testing.T) {
 	}
 }
 
-// Batches beyond what a group may hold are settled all the same, in as many steps as they have rows.
+// Large batches are settled in as many steps as they have rows.
 func TestLargeBatchesAreSettled(t *testing.T) {
 	for name, test := range map[string]struct {
 		rules string
 		n     int
 		open  bool
 	}{
-		"a rule for another collection":          {elsewhere, 4_000, false},
-		"more rows than a group, something open": {`{"collection":"notes","prefix":"open/","resolver":"defer"}`, MaxGroupRows + 2_000, true},
+		"a rule for another collection": {elsewhere, 4_000, false},
+		"something open":                {`{"collection":"notes","prefix":"open/","resolver":"defer"}`, 12_000, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			a, b := clashing(t, test.rules, test.n, test.open)

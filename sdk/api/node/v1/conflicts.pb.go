@@ -454,7 +454,7 @@ type ResolveConflictsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Name of the database.
 	Database string `protobuf:"bytes,1,opt,name=database,proto3" json:"database,omitempty"`
-	// One for each row, 1 to 10,000. They become one batch.
+	// One for each row, 1 to 100,000. They become one batch.
 	Resolutions   []*Resolution `protobuf:"bytes,2,rep,name=resolutions,proto3" json:"resolutions,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
