@@ -66,7 +66,7 @@ func (h *Head) SameContent(o *Head) bool {
 }
 
 // State is what is known of a row. The zero State is a row never heard of. More than one head is a conflict. A copy is
-// independent: changes replace Heads and what hangs on it.
+// independent: changes replace Heads and what hangs on it. Only room for a first head is used where it lies.
 type State struct {
 	Heads []Head
 }
@@ -102,6 +102,10 @@ func (s *State) Apply(r *wire.Record, t hlc.Time) Outcome {
 	}
 	if r.Round > 0 {
 		head.Resolves, head.Round = r.Parents, r.Round
+	}
+	if len(s.Heads) == 0 {
+		s.Heads = append(s.Heads, head)
+		return Advanced
 	}
 	s.supersede(&head)
 	s.Heads = append(s.Heads, head)

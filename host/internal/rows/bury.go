@@ -229,7 +229,7 @@ func (t *txn) eachStored(coll *collection, visit func(id.Version)) {
 	}
 	for ok := it.First(); ok && err == nil; ok = it.Next() {
 		key := string(it.Key()[collKeyLen:])
-		if t.rows[rowRef{coll, key}] != nil {
+		if t.loaded(rowRef{coll, key}) != nil {
 			continue
 		}
 		var row Row

@@ -142,30 +142,29 @@ func (db *DB) commitLocked(ops []Op, ready func(t *txn, colls []*collection) err
 	if err != nil {
 		return nil, Published{}, nil, err
 	}
+	t.release()
 	return t, p, versions, nil
 }
 
 // effective evaluates the checks and returns the row of each operation and the positions of the operations that make a
 // record: for each row the last write, unless it deletes what is absent.
 func (t *txn) effective(ops []Op, colls []*collection) (touched []*rowState, todo []int, err error) {
-	refs := make([]rowRef, len(ops))
 	for i := range ops {
-		refs[i] = rowRef{colls[i], ops[i].Key}
+		t.wanted = append(t.wanted, rowRef{colls[i], ops[i].Key})
 	}
-	if err := t.prefetch(refs); err != nil {
+	if err := t.prefetch(t.wanted); err != nil {
 		return nil, nil, err
 	}
 	if err := t.prepare(ops, colls); err != nil {
 		return nil, nil, err
 	}
-	touched = make([]*rowState, len(ops))
 	for i := range ops {
 		op := &ops[i]
 		row, err := t.row(colls[i], op.Key)
 		if err != nil {
 			return nil, nil, err
 		}
-		touched[i] = row
+		t.states = append(t.states, row)
 		if op.Kind != OpCheck {
 			row.write = i
 		} else if !op.Expect.met(row) {
@@ -173,14 +172,14 @@ func (t *txn) effective(ops []Op, colls []*collection) (touched []*rowState, tod
 		}
 	}
 	todo = make([]int, 0, len(ops))
-	for i, row := range touched {
+	for i, row := range t.states {
 		// A collection that is destroyed and made anew has a record for either.
 		anew := ops[i].Kind == OpDelete && ops[i].Key == ""
 		if (row.write == i || anew) && !ops[i].idle(row) {
 			todo = append(todo, i)
 		}
 	}
-	return touched, todo, nil
+	return t.states, todo, nil
 }
 
 func (e *Expect) met(row *rowState) bool {
@@ -209,7 +208,7 @@ func (t *txn) writeOps(ops []Op, touched []*rowState, todo []int) []id.Version {
 		}
 	}
 	t.startCommit(false, self, t.ownGen+1, uint64(len(todo)), at)
-	t.commits[0].changes = make([]change, 0, len(todo))
+	t.commits[0].changes = t.room(len(todo))
 	for _, i := range todo {
 		op, row := &ops[i], touched[i]
 		t.ownGen++
@@ -294,11 +293,12 @@ func (op *Op) validate(refs References) error {
 
 // validateJSON may be asked about a value of any size up to the limit, on every put: each step is one pass at most.
 func (op *Op) validateJSON(refs References) error {
-	if !json.Valid(op.Value) {
+	plain := plainJSON(op.Value)
+	if !plain && !json.Valid(op.Value) {
 		return fmt.Errorf("value for %q is not JSON; store bytes as raw", op.Key)
 	}
 	// What json.Valid calls a text may hold any bytes, and readers would each see something else in their place.
-	if !utf8.Valid(op.Value) {
+	if !plain && !utf8.Valid(op.Value) {
 		return fmt.Errorf("value for %q is JSON with text that is not UTF-8; store bytes as raw (--raw)", op.Key)
 	}
 	if refs == nil || op.Collection.Kind != id.Rows {

@@ -20,21 +20,15 @@ func (t *txn) prefetch(refs []rowRef) error {
 	if len(refs) < prefetchFrom {
 		return nil
 	}
-	sorted := slices.Clone(refs)
-	slices.SortFunc(sorted, func(a, b rowRef) int {
-		if c := cmp.Compare(a.coll.num, b.coll.num); c != 0 {
-			return c
-		}
-		return strings.Compare(a.key, b.key)
-	})
-	sorted = slices.Compact(sorted)
+	sorted := ascending(refs)
+	known := len(t.order) > 0
 	t.expect(len(sorted))
 	for len(sorted) > 0 {
 		n := 1
 		for n < len(sorted) && sorted[n].coll == sorted[0].coll {
 			n++
 		}
-		if err := t.prefetchCollection(sorted[:n]); err != nil {
+		if err := t.prefetchCollection(sorted[:n], known); err != nil {
 			return err
 		}
 		sorted = sorted[n:]
@@ -42,15 +36,29 @@ func (t *txn) prefetch(refs []rowRef) error {
 	return nil
 }
 
-// expect makes room for n more rows: growing it row by row is most of the garbage of a batch.
-func (t *txn) expect(n int) {
-	if len(t.rows) == 0 {
-		t.rows = make(map[rowRef]*rowState, n)
+// ascending returns each of the rows once, in the order of their keys.
+func ascending(refs []rowRef) []rowRef {
+	ordered := true
+	for i := 1; i < len(refs) && ordered; i++ {
+		ordered = refs[i-1].compare(refs[i]) < 0
 	}
-	t.order, t.spare = slices.Grow(t.order, n), make([]rowState, n)
+	if ordered {
+		return refs
+	}
+	sorted := slices.Clone(refs)
+	slices.SortFunc(sorted, rowRef.compare)
+	return slices.Compact(sorted)
 }
 
-func (t *txn) prefetchCollection(refs []rowRef) error {
+func (r rowRef) compare(o rowRef) int {
+	if c := cmp.Compare(r.coll.num, o.coll.num); c != 0 {
+		return c
+	}
+	return strings.Compare(r.key, o.key)
+}
+
+// prefetchCollection loads rows of one collection; with known the transaction may have touched some of them.
+func (t *txn) prefetchCollection(refs []rowRef, known bool) error {
 	live, err := t.walk(spaceRow, refs)
 	if err != nil {
 		return err
@@ -60,7 +68,7 @@ func (t *txn) prefetchCollection(refs []rowRef) error {
 		return errors.Join(err, live.it.Close())
 	}
 	for _, ref := range refs {
-		if t.rows[ref] != nil {
+		if known && t.loaded(ref) != nil {
 			continue
 		}
 		data, isRow := live.find(ref.key), true

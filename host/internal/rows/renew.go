@@ -139,7 +139,7 @@ func (db *DB) renewSince(sure id.Version, now time.Time) (Renewed, error) {
 	done := Renewed{From: db.writer, To: to, Renamed: r.renamed}
 	for ref := range r.touched {
 		if ref.key == "" && ref.coll.perms != nil {
-			ref.coll.version = r.rows[ref].Heads[0].Version
+			ref.coll.version = r.loaded(ref).Heads[0].Version
 		}
 	}
 	r.keepSums()

@@ -158,7 +158,7 @@ func (db *DB) settleLocked(refs []ConflictRef) (*txn, Published, int, error) {
 		return nil, Published{}, 0, err
 	}
 	settled := 0
-	for _, row := range t.rows {
+	for _, row := range t.order {
 		if len(row.open) > 0 && len(row.Heads) == 1 {
 			settled++
 		}

@@ -148,7 +148,7 @@ func (t *txn) staying(contested []*rowState) (map[*rowState]bool, error) {
 			continue
 		}
 		for _, other := range group.contested {
-			stay[t.rows[other.ref]] = true
+			stay[t.loaded(other.ref)] = true
 		}
 	}
 	return stay, nil

@@ -3,6 +3,7 @@ package rows
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/syncbase/syncbase/host/internal/delta"
@@ -21,15 +22,16 @@ type txn struct {
 	db    *DB
 	b     *kv.Batch
 	fresh map[id.Collection]*collection
-	rows  map[rowRef]*rowState
 	// order has the touched rows in the order of their first touch, so that equal inputs write equal batches.
 	order []*rowState
-	// spare are row states that enroll takes next, made all at once.
-	spare   []rowState
+	// rows finds the first of them, which are as many as indexed says; see loaded.
+	rows    map[rowRef]*rowState
+	indexed int
+	// turn is the place in order of the row that will probably be asked for next.
+	turn int
+	*scratch
 	commits []learned
 	ownGen  uint64
-	// key and body are buffers for what goes into the batch, which copies it.
-	key, body []byte
 	// grown is by how much the transaction changes what DB.Used counts.
 	grown int64
 	// past is what seqHead.past becomes.
@@ -67,6 +69,8 @@ type rowRef struct {
 type rowState struct {
 	rowRef
 	history.State
+	// room is where Heads lies while there is one.
+	room [1]history.Head
 	// before is the value that readers saw before the transaction, nil for none.
 	before []byte
 	// shown is the version that readers, and the changes listed so far, have as current.
@@ -92,14 +96,14 @@ type rowState struct {
 func (db *DB) begin() *txn {
 	return &txn{
 		db: db, b: db.s.kv.NewBatch(), fresh: map[id.Collection]*collection{},
-		rows: map[rowRef]*rowState{}, ownGen: db.know.Own().Gen,
+		scratch: scratches.Get().(*scratch), ownGen: db.know.Own().Gen,
 	}
 }
 
 // row loads what is known of a row.
 func (t *txn) row(coll *collection, key string) (*rowState, error) {
 	ref := rowRef{coll, key}
-	if r := t.rows[ref]; r != nil {
+	if r := t.loaded(ref); r != nil {
 		return r, nil
 	}
 	data, err := t.db.s.kv.Get(rowKey(spaceRow, t.db.num, coll.num, key))
@@ -116,22 +120,41 @@ func (t *txn) row(coll *collection, key string) (*rowState, error) {
 	return t.enroll(ref, data, isRow)
 }
 
+// loaded returns a row that the transaction has touched, nil for any other. Mostly rows are asked for in the order in which they
+// were touched; the index is only made when one is not.
+func (t *txn) loaded(ref rowRef) *rowState {
+	if t.turn < len(t.order) && t.order[t.turn].rowRef == ref {
+		t.turn++
+		return t.order[t.turn-1]
+	}
+	if len(t.order) <= prefetchFrom {
+		i := slices.IndexFunc(t.order, func(r *rowState) bool { return r.rowRef == ref })
+		if i < 0 {
+			return nil
+		}
+		return t.order[i]
+	}
+	if t.rows == nil {
+		t.rows = make(map[rowRef]*rowState, len(t.order))
+	}
+	for ; t.indexed < len(t.order); t.indexed++ {
+		t.rows[t.order[t.indexed].rowRef] = t.order[t.indexed]
+	}
+	return t.rows[ref]
+}
+
 // enroll makes a row known to the transaction: data is its stored row or tombstone, nil when there is neither. The row
 // aliases data.
 func (t *txn) enroll(ref rowRef, data []byte, isRow bool) (*rowState, error) {
-	if len(t.spare) == 0 {
-		t.spare = make([]rowState, 1)
-	}
-	r := &t.spare[0]
-	t.spare = t.spare[1:]
-	r.rowRef, r.write = ref, -1
+	r := t.newRow()
+	r.rowRef, r.write, r.Heads = ref, -1, r.room[:0]
 	if data != nil {
 		head, err := decodeHead(data)
 		if err != nil {
 			return nil, fmt.Errorf("%s %q: %w", ref.coll.id, ref.key, err)
 		}
 		r.stored = collKeyLen + len(ref.key) + len(data)
-		r.Heads, r.shown = []history.Head{head}, head.Version
+		r.Heads, r.shown = append(r.Heads, head), head.Version
 		if r.hadRow, r.hadTomb = isRow, !isRow; isRow {
 			r.before = head.Value
 		}
@@ -143,7 +166,6 @@ func (t *txn) enroll(ref rowRef, data []byte, isRow bool) (*rowState, error) {
 		r.remember()
 	}
 	r.visible = isRow
-	t.rows[ref] = r
 	t.order = append(t.order, r)
 	t.layRow(r)
 	if len(ref.coll.digests) > 0 {
@@ -263,7 +285,8 @@ func (t *txn) write() error {
 	}
 	t.past = t.db.past + size + uint64(len(t.commits))*commitOverhead
 	head := seqHead{ownGen: t.ownGen, used: uint64(int64(t.db.used) + t.grown), past: t.past}
-	t.b.Set(seqKey(t.db.num, t.seqOf(0)), appendSeq(nil, head, t.commits, left))
+	t.body = appendSeq(t.body[:0], head, t.commits, left)
+	t.b.Set(seqKey(t.db.num, t.seqOf(0)), t.body)
 	return nil
 }
 
@@ -329,7 +352,7 @@ func (t *txn) apply(know *delta.Knowledge) (Published, error) {
 	}
 	for coll, list := range lists {
 		coll.perms = list
-		coll.version = t.rows[rowRef{coll, ""}].shown
+		coll.version = t.loaded(rowRef{coll, ""}).shown
 	}
 	t.noteConflicts()
 	db.seq += uint64(len(t.commits))

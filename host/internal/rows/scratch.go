@@ -1,0 +1,69 @@
+package rows
+
+import (
+	"slices"
+	"sync"
+)
+
+// scratch is memory that transactions use one after another: what a batch of many rows would otherwise leave to the
+// collector each time. Nothing of it outlives the transaction that has it.
+type scratch struct {
+	// slab has the row states of the transaction, and room for more; see newRow.
+	slab []rowState
+	// key and body are buffers for what goes into the batch, which copies it.
+	key, body []byte
+	// wanted are the rows of the operations of a batch, and states what is known of them.
+	wanted []rowRef
+	states []*rowState
+	// changes are those of the commit that a batch is; they hold no memory.
+	changes []change
+}
+
+// maxScratchRows is how many rows a transaction may have touched for its memory to be kept.
+const maxScratchRows = 4096
+
+// scratches are those that no transaction has.
+var scratches = sync.Pool{New: func() any { return &scratch{} }}
+
+// release gives the memory back. It is called when all that is left to do with the transaction is to wait for its batch.
+func (t *txn) release() {
+	s := t.scratch
+	t.scratch, t.order, t.rows, t.indexed, t.turn, t.commits = nil, nil, nil, 0, 0, nil
+	if cap(s.slab) > maxScratchRows || max(cap(s.wanted), cap(s.states), cap(s.changes)) > maxScratchRows || cap(s.body) > maxScratchBody {
+		return
+	}
+	clear(s.slab)
+	clear(s.wanted)
+	clear(s.states)
+	s.slab, s.wanted, s.states = s.slab[:0], s.wanted[:0], s.states[:0]
+	scratches.Put(s)
+}
+
+// maxScratchBody is the largest buffer that is kept.
+const maxScratchBody = 64 << 10
+
+// room returns an empty list for n changes, which ends with the transaction.
+func (t *txn) room(n int) []change {
+	if cap(t.changes) < n {
+		t.changes = make([]change, 0, n)
+	}
+	return t.changes[:0]
+}
+
+// expect makes room for n more rows.
+func (t *txn) expect(n int) {
+	t.order = slices.Grow(t.order, n)
+	if cap(t.slab)-len(t.slab) < n {
+		t.slab = make([]rowState, 0, n)
+	}
+}
+
+// newRow returns a row state that says nothing. Those that were returned before stay where they are: a slab that is full is
+// left to them.
+func (t *txn) newRow() *rowState {
+	if len(t.slab) == cap(t.slab) {
+		t.slab = make([]rowState, 0, 1)
+	}
+	t.slab = t.slab[:len(t.slab)+1]
+	return &t.slab[len(t.slab)-1]
+}
