@@ -12,9 +12,6 @@ import (
 	"github.com/syncbase/syncbase/host/internal/rows"
 )
 
-// maxQueue bounds the rows that wait in memory; the others are found again in the store when there is room.
-const maxQueue = 10_000
-
 // desk hands out the conflicts of one database.
 type desk struct {
 	db   *rows.DB
@@ -199,7 +196,7 @@ func (d *desk) enqueue(e entry) {
 	if d.queued[e.ref] || d.rests[e.ref] {
 		return
 	}
-	if len(d.queue) >= maxQueue {
+	if len(d.queue) >= d.opts.Queue {
 		d.more = true
 		return
 	}
@@ -224,10 +221,10 @@ func (d *desk) putAway(ref rows.ConflictRef) {
 	if n := d.tries[ref]; n < 16 {
 		pause = min(pause, d.opts.Pause<<n)
 	}
-	if len(d.tries) < maxQueue {
+	if len(d.tries) < d.opts.Queue {
 		d.tries[ref]++
 	}
-	if len(d.resting) >= maxQueue {
+	if len(d.resting) >= d.opts.Queue {
 		d.more = true
 		return
 	}

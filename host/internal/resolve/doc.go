@@ -45,6 +45,9 @@ type Options struct {
 	// Pause is how long a group rests after an answer that was refused, or a plugin that failed; it doubles each time, up to
 	// MaxPause. Default: 1 s and 1 min.
 	Pause, MaxPause time.Duration
+	// Queue bounds the rows of each database that wait in memory; the others are found again in the store when there is
+	// room. Default: 10,000.
+	Queue int
 	// Events are told what happens.
 	Events Events
 }
@@ -63,6 +66,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.MaxPause == 0 {
 		o.MaxPause = time.Minute
+	}
+	if o.Queue == 0 {
+		o.Queue = 10_000
 	}
 	if o.Plugin == nil {
 		o.Plugin = func(name string) Plugin { return noPlugin(name) }

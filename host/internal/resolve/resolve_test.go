@@ -173,10 +173,10 @@ func TestSeatsShareTheWork(t *testing.T) {
 
 // Batches of many rows, more than wait in memory, are one group, also after answers that were refused.
 func TestLargeBatchIsOneGroup(t *testing.T) {
-	run(t, `{"resolver":"app"}`, Options{}, func(o *office) {
+	run(t, `{"resolver":"app"}`, Options{Queue: 300}, func(o *office) {
 		s := o.desks.Attach(o.db)
 		defer s.Close()
-		const n = maxQueue + 1
+		const n = 1000
 		o.quarrelAtLarge(n)
 		for range 2 {
 			offer := o.next(s)
