@@ -5,12 +5,15 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/syncbase/syncbase/internal/strictjson"
 	"github.com/syncbase/syncbase/sdk/client"
 )
 
@@ -67,6 +70,7 @@ type operation struct {
 
 func (a *app) batch(ctx context.Context, db *client.Database, in io.Reader) error {
 	var ops []client.Op
+	var at []int // the line of each
 	lines := bufio.NewScanner(in)
 	lines.Buffer(nil, maxLineBytes)
 	for n := 1; lines.Scan(); n++ {
@@ -77,24 +81,35 @@ func (a *app) batch(ctx context.Context, db *client.Database, in io.Reader) erro
 		if err != nil {
 			return fmt.Errorf("line %d: %w", n, err)
 		}
-		ops = append(ops, op)
+		ops, at = append(ops, op), append(at, n)
 	}
 	if err := lines.Err(); err != nil {
 		return fmt.Errorf("read the batch: %w", err)
 	}
+	if len(ops) == 0 {
+		return errors.New("the batch has no operations; it takes one JSON object a line")
+	}
 	versions, err := db.Commit(ctx, ops...)
 	if err != nil {
-		return err
+		return atLine(at, err)
 	}
 	return a.say(map[string][]string{"versions": versions}, "applied %s", count(len(ops), "operation"))
 }
 
+// atLine says in place of the operation that was refused the line on which it stands. The error keeps its kind.
+func atLine(lines []int, err error) error {
+	var refused *client.Error
+	if !errors.As(err, &refused) || refused.Operation < 1 || refused.Operation > len(lines) {
+		return err
+	}
+	placed := *refused
+	placed.Message = fmt.Sprintf("line %d: %s", lines[refused.Operation-1], strings.TrimPrefix(refused.Message, fmt.Sprintf("operation %d: ", refused.Operation)))
+	return &placed
+}
+
 func parseOperation(db *client.Database, line []byte) (client.Op, error) {
 	var o operation
-	if err := strictJSON(line, &o); err != nil {
-		return client.Op{}, err
-	}
-	if err := unbroken(line, "collection", "key", "type", "version"); err != nil {
+	if err := strictjson.Decode(line, &o); err != nil {
 		return client.Op{}, err
 	}
 	if err := o.validate(); err != nil {

@@ -15,7 +15,7 @@ func TestParseOperation(t *testing.T) {
 		`{"op":"delete","collection":"c","key":"k"}`:                            "",
 		`{"op":"check","collection":"c","key":"k","base64":""}`:                 "",
 		`{"op":"check","collection":"c","key":"k","absent":true}`:               "",
-		`{"op":"put","collection":"c","key":"k","vlaue":1}`:                     `unknown field "vlaue"`,
+		`{"op":"put","collection":"c","key":"k","vlaue":1}`:                     `column 40: unknown field "vlaue"`,
 		`{"op":"put","collection":"c","key":"k","value":1,"base64":""}`:         `put of "k": "value" and "base64" cannot go together`,
 		`{"op":"put","collection":"c","key":"k"}`:                               `put of "k": no "value", and no "base64"`,
 		`{"op":"put","collection":"c","key":"k","value":1,"version":"v"}`:       `put of "k": "version" and "absent" are for checks`,
@@ -25,17 +25,20 @@ func TestParseOperation(t *testing.T) {
 		`{"op":"put","key":"k","value":1}`:                                      `"collection" is empty`,
 		`{"op":"put","collection":"c","value":1}`:                               `"key" is empty`,
 		`{"op":"change","collection":"c","key":"k"}`:                            `"op" is "change", want put, delete or check`,
-		`{"op":"put","collection":"c","key":7,"value":1}`:                       `"key": a number where a text is wanted`,
+		`{"op":"put","collection":"c","key":7,"value":1}`:                       `column 36: key: a number where a text is wanted`,
 		`{"op":"put","collection":"c","key":"\ud83d\ude00","value":1}`:          "",
 		`{"op":"put","collection":"c","key":"k","value":"\ud800"}`:              "",
 		`{"op":"put","collection":"c","key":"\\ud800","value":1}`:               "",
-		`{"op":"put","collection":"c","key":"\ud800","value":1}`:                `"key": \ud800 is half a character, which a text cannot have`,
-		`{"op":"put","collection":"c","key":"\uD800\u0041","value":1}`:          `"key": \uD800 is half a character, which a text cannot have`,
-		`{"op":"put","collection":"\udc00","key":"k","value":1}`:                `"collection": \udc00 is half a character, which a text cannot have`,
-		`{"op":"put"`:        "unexpected end of JSON input",
-		`[]`:                 "a list where an object is wanted",
-		`{"key":"k"} {}`:     "there is more than one JSON value",
-		"{\"key\":\"\xff\"}": "the text is not UTF-8",
+		`{"op":"put","collection":"c","key":"\ud800","value":1}`:                `column 36: key: \ud800 is half a character, which a text cannot have`,
+		`{"op":"put","collection":"c","key":"\uD800\u0041","value":1}`:          `column 36: key: \uD800 is half a character, which a text cannot have`,
+		`{"op":"put","collection":"\udc00","key":"k","value":1}`:                `column 26: collection: \udc00 is half a character, which a text cannot have`,
+		`{"op":"put"`: "column 12: the text ends too early",
+		`{"op":"put","collection":"c","Key":"k","value":1}`:             `column 30: unknown field "Key"`,
+		`{"op":"put","collection":"c","key":"k","key":"l","value":1}`:   `column 40: "key" is given twice`,
+		`{"op":"put","collection":"c","key":"k","value":{"a":1,"a":2}}`: "",
+		`[]`:                 "column 1: a list where an object is wanted",
+		`{"key":"k"} {}`:     "column 13: something follows the JSON value",
+		"{\"key\":\"\xff\"}": "column 9: it is not UTF-8",
 	} {
 		got := ""
 		if _, err := parseOperation(db, []byte(line)); err != nil {
@@ -51,7 +54,7 @@ func TestParseOperation(t *testing.T) {
 func TestBatchLine(t *testing.T) {
 	db := (&client.Client{}).Database("notes")
 	in := "\n" + `{"op":"delete","collection":"c","key":"k"}` + "\n" + `{"op":"delete","kye":"k"}`
-	if err := (&app{}).batch(t.Context(), db, strings.NewReader(in)); err == nil || err.Error() != `line 3: unknown field "kye"` {
+	if err := (&app{}).batch(t.Context(), db, strings.NewReader(in)); err == nil || err.Error() != `line 3: column 16: unknown field "kye"` {
 		t.Errorf("%v", err)
 	}
 }

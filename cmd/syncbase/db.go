@@ -6,10 +6,10 @@ import (
 	"fmt"
 	"io"
 	"regexp"
-	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/syncbase/syncbase/internal/strictjson"
 	"github.com/syncbase/syncbase/sdk/client"
 )
 
@@ -178,10 +178,8 @@ func parsePermissions(text string) (client.Permissions, error) {
 		return nil, nil
 	}
 	var list client.Permissions
-	d := json.NewDecoder(strings.NewReader(text))
-	d.DisallowUnknownFields()
-	if err := d.Decode(&list); err != nil {
-		return nil, usagef(`access list: %s; it looks like {"Read":{"in":["home.local/owner"]}}`, plainJSON(err))
+	if err := strictjson.Decode([]byte(text), &list); err != nil {
+		return nil, usagef(`access list: %w; it looks like {"Read":{"in":["home.local/owner"]}}`, err)
 	}
 	if list == nil {
 		return nil, usagef("access list: it is null; it has to name somebody with Admin")

@@ -118,8 +118,8 @@ type importer struct {
 	ops  []client.Op
 	keys []string
 	size int
-	// first and last are the lines of the rows at hand.
-	first, last int
+	// lines are those of the rows at hand.
+	lines []int
 
 	// flight are the batches under way, oldest first; busy are their keys.
 	flight []*flight
@@ -130,9 +130,9 @@ type importer struct {
 }
 
 type flight struct {
-	keys        []string
-	first, last int
-	done        chan error
+	keys  []string
+	lines []int
+	done  chan error
 }
 
 func (i *importer) run(ctx context.Context, from records, skip uint64) (err error) {
@@ -164,11 +164,7 @@ func (i *importer) add(ctx context.Context, r record) error {
 	if err != nil {
 		return errors.Join(i.launch(ctx), fmt.Errorf("line %d: %w", r.line, err))
 	}
-	if len(i.ops) == 0 {
-		i.first = r.line
-	}
-	i.last = r.line
-	i.ops, i.keys = append(i.ops, op), append(i.keys, r.key)
+	i.ops, i.keys, i.lines = append(i.ops, op), append(i.keys, r.key), append(i.lines, r.line)
 	if i.size += len(r.key) + len(r.value.Bytes); len(i.ops) < importRows && i.size < importBytes {
 		return nil
 	}
@@ -185,7 +181,7 @@ func (i *importer) launch(ctx context.Context) error {
 			return err
 		}
 	}
-	f := &flight{keys: i.keys, first: i.first, last: i.last, done: make(chan error, 1)}
+	f := &flight{keys: i.keys, lines: i.lines, done: make(chan error, 1)}
 	for _, key := range f.keys {
 		i.busy[key] = struct{}{}
 	}
@@ -195,7 +191,7 @@ func (i *importer) launch(ctx context.Context) error {
 		f.done <- err
 	}()
 	i.flight = append(i.flight, f)
-	i.ops, i.keys, i.size = make([]client.Op, 0, importRows), make([]string, 0, importRows), 0
+	i.ops, i.keys, i.lines, i.size = make([]client.Op, 0, importRows), make([]string, 0, importRows), make([]int, 0, importRows), 0
 	return nil
 }
 
@@ -218,12 +214,20 @@ func (i *importer) await() error {
 	}
 	i.broken = i.broken || err != nil
 	if err != nil {
-		return fmt.Errorf("lines %d to %d: %w", f.first, f.last, err)
+		return f.refused(err)
 	}
 	if !i.broken {
 		i.stored += uint64(len(f.keys))
 	}
 	return nil
+}
+
+// refused says where in the file the batch stands or, if one row is to blame, that row.
+func (f *flight) refused(err error) error {
+	if placed := atLine(f.lines, err); placed != err {
+		return fmt.Errorf("%w; nothing of lines %d to %d was stored", placed, f.lines[0], f.lines[len(f.lines)-1])
+	}
+	return fmt.Errorf("lines %d to %d: %w", f.lines[0], f.lines[len(f.lines)-1], err)
 }
 
 // land waits for everything that is under way and returns the first error.

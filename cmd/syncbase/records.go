@@ -13,6 +13,7 @@ import (
 	"slices"
 	"unicode/utf8"
 
+	"github.com/syncbase/syncbase/internal/strictjson"
 	"github.com/syncbase/syncbase/sdk/client"
 )
 
@@ -128,16 +129,12 @@ func (j *jsonRecords) next() (record, error) {
 }
 
 func (j *jsonRecords) parse(text []byte) (record, error) {
-	if !utf8.Valid(text) {
-		return record{}, errors.New("the text is not UTF-8")
-	}
 	if j.key != "" {
 		return j.whole(text)
 	}
 	var o keyed
-	if err := strictJSON(text, &o); err != nil {
-		var any keyed
-		if json.Unmarshal(text, &any) == nil && any.Key == nil {
+	if err := strictjson.Decode(text, &o); err != nil {
+		if members := map[string]json.RawMessage{}; json.Unmarshal(text, &members) == nil && members["key"] == nil {
 			return record{}, errNoKey
 		}
 		return record{}, err
@@ -149,9 +146,6 @@ func (j *jsonRecords) parse(text []byte) (record, error) {
 		return record{}, fmt.Errorf(`"value" and "base64" beside the key %q cannot go together`, *o.Key)
 	case o.Value == nil && o.Base64 == nil:
 		return record{}, fmt.Errorf(`no "value" beside the key %q`, *o.Key)
-	}
-	if err := unbroken(text, "key", "type"); err != nil {
-		return record{}, err
 	}
 	if o.Base64 != nil {
 		return record{key: *o.Key, value: client.Value{Bytes: o.Base64, Raw: true, Type: o.Type}}, nil
@@ -172,15 +166,15 @@ var errNoKey = errors.New(`no "key"; say with --key which field holds the key`)
 // whole takes the key out of a field; the value is the object as it is.
 func (j *jsonRecords) whole(text []byte) (record, error) {
 	var fields map[string]json.RawMessage
-	if err := json.Unmarshal(text, &fields); err != nil {
-		return record{}, plainJSON(err)
+	if err := strictjson.Decode(text, &fields); err != nil {
+		return record{}, err
 	}
 	field, found := fields[j.key]
 	if !found {
 		return record{}, fmt.Errorf("no field %q", j.key)
 	}
-	if half := halfCharacter(field); half != "" {
-		return record{}, brokenText(j.key, half)
+	if half := strictjson.HalfCharacter(field); half != "" {
+		return record{}, fmt.Errorf("%q: %s is half a character, which a text cannot have", j.key, half)
 	}
 	var key string
 	if json.Unmarshal(field, &key) != nil {

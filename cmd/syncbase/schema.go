@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -9,13 +8,22 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/syncbase/syncbase/internal/strictjson"
 	"github.com/syncbase/syncbase/sdk/client"
 )
 
 // schemaObject is a schema in files and for scripts.
 type schemaObject struct {
-	Version uint32          `json:"version"`
-	Rules   json.RawMessage `json:"rules"`
+	Version uint32       `json:"version"`
+	Rules   []schemaRule `json:"rules"`
+}
+
+// schemaRule says who resolves the conflicts of some rows. What is empty is left out, as it was written.
+type schemaRule struct {
+	Collection string `json:"collection,omitempty"`
+	Prefix     string `json:"prefix,omitempty"`
+	Type       string `json:"type,omitempty"`
+	Resolver   string `json:"resolver"`
 }
 
 func (a *app) schemaCommand() *cobra.Command {
@@ -47,7 +55,7 @@ func (a *app) schemaGet(ctx context.Context, args []string) error {
 			return fmt.Errorf("schema from the daemon: %w", err)
 		}
 		if object.Rules == nil {
-			object.Rules = json.RawMessage("[]")
+			object.Rules = []schemaRule{}
 		}
 		return a.show(object, func(w io.Writer) {
 			text, err := json.MarshalIndent(object, "", "  ")
@@ -82,16 +90,14 @@ func (a *app) readSchema(ctx context.Context, file string) (client.Schema, error
 		return client.Schema{}, err
 	}
 	var object schemaObject
-	d := json.NewDecoder(bytes.NewReader(data))
-	d.DisallowUnknownFields()
-	if err := d.Decode(&object); err != nil {
-		return client.Schema{}, fmt.Errorf(`schema %s: %w; it looks like {"version":1,"rules":[]}`, file, plainJSON(err))
+	if err := strictjson.Decode(data, &object); err != nil {
+		return client.Schema{}, fmt.Errorf(`schema %s: %w; it looks like {"version":1,"rules":[]}`, file, err)
 	}
 	if object.Rules == nil {
-		object.Rules = json.RawMessage("[]")
+		object.Rules = []schemaRule{}
 	}
 	policy, err := json.Marshal(struct {
-		Rules json.RawMessage `json:"rules"`
+		Rules []schemaRule `json:"rules"`
 	}{object.Rules})
 	return client.Schema{Version: object.Version, Policy: policy}, err
 }

@@ -1,10 +1,8 @@
 package main
 
 import (
-	"bytes"
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -13,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/syncbase/syncbase/internal/strictjson"
 	"github.com/syncbase/syncbase/sdk/client"
 )
 
@@ -107,10 +106,8 @@ func readSpec(file string, opts *client.SyncgroupOptions) error {
 		return err
 	}
 	var spec specFile
-	d := json.NewDecoder(bytes.NewReader(data))
-	d.DisallowUnknownFields()
-	if err := d.Decode(&spec); err != nil {
-		return fmt.Errorf("%s: %w", file, plainJSON(err))
+	if err := strictjson.Decode(data, &spec); err != nil {
+		return fmt.Errorf("%s: %w", file, err)
 	}
 	opts.Description, opts.Permissions = spec.Description, spec.Permissions
 	opts.Publish, opts.Private = spec.Publish, spec.Private

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/syncbase/syncbase/internal/strictjson"
 	"github.com/syncbase/syncbase/sdk/client"
 )
 
@@ -65,7 +66,7 @@ func (a *app) setSpec(ctx context.Context, sg *client.Syncgroup, file, version s
 	}
 	change, shown, err := readChange(data)
 	if err != nil {
-		return fmt.Errorf("%s: %w", file, plainJSON(err))
+		return fmt.Errorf("%s: %w", file, err)
 	}
 	if version == "" {
 		version = shown
@@ -79,15 +80,17 @@ func (a *app) setSpec(ctx context.Context, sg *client.Syncgroup, file, version s
 
 // readChange reads the fields to replace, or an object as -o json shows it, which brings the version that it changes.
 func readChange(data []byte) (change json.RawMessage, version string, err error) {
+	var members map[string]json.RawMessage
+	if err := strictjson.Decode(data, &members); err != nil {
+		return nil, "", err
+	}
+	if members["spec"] == nil {
+		return bytes.TrimSpace(data), "", nil
+	}
 	var shown struct {
 		Spec    json.RawMessage `json:"spec"`
 		Version string          `json:"version"`
 	}
-	if err := json.Unmarshal(data, &shown); err != nil {
-		return nil, "", err
-	}
-	if shown.Spec != nil {
-		return shown.Spec, shown.Version, nil
-	}
-	return bytes.TrimSpace(data), "", nil
+	err = strictjson.Decode(data, &shown)
+	return shown.Spec, shown.Version, err
 }

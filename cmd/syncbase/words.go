@@ -1,13 +1,9 @@
 package main
 
 import (
-	"bytes"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -96,61 +92,4 @@ func plainFlagError(_ *cobra.Command, err error) error {
 		want += ", and not one that large"
 	}
 	return errors.New(strings.TrimSuffix(err.Error(), cause.Error()) + want)
-}
-
-// plainJSON says in words of people what is wrong with JSON text.
-func plainJSON(err error) error {
-	var kind *json.UnmarshalTypeError
-	if errors.As(err, &kind) {
-		what, _, _ := strings.Cut(kind.Value, " ")
-		text := fmt.Sprintf("%s where %s is wanted", words[what], wanted(kind.Type))
-		if kind.Field != "" {
-			text = fmt.Sprintf("%q: %s", kind.Field, text)
-		}
-		return errors.New(text)
-	}
-	if text, found := strings.CutPrefix(err.Error(), "json: "); found {
-		return errors.New(text)
-	}
-	return err
-}
-
-// strictJSON reads one JSON value and refuses members that it has no place for.
-func strictJSON(text []byte, into any) error {
-	if !utf8.Valid(text) {
-		return errors.New("the text is not UTF-8")
-	}
-	d := json.NewDecoder(bytes.NewReader(text))
-	d.DisallowUnknownFields()
-	err := d.Decode(into)
-	switch {
-	case errors.Is(err, io.ErrUnexpectedEOF):
-		return errors.New("unexpected end of JSON input")
-	case err != nil:
-		return plainJSON(err)
-	case len(bytes.TrimSpace(text[d.InputOffset():])) > 0:
-		return errors.New("there is more than one JSON value")
-	}
-	return nil
-}
-
-// words are what encoding/json calls the kinds of values.
-var words = map[string]string{"string": "a text", "number": "a number", "bool": "true or false", "object": "an object", "array": "a list"}
-
-// wanted is the kind of JSON value that a type takes.
-func wanted(t reflect.Type) string {
-	switch t.Kind() {
-	case reflect.String:
-		return "a text"
-	case reflect.Bool:
-		return "true or false"
-	case reflect.Struct, reflect.Map:
-		return "an object"
-	case reflect.Slice:
-		if t.Elem().Kind() == reflect.Uint8 {
-			return "a text"
-		}
-		return "a list"
-	}
-	return "a number"
 }

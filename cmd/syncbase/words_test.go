@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"strings"
 	"testing"
 )
@@ -44,22 +43,6 @@ func TestWrongValues(t *testing.T) {
 	for _, good := range []struct{ what, text string }{{"DB", ":a:b"}, {"DB", "home.local/owner:a"}, {"DB", "é"}, {"REF", ref}, {"KEY", ":"}} {
 		if err := checks[good.what](good.what, good.text); err != nil {
 			t.Errorf("%s %q: %v", good.what, good.text, err)
-		}
-	}
-}
-
-func TestPlainJSON(t *testing.T) {
-	for text, want := range map[string]string{
-		`"x"`:            "a text where an object is wanted",
-		`[]`:             "a list where an object is wanted",
-		`{"key":1}`:      `"key": a number where a text is wanted`,
-		`{"absent":"x"}`: `"absent": a text where true or false is wanted`,
-		`{"base64":{}}`:  `"base64": an object where a text is wanted`,
-		`{"key":`:        "unexpected end of JSON input",
-	} {
-		var o operation
-		if err := json.Unmarshal([]byte(text), &o); err == nil || plainJSON(err).Error() != want {
-			t.Errorf("%s: %v, want %s", text, plainJSON(err), want)
 		}
 	}
 }

@@ -137,7 +137,7 @@ func protos(list []Resolution) ([]*nodev1.Resolution, error) {
 			return nil, r.err
 		}
 		if r.p == nil {
-			return nil, invalid("resolution %d says nothing", i)
+			return nil, invalid("resolution %d says nothing", i+1)
 		}
 		out[i] = r.p
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
@@ -45,6 +46,8 @@ type Error struct {
 	Message string
 	// Reason names the case in capitals, such as "NO_ROW"; empty when the daemon was not reached.
 	Reason string
+	// Operation is the position, from 1, of the operation of a batch that was refused; 0 where it was not one of them.
+	Operation int
 
 	kind error
 }
@@ -95,6 +98,7 @@ func (c *Client) failure(err error) error {
 	for _, detail := range st.Details() {
 		if info, ok := detail.(*errdetails.ErrorInfo); ok && info.GetDomain() == "syncbase" {
 			e.Reason = info.GetReason()
+			e.Operation, _ = strconv.Atoi(info.GetMetadata()["operation"])
 			if kind := reasons[e.Reason]; kind != nil {
 				e.kind = kind
 			}

@@ -61,6 +61,8 @@ var rooms = []room{
 	{"host", 5, "the daemon, composed"},
 	{"host/hosttest", floorMain, "many daemons in one test, with the bundled plugins"},
 
+	{"internal/strictjson", floorSDK, "JSON that is taken as it is or not at all"},
+
 	{"sdk/api", floorSDK, "protocols and generated code"},
 	{"sdk/client", floorSDK, "for authors of applications"},
 	{"sdk/plugin", floorSDK, "for authors of plugins"},

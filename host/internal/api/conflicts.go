@@ -109,7 +109,7 @@ func (s *Server) ResolveConflicts(ctx context.Context, req *nodev1.ResolveConfli
 	list := make([]rows.Resolution, len(req.GetResolutions()))
 	for i, r := range req.GetResolutions() {
 		if list[i], err = names.resolution(r); err != nil {
-			return nil, fmt.Errorf("resolution %d: %w", i, err)
+			return nil, fmt.Errorf("resolution %d: %w", i+1, err)
 		}
 	}
 	versions, err := t.db.Resolve(list, t.guarded())

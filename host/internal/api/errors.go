@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
@@ -106,7 +107,11 @@ func statusOf(err error) error {
 		return made.GRPCStatus().Err()
 	}
 	code, reason := classify(err)
-	st, detailErr := status.New(code, err.Error()).WithDetails(&errdetails.ErrorInfo{Reason: reason, Domain: domain})
+	info := &errdetails.ErrorInfo{Reason: reason, Domain: domain}
+	if op := (*rows.OpError)(nil); errors.As(err, &op) {
+		info.Metadata = map[string]string{"operation": strconv.Itoa(op.Op + 1)}
+	}
+	st, detailErr := status.New(code, err.Error()).WithDetails(info)
 	if detailErr != nil {
 		return status.Error(code, err.Error())
 	}

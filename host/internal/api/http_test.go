@@ -141,7 +141,7 @@ func TestHTTPWalk(t *testing.T) {
 	}{
 		{"POST", "/v1/db", `{"database":"notes"}`, 200, `{"database":"home.local/owner:notes"}`},
 		{"POST", "/v1/db", `{"database":"notes"}`, 409, `"code":"ALREADY_EXISTS","reason":"EXISTS"`},
-		{"POST", "/v1/db", `{"databse":"notes"}`, 400, `there is no field \"databse\"`},
+		{"POST", "/v1/db", `{"databse":"notes"}`, 400, `unknown field \"databse\"`},
 		{"POST", "/v1/db", `{"database":`, 400, `"reason":"INVALID"`},
 		{"GET", "/v1/db", "", 200, `{"database":"home.local/owner:notes"}`},
 		{"GET", "/v1/db/notes", "", 200, `"durability":"DURABILITY_SYNC"`},

@@ -170,7 +170,7 @@ func (t *target) ops(list []*nodev1.Op) ([]rows.Op, error) {
 	for i, op := range list {
 		var err error
 		if ops[i], err = names.op(op); err != nil {
-			return nil, fmt.Errorf("operation %d: %w", i, err)
+			return nil, &rows.OpError{Op: i, Of: len(list), Err: err}
 		}
 	}
 	return ops, nil

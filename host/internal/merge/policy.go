@@ -1,15 +1,13 @@
 package merge
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"strings"
 
 	"github.com/syncbase/syncbase/host/internal/history"
 	"github.com/syncbase/syncbase/host/internal/id"
+	"github.com/syncbase/syncbase/internal/strictjson"
 )
 
 // ErrPolicy is wrapped by every error about a policy.
@@ -90,13 +88,8 @@ func ParsePolicy(data []byte, owner id.Principal) (Policy, error) {
 	var doc struct {
 		Rules []ruleDoc `json:"rules"`
 	}
-	d := json.NewDecoder(bytes.NewReader(data))
-	d.DisallowUnknownFields()
-	if err := d.Decode(&doc); err != nil {
-		return Policy{}, fmt.Errorf(`%w: %v; it looks like {"rules":[{"collection":"notes","resolver":"last-wins"}]}`, ErrPolicy, err)
-	}
-	if _, err := d.Token(); err != io.EOF {
-		return Policy{}, fmt.Errorf("%w: something follows it", ErrPolicy)
+	if err := strictjson.Decode(data, &doc); err != nil {
+		return Policy{}, fmt.Errorf(`%w: %w; it looks like {"rules":[{"collection":"notes","resolver":"last-wins"}]}`, ErrPolicy, err)
 	}
 	if len(doc.Rules) > MaxRules {
 		return Policy{}, fmt.Errorf("%w: %d rules, the limit is %d", ErrPolicy, len(doc.Rules), MaxRules)
@@ -106,7 +99,7 @@ func ParsePolicy(data []byte, owner id.Principal) (Policy, error) {
 	for i, r := range doc.Rules {
 		parsed, err := r.parse(owner)
 		if err != nil {
-			faults = append(faults, fmt.Errorf("rule %d: %w", i, err))
+			faults = append(faults, fmt.Errorf("rules[%d]: %w", i, err))
 		}
 		p.rules = append(p.rules, parsed)
 	}

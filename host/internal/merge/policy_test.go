@@ -137,7 +137,7 @@ func TestRuleByType(t *testing.T) {
 
 func TestPolicyRefusals(t *testing.T) {
 	for name, test := range map[string]struct{ text, want string }{
-		"no JSON":           {`{`, "unexpected"},
+		"no JSON":           {`{`, "too early"},
 		"unknown field":     {`{"rules":[{"colection":"c"}]}`, "colection"},
 		"something follows": {`{"rules":[]} x`, "follows"},
 		"no resolver":       {`{"rules":[{"collection":"c"}]}`, `resolver ""`},
@@ -147,7 +147,7 @@ func TestPolicyRefusals(t *testing.T) {
 		"bad name":          {`{"rules":[{"collection":"a\u0007","resolver":"app"}]}`, "collection"},
 		"bad prefix":        {`{"rules":[{"collection":"c","prefix":"\u0007","resolver":"app"}]}`, "prefix"},
 		"bad type":          {`{"rules":[{"collection":"c","type":"\u0007","resolver":"app"}]}`, "type"},
-		"the second rule":   {`{"rules":[{"resolver":"app"},{"resolver":"x"}]}`, "rule 1"},
+		"the second rule":   {`{"rules":[{"resolver":"app"},{"resolver":"x"}]}`, "rules[1]"},
 	} {
 		_, err := merge.ParsePolicy([]byte(test.text), "home/me")
 		if !errors.Is(err, merge.ErrPolicy) || !strings.Contains(err.Error(), test.want) {

@@ -5,16 +5,15 @@
 package perm
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"slices"
 	"strings"
 
 	"github.com/syncbase/syncbase/host/internal/id"
+	"github.com/syncbase/syncbase/internal/strictjson"
 )
 
 // Tag is a kind of access.
@@ -178,61 +177,12 @@ func Parse(data []byte, allowed []Tag) (List, error) {
 	if len(data) > maxJSON {
 		return nil, fmt.Errorf("%w: %d bytes, the limit is %d", ErrInvalid, len(data), maxJSON)
 	}
-	dec := json.NewDecoder(bytes.NewReader(data))
-	l := List{}
-	err := readObject(dec, func(tag string) error {
-		access, err := readAccess(dec)
-		l[Tag(tag)] = access
-		return err
-	})
-	if err != nil {
-		return nil, fmt.Errorf("%w: %v", ErrInvalid, err)
-	}
-	if _, err := dec.Token(); err != io.EOF {
-		return nil, fmt.Errorf("%w: something follows the list", ErrInvalid)
+	var l List
+	if err := strictjson.Decode(data, &l); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
 	if err := l.Validate(allowed); err != nil {
 		return nil, err
 	}
 	return l, nil
-}
-
-func readAccess(dec *json.Decoder) (a Access, err error) {
-	return a, readObject(dec, func(field string) error {
-		switch field {
-		case "in":
-			return dec.Decode(&a.In)
-		case "not_in":
-			return dec.Decode(&a.NotIn)
-		}
-		return fmt.Errorf("unknown field %q, want in or not_in", field)
-	})
-}
-
-// readObject reads an object and has each of its fields, which may not repeat, read by the function.
-func readObject(dec *json.Decoder, field func(name string) error) error {
-	start, err := dec.Token()
-	if err != nil {
-		return err
-	}
-	if start != json.Delim('{') {
-		return fmt.Errorf("%v instead of an object", start)
-	}
-	seen := map[string]bool{}
-	for dec.More() {
-		token, err := dec.Token()
-		if err != nil {
-			return err
-		}
-		name, _ := token.(string)
-		if seen[name] {
-			return fmt.Errorf("field %q appears twice", name)
-		}
-		seen[name] = true
-		if err := field(name); err != nil {
-			return err
-		}
-	}
-	_, err = dec.Token()
-	return err
 }

@@ -66,7 +66,7 @@ type Guard func(c id.Collection, list perm.List, kind OpKind) error
 // last), zero for a check and for a delete of what is absent. Checks and deletes see the state before the batch.
 //
 // Errors: ErrInvalid, ErrNoCollection, ErrConflict (a check failed), ErrFrozen, ErrQuota, ErrReadOnlyStore, ErrDestroyed and what
-// guard returns.
+// guard returns. What is wrong with one operation is an *OpError.
 func (db *DB) Commit(ops []Op, guard Guard) ([]id.Version, error) {
 	if err := db.validateOps(ops); err != nil {
 		return nil, err
@@ -74,7 +74,7 @@ func (db *DB) Commit(ops []Op, guard Guard) ([]id.Version, error) {
 	return db.commit(ops, func(t *txn, colls []*collection) error {
 		for i := range ops {
 			if err := db.admit(colls[i], ops[i].Kind, guard); err != nil {
-				return err
+				return atOp(i, ops, err)
 			}
 		}
 		return db.thawed(ops)
@@ -168,7 +168,7 @@ func (t *txn) effective(ops []Op, colls []*collection) (touched []*rowState, tod
 		if op.Kind != OpCheck {
 			row.write = i
 		} else if !op.Expect.met(row) {
-			return nil, nil, fmt.Errorf("check of %s failed: it %w", describe(op.Collection, op.Key), ErrConflict)
+			return nil, nil, atOp(i, ops, fmt.Errorf("check of %s failed: it %w", describe(op.Collection, op.Key), ErrConflict))
 		}
 	}
 	todo = make([]int, 0, len(ops))
@@ -257,12 +257,12 @@ func (db *DB) validateOps(ops []Op) error {
 		op := &ops[i]
 		if op.Collection != last {
 			if err := op.Collection.Validate(); err != nil {
-				return fmt.Errorf("%w: operation %d: %w", ErrInvalid, i, err)
+				return atOp(i, ops, fmt.Errorf("%w: %w", ErrInvalid, err))
 			}
 			last = op.Collection
 		}
 		if err := op.validate(db.s.opts.References); err != nil {
-			return fmt.Errorf("%w: operation %d: %w", ErrInvalid, i, err)
+			return atOp(i, ops, fmt.Errorf("%w: %w", ErrInvalid, err))
 		}
 		size += len(op.Key) + len(op.Value)
 	}

@@ -39,7 +39,7 @@ func (db *DB) thawed(ops []Op) error {
 	}
 	for i := range ops {
 		if op := &ops[i]; op.Kind != OpCheck && db.frozen.has(op.Collection, op.Key) {
-			return fmt.Errorf("%s is %w: %s", describe(op.Collection, op.Key), ErrFrozen, db.frozen.Reason)
+			return atOp(i, ops, fmt.Errorf("%s is %w: %s", describe(op.Collection, op.Key), ErrFrozen, db.frozen.Reason))
 		}
 	}
 	return nil

@@ -256,10 +256,10 @@ func (t *Tx) Write(ops ...Op) error {
 	}
 	for i := range ops {
 		if ops[i].Kind == OpCheck {
-			return fmt.Errorf("%w: a check in a batch that reads", ErrInvalid)
+			return atOp(i, ops, fmt.Errorf("%w: a check in a batch that reads", ErrInvalid))
 		}
 		if err := ops[i].validate(t.db.s.opts.References); err != nil {
-			return fmt.Errorf("%w: %w", ErrInvalid, err)
+			return atOp(i, ops, fmt.Errorf("%w: %w", ErrInvalid, err))
 		}
 	}
 	for i := range ops {

@@ -9,6 +9,7 @@ import (
 	"github.com/syncbase/syncbase/host/internal/id"
 	"github.com/syncbase/syncbase/host/internal/perm"
 	"github.com/syncbase/syncbase/host/internal/rows"
+	"github.com/syncbase/syncbase/internal/strictjson"
 )
 
 // trusts reports whether the principal may speak for the syncgroup.
@@ -65,6 +66,9 @@ func edited(g *Group, value, change []byte, keepers ...id.Principal) ([]byte, er
 	if err != nil {
 		return nil, err
 	}
+	if err := checkChange(change, now); err != nil {
+		return nil, fmt.Errorf("%w: specification: %w", ErrInvalid, err)
+	}
 	given, err := parseFields(change)
 	if err != nil {
 		return nil, fmt.Errorf("%w: a specification is a JSON object: %w", ErrInvalid, err)
@@ -75,7 +79,7 @@ func edited(g *Group, value, change []byte, keepers ...id.Principal) ([]byte, er
 		}
 		if name == "permissions" {
 			if _, err := perm.Parse(raw, perm.SyncgroupTags); err != nil {
-				return nil, err
+				return nil, fmt.Errorf("permissions: %w", err)
 			}
 		}
 		if !slices.Contains(fixed, name) {
@@ -99,6 +103,28 @@ func edited(g *Group, value, change []byte, keepers ...id.Principal) ([]byte, er
 		}
 	}
 	return data, nil
+}
+
+// checkChange refuses what would be read otherwise than it was meant. Fields that only a newer program knows are left to it.
+func checkChange(change []byte, now fields) error {
+	var given fields
+	if err := strictjson.Decode(change, &given); err != nil {
+		return err
+	}
+	for name := range given {
+		if _, present := now[name]; present && !slices.Contains(editable, name) {
+			return nil
+		}
+	}
+	var known struct {
+		Description *string          `json:"description"`
+		Permissions perm.List        `json:"permissions"`
+		Publish     *string          `json:"publish"`
+		Private     *bool            `json:"private"`
+		Collections []SpecCollection `json:"collections"`
+		Creator     *id.Principal    `json:"creator"`
+	}
+	return strictjson.Decode(change, &known)
 }
 
 // unchanged checks that what never changes is given as it is.

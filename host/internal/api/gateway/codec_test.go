@@ -83,12 +83,39 @@ func TestDecode(t *testing.T) {
 	}
 	for _, text := range []string{
 		"", "[]", "1", "{", `{"ops":{}}`, `{"ops":[1]}`, `{"opps":[]}`, `{"ops":[{"put":{"keey":1}}]}`, `{"ops":[{"put":{"key":1}}]}`,
+		`{"ops":[],"ops":[]}`, `{"ops":[{"put":{"key":"a","key":"b"}}]}`, `{"Ops":[]}`, `{"ops":[{"put":{"key":"\ud800"}}]}`, "null",
 		`{"ops":[{"put":{},"delete":{}}]}`, `{} {}`, "{\"database\":\"\xff\"}", `{"ops":[{"put":{"value":"?","raw":true}}]}`,
 		strings.Repeat(`{"ops":[`, 1000),
 	} {
 		var m nodev1.CommitRequest
 		if err := decodeMessage([]byte(text), &m); err == nil {
 			t.Errorf("%.50q was read as %v", text, &m)
+		}
+	}
+}
+
+// TestDecodeFaults wants faults with their place in the body, and no word about protobuf.
+func TestDecodeFaults(t *testing.T) {
+	for text, want := range map[string]string{
+		"{\"database\":\"d\",\n \"ops\":[{\"put\":{\"key\":1}}]}": "line 2, column 23: ops[0].put.key: a number where a text is wanted",
+		`{"ops":[{"put":{"key":"a","key":"b"}}]}`:                 `column 27: ops[0].put: "key" is given twice`,
+		`{"ops":[{"put":{"keey":"a"}}]}`:                          `column 17: ops[0].put: unknown field "keey"`,
+		`{"ops":[{"put":{"value":"?","raw":true}}]}`:              `invalid value for bytes field value: "?"`,
+	} {
+		err := decodeMessage([]byte(text), &nodev1.CommitRequest{})
+		if want = "the body is not as wanted: " + want; err == nil || err.Error() != want {
+			t.Errorf("%s: %v, want %s", text, err, want)
+		}
+	}
+	for text, want := range map[string]string{
+		`{"settings":{"quota_bytes":-1}}`:    `invalid value for uint64 field quotaBytes: -1`,
+		`{"settings":{"quota_bytes":{}}}`:    `column 28: settings.quota_bytes: an object where a number is wanted`,
+		`{"settings":{"durability":true}}`:   `column 27: settings.durability: true or false where a name such as DURABILITY_ASYNC is wanted`,
+		`{"settings":{"sync_paused":"yes"}}`: `column 28: settings.sync_paused: a text where true or false is wanted`,
+	} {
+		err := decodeMessage([]byte(text), &nodev1.UpdateDatabaseRequest{})
+		if want = "the body is not as wanted: " + want; err == nil || err.Error() != want {
+			t.Errorf("%s: %v, want %s", text, err, want)
 		}
 	}
 }

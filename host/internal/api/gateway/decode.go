@@ -6,30 +6,37 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"unicode/utf8"
+	"regexp"
 
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
+
+	"github.com/syncbase/syncbase/internal/strictjson"
 )
 
 // maxDepth bounds how deep messages in a body are nested; those of the protocol are four deep.
 const maxDepth = 16
 
-// decodeMessage reads a body as appendMessage writes it. Fields that are not known are refused.
+// decodeMessage reads a body as appendMessage writes it. Fields that are not known, or given twice, are refused.
 func decodeMessage(data []byte, m proto.Message) error {
-	if !utf8.Valid(data) {
-		return invalid("the body is no JSON in UTF-8")
+	if err := strictjson.Check(data, messageShape{m.ProtoReflect().Descriptor()}); err != nil {
+		return invalid("the body is not as wanted: " + err.Error())
 	}
 	text, err := toProtoJSON(data, m.ProtoReflect().Descriptor(), maxDepth)
 	if err != nil {
 		return invalid("the body is not as wanted: " + err.Error())
 	}
 	if err := protojson.Unmarshal(text, m); err != nil {
-		return invalid("the body is not as wanted: " + err.Error())
+		return invalid("the body is not as wanted: " + plainProto(err))
 	}
 	return nil
 }
+
+// protoPlace is what protobuf puts before its errors: its name, and a place in a text that the client has never seen.
+var protoPlace = regexp.MustCompile(`^proto:[\s\x{a0}]+(\(line \d+:\d+\): )?`)
+
+func plainProto(err error) string { return protoPlace.ReplaceAllString(err.Error(), "") }
 
 // toProtoJSON turns JSON in place of bytes into the base64 that protobuf wants there. The JSON is taken as it was written,
 // byte for byte but for white space around it.
@@ -46,10 +53,7 @@ func toProtoJSON(data json.RawMessage, d protoreflect.MessageDescriptor, depth i
 	}
 	raw := string(bytes.TrimSpace(object[rawField])) == "true"
 	for name, value := range object {
-		f := d.Fields().ByTextName(name)
-		if f == nil {
-			f = d.Fields().ByJSONName(name)
-		}
+		f := fieldOf(d, name)
 		if f == nil {
 			return nil, fmt.Errorf("there is no field %q in %s", name, d.Name())
 		}
