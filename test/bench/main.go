@@ -9,6 +9,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"time"
 )
 
@@ -22,6 +23,8 @@ type options struct {
 	dir     string
 	binary  string
 	micro   bool
+	// only names the measurements to take, all of them if empty.
+	only only
 }
 
 func main() {
@@ -34,6 +37,7 @@ func main() {
 	flag.StringVar(&opts.dir, "dir", os.TempDir(), "where the daemons keep their data during the run")
 	flag.StringVar(&opts.binary, "binary", "", "the program to measure; default: built from this module")
 	flag.BoolVar(&opts.micro, "baselines", true, "also run the Go benchmarks that the figures are compared with")
+	flag.Func("only", "take only these measurements, as a list with commas: "+strings.Join(measurements, ", "), opts.only.parse)
 	flag.Parse()
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
@@ -104,8 +108,10 @@ func once(ctx context.Context, opts options, dir string, t *table) error {
 	if err := measureRows(ctx, opts, a, b, t); err != nil {
 		return err
 	}
-	if err := measureBlobs(ctx, opts, dir, a, b, t); err != nil {
-		return err
+	if opts.only.has("blobs") {
+		if err := measureBlobs(ctx, opts, dir, a, b, t); err != nil {
+			return err
+		}
 	}
 	return t.memory(a, b)
 }

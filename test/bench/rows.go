@@ -60,16 +60,23 @@ func measureRows(ctx context.Context, opts options, a, b *daemon, t *table) erro
 	if err := measureSync(ctx, rows, a, b, t); err != nil {
 		return err
 	}
-	if err := measureLatency(ctx, opts.puts, a, b, t); err != nil {
-		return err
+	for _, m := range []struct {
+		name string
+		take func() error
+	}{
+		{"latency", func() error { return measureLatency(ctx, opts.puts, a, b, t) }},
+		{"scan", func() error { return measureScan(ctx, a, t) }},
+		{"writers", func() error { return measureWriters(ctx, 40*opts.puts, a, t) }},
+		{"watchers", func() error { return measureWatchers(ctx, opts.puts/5, a, t) }},
+	} {
+		if !opts.only.has(m.name) {
+			continue
+		}
+		if err := m.take(); err != nil {
+			return err
+		}
 	}
-	if err := measureScan(ctx, a, t); err != nil {
-		return err
-	}
-	if err := measureWriters(ctx, 40*opts.puts, a, t); err != nil {
-		return err
-	}
-	return measureWatchers(ctx, opts.puts/5, a, t)
+	return nil
 }
 
 func measureImport(ctx context.Context, opts options, a *daemon, t *table) (rows int, err error) {

@@ -18,6 +18,8 @@ type Batch struct {
 	reclaims bool
 	// removes: there is a range to remove.
 	removes bool
+	// ingested: it is durable already.
+	ingested bool
 }
 
 // NewBatch returns an empty batch.
@@ -78,6 +80,9 @@ func (b *Batch) Apply() error {
 
 // Wait returns when an applied batch is durable, with all batches applied before it.
 func (b *Batch) Wait() error {
+	if b.ingested {
+		return b.b.Close()
+	}
 	if err := b.s.guarded(b.b.SyncWait); err != nil {
 		return err
 	}

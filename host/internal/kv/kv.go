@@ -18,6 +18,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/bloom"
+	"github.com/cockroachdb/pebble/v2/sstable"
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
@@ -51,6 +52,9 @@ type Options struct {
 	CacheBytes int64
 	// MemTableBytes bounds one memory table; two may exist at a time. Default 16 MiB.
 	MemTableBytes uint64
+	// IngestBytes is from which size on Batch.Ingest writes tables. Default 1 MiB; in a MemFS 4 KiB, so that tests with little
+	// data go that way, too.
+	IngestBytes int
 	// MinFreeBytes of the disk are left free: a write that would need them fails with ErrFull. Default
 	// DefaultMinFreeBytes.
 	MinFreeBytes uint64
@@ -82,6 +86,12 @@ func (o Options) withDefaults() Options {
 	if o.MemTableBytes == 0 {
 		o.MemTableBytes = 16 << 20
 	}
+	if o.IngestBytes == 0 && o.FS != nil {
+		o.IngestBytes = 4 << 10
+	}
+	if o.IngestBytes == 0 {
+		o.IngestBytes = 1 << 20
+	}
 	if o.MinFreeBytes == 0 {
 		o.MinFreeBytes = DefaultMinFreeBytes
 	}
@@ -97,6 +107,10 @@ type Store struct {
 	// readOnly: nothing is ever written.
 	readOnly bool
 	marks    marks
+	// ingestFrom is Options.IngestBytes. tables counts those that were ever written for Ingest, and tableOptions are how.
+	ingestFrom   int
+	tables       atomic.Uint64
+	tableOptions sstable.WriterOptions
 	// failed is the first failure of the log, after which nothing is written.
 	failed atomic.Pointer[error]
 }
@@ -153,7 +167,7 @@ func Open(dir string, opts Options) (*Store, error) {
 			return nil, err
 		}
 	}
-	s := &Store{fs: opts.fileSystem(), dir: dir, minFree: opts.MinFreeBytes, readOnly: opts.ReadOnly}
+	s := &Store{fs: opts.fileSystem(), dir: dir, minFree: opts.MinFreeBytes, readOnly: opts.ReadOnly, ingestFrom: opts.IngestBytes}
 	s.marks.wrote = make(chan struct{}, 1)
 	po.EventListener = s.events(opts)
 	db, err := pebble.Open(dir, po)
@@ -161,6 +175,14 @@ func Open(dir string, opts Options) (*Store, error) {
 		return nil, openError(dir, err)
 	}
 	s.db = db
+	po.EnsureDefaults()
+	// As for the first level: in tables for the last one a delete counts for nothing.
+	s.tableOptions = po.MakeWriterOptions(0, db.TableFormat())
+	if !opts.ReadOnly {
+		if err := openIncoming(s.fs, dir); err != nil {
+			return nil, errors.Join(err, db.Close())
+		}
+	}
 	if s.marks.last.number, err = loadMark(db); err != nil {
 		return nil, errors.Join(openError(dir, err), db.Close())
 	}

@@ -100,8 +100,8 @@ func TestConflictsOfBatchesAreLinear(t *testing.T) {
 				once, after uint64
 			}{{"settling", settle, settle4}, {"listing", list, list4}, {"the group", group, group4}} {
 				t.Logf("%s: %d allocations of %d rows, %d of %d", c.what, c.once, n, c.after, 4*n)
-				// What runs beside the test allocates a little, too.
-				if c.after > 8*c.once+1000 {
+				// What runs beside the test, such as merging tables, allocates a little, too.
+				if c.after > 8*c.once+10_000 {
 					t.Errorf("%s takes %d allocations for %d rows and %d for %d, want at most 8 times as many", c.what, c.once, n, c.after, 4*n)
 				}
 			}

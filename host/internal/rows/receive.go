@@ -75,6 +75,7 @@ func (db *DB) receiveLocked(step Step) (*txn, Published, Received, error) {
 		return nil, Published{}, Received{}, fmt.Errorf("%w: %s", ErrPaused, db.name)
 	}
 	r := receiver{txn: db.begin(), know: db.know.Clone(), scopes: step.Scopes, touched: map[id.Scope]bool{}}
+	r.received = true
 	err := r.take(step)
 	if err == nil && len(r.commits) == 0 {
 		// Nothing new but progress: it is taken note of in memory and persisted with the next step. Losing it costs a

@@ -40,6 +40,8 @@ type txn struct {
 	littered uint64
 	// puts: some record is a put.
 	puts bool
+	// received: it is a step from a peer, which may be large.
+	received bool
 	// async: the commit is acknowledged before it is durable.
 	async bool
 	// batches are the commits that the transaction adds, by the versions in them, the last of which is last; they are kept
@@ -337,7 +339,11 @@ func (t *txn) apply(know *delta.Knowledge) (Published, error) {
 		t.b.Discard()
 		return Published{}, err
 	}
-	if err := t.b.Apply(); err != nil {
+	enter := t.b.Apply
+	if t.received {
+		enter = t.b.Ingest
+	}
+	if err := enter(); err != nil {
 		return Published{}, writeError(err)
 	}
 	db := t.db
