@@ -60,6 +60,7 @@ type Engine struct {
 	store      *rows.Store
 	events     Events
 	neighbours neighbours
+	budget     *budget
 
 	// mu guards held, faults and comparisons.
 	mu sync.Mutex
@@ -79,7 +80,7 @@ type heldKey struct {
 // New returns an engine; it starts nothing.
 func New(store *rows.Store, events Events) *Engine {
 	return &Engine{
-		store: store, events: events, neighbours: neighbours{circles: map[*rows.DB]*circle{}},
+		store: store, events: events, neighbours: neighbours{circles: map[*rows.DB]*circle{}}, budget: newBudget(budgetBytes),
 		held: map[heldKey][]delta.ScopeVector{}, faults: map[heldKey]error{}, comparisons: map[heldKey]Compared{},
 	}
 }

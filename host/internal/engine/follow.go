@@ -290,7 +290,7 @@ func (f *follower) session(ctx context.Context, turn *turn, names []id.Name, sco
 	}
 	know := f.db.Published().Know
 	ctx, stop := context.WithCancel(ctx)
-	stream, err := f.open(ctx, delta.Open{
+	opened, err := f.open(ctx, delta.Open{
 		Database: f.db.Name(), Syncgroups: names, Window: window, Self: know.Own().Writer,
 		Known: delta.Request(know, scopes), Witnesses: witnesses, Holding: holding,
 	})
@@ -298,6 +298,7 @@ func (f *follower) session(ctx context.Context, turn *turn, names []id.Name, sco
 		stop()
 		return err
 	}
+	stream := &metered{Stream: opened, ctx: ctx, budget: f.e.budget}
 	// messages hands what was received to the applying side; its owner is the goroutine below, which closes it after
 	// setting recvErr.
 	messages := make(chan delta.Message, 16)
@@ -323,6 +324,7 @@ func (f *follower) session(ctx context.Context, turn *turn, names []id.Name, sco
 	stop()
 	stream.Close()
 	reader.Wait()
+	stream.free()
 	if err == nil {
 		err = recvErr
 	}

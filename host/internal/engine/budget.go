@@ -1,0 +1,72 @@
+package engine
+
+import (
+	"context"
+	"sync"
+
+	"golang.org/x/sync/semaphore"
+
+	"github.com/syncbase/syncbase/host/internal/delta"
+)
+
+// budgetBytes is how many bytes of commits that have arrived may wait to be applied in the whole process, whatever the number
+// of peers and databases. What comes beyond it stays in the connections, whose flow control slows its senders.
+const budgetBytes = 4 * window
+
+// budget is shared by all pulls of an engine. Safe for concurrent use.
+type budget struct {
+	size int64
+	left *semaphore.Weighted
+}
+
+func newBudget(size int64) *budget { return &budget{size, semaphore.NewWeighted(size)} }
+
+// metered is a stream whose commits count against the budget from when they have arrived until there is credit for them. The
+// pull has to end it by free.
+type metered struct {
+	Stream
+	ctx    context.Context // of the pull, whose end must end a wait
+	budget *budget
+	// mu guards held, which is what the stream has of the budget.
+	mu   sync.Mutex
+	held int64
+}
+
+// Recv waits until the budget has room for the message. One that is larger than all of the budget needs all of it.
+func (m *metered) Recv() (delta.Message, error) {
+	msg, err := m.Stream.Recv()
+	if err != nil {
+		return msg, err
+	}
+	var size int64
+	for _, c := range msg.Commits {
+		size += int64(len(c))
+	}
+	if size = min(size, m.budget.size); size == 0 {
+		return msg, nil
+	}
+	if err := m.budget.left.Acquire(m.ctx, size); err != nil {
+		return delta.Message{}, err
+	}
+	m.mu.Lock()
+	m.held += size
+	m.mu.Unlock()
+	return msg, nil
+}
+
+// Credit gives room back.
+func (m *metered) Credit(n uint64) error {
+	m.release(int64(min(n, uint64(m.budget.size))))
+	return m.Stream.Credit(n)
+}
+
+// free gives back all that is left. Nobody may be in Recv any more.
+func (m *metered) free() { m.release(m.budget.size) }
+
+func (m *metered) release(n int64) {
+	m.mu.Lock()
+	n = min(n, m.held)
+	m.held -= n
+	m.mu.Unlock()
+	m.budget.left.Release(n)
+}
