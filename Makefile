@@ -5,6 +5,8 @@ TOOLS     := $(CURDIR)/.tools
 FUZZTIME  ?= 30000x
 # Seconds of soak; the tests run again and again with new seeds until then.
 SOAKTIME  ?= 600
+# The first of the random histories that a soak simulates; each round takes the 200 that come after those of the last one.
+SOAKFIRST ?= 201
 # Faults that befall five daemons each time in a soak.
 NETROUNDS ?= 40
 # Packages whose tests run the built binary. The race detector sees nothing in another process.
@@ -62,10 +64,12 @@ fuzz: ## run each fuzz target with FUZZTIME inputs (3000x), or for so long (10s)
 	done
 
 soak: mutants ## try the mutants, then repeat the tests under the race detector, with new seeds each time, for SOAKTIME seconds
-	@end=$$(($$(date +%s) + $(SOAKTIME))); \
+	@end=$$(($$(date +%s) + $(SOAKTIME))); first=$(SOAKFIRST); \
 	while [ $$(date +%s) -lt $$end ]; do \
-		$(GO) test -race -count=1 $(INPROCESS) || exit 1; \
+		echo "random histories from $$first on"; \
+		SYNCBASE_SIM_FIRST=$$first $(GO) test -race -count=1 $(INPROCESS) || exit 1; \
 		GOFLAGS="$(GOFLAGS) -race" SYNCBASE_NETNS_ROUNDS=$(NETROUNDS) $(GO) test -count=1 -timeout=1h -run TestFiveDaemonsConverge ./test/netns || exit 1; \
+		first=$$((first + 200)); \
 	done
 
 mutants: ## break the delta engine in one line at a time; tests have to fail each time. MUTANTFLAGS='-run NAME -parallel 2'

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/syncbase/syncbase/host/internal/delta"
 	"github.com/syncbase/syncbase/host/internal/engine"
@@ -17,9 +18,19 @@ const featureCompare = "compare"
 
 // compare proves now and then that a peer holds the same as this device, for as long as the link is up.
 func (h *Host) compare(ctx context.Context, link *peer.Link) {
-	if link.Has(featureCompare) {
+	if link.Has(featureCompare) && h.compares() {
 		h.engine.Compare(ctx, enginePeer(link.Peer()), link)
 	}
+}
+
+func (h *Host) compares() bool { return slices.Contains(h.opts.Seams.Features, featureCompare) }
+
+// comparer returns who answers comparisons, nobody in a daemon that does not say that it does.
+func (h *Host) comparer() peer.Comparer {
+	if !h.compares() {
+		return nil
+	}
+	return comparer{h}
 }
 
 func (h *Host) diverged(db *rows.DB, from engine.Peer, d engine.Divergence) {

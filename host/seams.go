@@ -11,6 +11,7 @@ import (
 
 	"github.com/syncbase/syncbase/host/internal/id"
 	"github.com/syncbase/syncbase/host/internal/kv"
+	"github.com/syncbase/syncbase/host/internal/peer"
 )
 
 // Seams replaces what a daemon takes from the machine it runs on, so that a network of daemons can run inside one test;
@@ -31,6 +32,10 @@ type Seams struct {
 	// Listen accepts peers at an address of the configuration, and Dial connects to one.
 	Listen func(address string) (net.Listener, error)
 	Dial   func(ctx context.Context, address string) (net.Conn, error)
+	// Puller stands between peers and what answers their pulls, and sees, changes or makes up what they are told.
+	Puller func(peer.Puller) peer.Puller
+	// Features are said in Hello, and used, in place of those of this version.
+	Features []string
 }
 
 func (s Seams) withDefaults() Seams {
@@ -48,6 +53,12 @@ func (s Seams) withDefaults() Seams {
 	}
 	if s.Listen == nil {
 		s.Listen = func(address string) (net.Listener, error) { return net.Listen("tcp", address) }
+	}
+	if s.Puller == nil {
+		s.Puller = func(p peer.Puller) peer.Puller { return p }
+	}
+	if s.Features == nil {
+		s.Features = []string{featureCompare}
 	}
 	return s
 }

@@ -108,6 +108,8 @@ func (h *Host) Start() {
 			Now:       h.clock,
 			AskTime:   h.askTime,
 			NewDevice: func() id.Device { return id.Device{0: 0xde, 7: byte(h.number + 1)} },
+			Puller:    h.tapped,
+			Features:  h.features(),
 			Dial: func(ctx context.Context, address string) (net.Conn, error) {
 				return h.c.network.dial(ctx, h.ip, address)
 			},

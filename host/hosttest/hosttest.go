@@ -37,6 +37,10 @@ type Options struct {
 	MaxDelay time.Duration
 	// Keep is how long history is kept. Default: as the daemon does without a configuration.
 	Keep time.Duration
+	// Tap is shown the pulls between hosts. Default: none.
+	Tap Tap
+	// Older tells which hosts know nothing of what came after the first version of the protocol. Default: none.
+	Older func(host string) bool
 	// Log is the least level of what daemons log into the test. Default: nothing.
 	Log hclog.Level
 }
@@ -47,6 +51,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Knows == nil {
 		o.Knows = func(string, string) bool { return true }
+	}
+	if o.Older == nil {
+		o.Older = func(string) bool { return false }
 	}
 	if o.MaxDelay == 0 {
 		o.MaxDelay = 5 * time.Millisecond
@@ -107,6 +114,8 @@ func New(t testing.TB, opts Options) *Cluster {
 		for _, name := range c.order {
 			c.hosts[name].Stop()
 		}
+		// What a test has left cut, nobody is to wait for.
+		c.network.reset(func(way) bool { return true })
 	})
 	return c
 }

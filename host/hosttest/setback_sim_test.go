@@ -14,8 +14,7 @@ import (
 // Hosts are set back to snapshots at random, while they are cut off from each other or not, and write on. In the end all
 // agree, down to versions, and hold every row that another host had got or that was written since its host was set back.
 func TestRandomSetBacksConverge(t *testing.T) {
-	first, count := seeds(t)
-	for seed := first; seed < first+max(1, count/4); seed++ {
+	for _, seed := range histories(t, 4) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) { setBackAtRandom(t, seed) })
 		})

@@ -2,11 +2,9 @@ package hosttest_test
 
 import (
 	"context"
-	"flag"
 	"fmt"
 	"maps"
 	"math/rand/v2"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -21,37 +19,10 @@ import (
 	nodev1 "github.com/syncbase/syncbase/sdk/api/node/v1"
 )
 
-var (
-	simSeeds = flag.Int("sim.seeds", 0, "how many random histories to simulate; default $SYNCBASE_SIM_SEEDS or 200")
-	simSeed  = flag.Uint64("sim.seed", 0, "simulate this one history")
-)
-
-// seeds returns which histories to simulate.
-func seeds(t *testing.T) (first, count uint64) {
-	if *simSeed != 0 {
-		return *simSeed, 1
-	}
-	n := 200
-	if testing.Short() {
-		n = 8
-	}
-	if text := os.Getenv("SYNCBASE_SIM_SEEDS"); text != "" {
-		var err error
-		if n, err = strconv.Atoi(text); err != nil {
-			t.Fatalf("SYNCBASE_SIM_SEEDS: %v", err)
-		}
-	}
-	if *simSeeds > 0 {
-		n = *simSeeds
-	}
-	return 1, uint64(n)
-}
-
 // reference: sync-225 random histories with cuts, resets, crashes, restarts and late joins leave all hosts with the same
 // rows, access lists, members and specification, lose no acknowledged write, invent none, and tear no batch.
 func TestRandomHistoriesConverge(t *testing.T) {
-	first, count := seeds(t)
-	for seed := first; seed < first+count; seed++ {
+	for _, seed := range histories(t, 1) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := newSimulation(t, seed)

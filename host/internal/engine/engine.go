@@ -97,15 +97,15 @@ func shared(db *rows.DB, p id.Principal) (names []id.Name, scopes []id.Scope, er
 	})
 }
 
-// served returns what a member may be sent. Of syncgroups that this device left, or that were destroyed, that is the
-// metadata alone, from which the others learn of it.
+// served returns what a member may be sent. Of syncgroups that this device left or was ejected from, or that were destroyed,
+// that is the metadata alone, from which the others learn of it: nobody else may be left who knows.
 func served(db *rows.DB, p id.Principal) (names []id.Name, scopes []id.Scope, err error) {
 	return common(db, p, func(g syncgroup.Group) []id.Scope {
 		all := g.Spec.Scopes(g.Name)
 		switch {
 		case g.State.Synchronises():
 			return all
-		case g.State == syncgroup.Left || g.State == syncgroup.Destroyed:
+		case g.State == syncgroup.Left || g.State == syncgroup.Ejected || g.State == syncgroup.Destroyed:
 			return all[:1]
 		}
 		return nil

@@ -3,6 +3,7 @@ package peer
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"io"
 	"net"
@@ -90,7 +91,8 @@ type node struct {
 	stop    func()
 }
 
-var devices byte
+// devices counts those that were named by start, which are others than those of device, however often the tests are repeated.
+var devices uint32
 
 func device(n byte) id.Device { return id.Device{0: 0xd0, 7: n} }
 
@@ -112,7 +114,8 @@ func startOn(t testing.TB, listener net.Listener, opts Options) *node {
 	}
 	if opts.Device == (id.Device{}) {
 		devices++
-		opts.Device = device(devices)
+		opts.Device = id.Device{0: 0xd1}
+		binary.BigEndian.PutUint32(opts.Device[4:], devices)
 	}
 	if opts.Addresses == nil {
 		opts.Addresses = func() []string { return []string{n.address} }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/syncbase/syncbase/host/internal/id"
 	"github.com/syncbase/syncbase/host/internal/perm"
@@ -68,7 +69,7 @@ func (g *Group) mayAdmit(self id.Principal) error {
 
 // readmitted is the register of a member that joins again, on top of the one that it has.
 func readmitted(m, known Member) Member {
-	m.Addresses = known.Addresses
+	m.Addresses, m.Pardoned = known.Addresses, known.Pardoned
 	if m.Priority == 0 {
 		m.Priority = known.Priority
 	}
@@ -94,7 +95,22 @@ func Adopt(db *rows.DB, name id.Name, a Admission, as MemberType, self, admitter
 	if err := adopt(db, name, spec, l); err != nil {
 		return err
 	}
+	if err := rejoin(db, name, self, as); err != nil {
+		return err
+	}
 	return Enforce(db)
+}
+
+// rejoin undoes that this device has left. Who let it in may not have heard of that, and then has written nothing.
+func rejoin(db *rows.DB, name id.Name, self id.Principal, as MemberType) error {
+	m, found, err := register(db, name, self)
+	if err != nil || !found || m.Gone != GoneLeft {
+		return err
+	}
+	// No later than the change itself, so that whatever the admitter wrote counts more.
+	m.Type, m.Device, m.Gone, m.Changed = as, db.Writer().Device.String(), "", m.after(time.Time{})
+	_, err = db.Commit([]rows.Op{memberOp(Metadata(name), m)}, nil)
+	return err
 }
 
 // MayJoin refuses to join where that would harm the others: a collection that was destroyed here after this device had

@@ -69,6 +69,7 @@ func Allow(db *rows.DB, name id.Name, member id.Principal, now time.Time) error 
 	case m.Gone != GoneEjected:
 		return fmt.Errorf("%w: %s was not ejected from %s", ErrState, member, name)
 	}
+	m.Pardoned = m.since()
 	m.Gone, m.By, m.Changed = GoneLeft, "", m.after(now)
 	_, err = db.Commit([]rows.Op{memberOp(Metadata(name), m)}, nil)
 	return err
@@ -138,7 +139,7 @@ func renewal(db *rows.DB, former *Group, self Member) ([]rows.Op, error) {
 	}
 	for _, m := range list {
 		if m.Principal == self.Principal {
-			self.Changed = m.after(self.Joined)
+			self.Changed, self.Pardoned = m.after(self.Joined), m.Pardoned
 		} else if m.Gone == "" {
 			m.Gone, m.Changed = GoneLeft, m.after(self.Joined)
 			ops = append(ops, memberOp(meta, m))

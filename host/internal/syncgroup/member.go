@@ -27,8 +27,11 @@ type Member struct {
 	// Gone says why the principal is no member; empty for members.
 	Gone Gone `json:"gone,omitempty"`
 	// By is who ejected it.
-	By       id.Principal `json:"by,omitempty"`
-	Priority uint32       `json:"priority,omitempty"`
+	By id.Principal `json:"by,omitempty"`
+	// Pardoned is when the latest of the ejections was that somebody with Admin has undone: what is left of it in other
+	// versions of the register does not count any more. It only ever moves on.
+	Pardoned time.Time `json:"pardoned,omitzero"`
+	Priority uint32    `json:"priority,omitempty"`
 	// Addresses where the member said it can be reached; see Reachable.
 	Addresses []string `json:"addresses,omitempty"`
 }
@@ -57,6 +60,12 @@ func (m *Member) after(now time.Time) time.Time {
 		return before.Add(time.Microsecond)
 	}
 	return now
+}
+
+// ejectedBeyond reports whether the register says that its principal was ejected, and other was not written by somebody who
+// had undone that.
+func (m *Member) ejectedBeyond(other *Member) bool {
+	return m.Gone == GoneEjected && m.since().After(other.Pardoned)
 }
 
 func memberOp(meta id.Collection, m Member) rows.Op {

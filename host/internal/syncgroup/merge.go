@@ -160,7 +160,8 @@ var membership = []string{"device", "joined", "changed", "gone", "by"}
 
 // mergeMembers lets the later change of membership count as a whole, and merges everything else field by field: an
 // address that a member announces does not undo that it was ejected meanwhile. Who let a principal in without knowing that
-// it was ejected does not undo that either, however late that was.
+// it was ejected does not undo that either, however late that was; but an ejection that was undone is over, in whatever
+// version it comes again.
 func mergeMembers(ancestor, preferred, other fields) (fields, error) {
 	merged := mergeFields(ancestor, preferred, other)
 	p, err := memberOf(preferred)
@@ -172,7 +173,7 @@ func mergeMembers(ancestor, preferred, other fields) (fields, error) {
 		return nil, err
 	}
 	from := preferred
-	outP, outO := p.Gone == GoneEjected, o.Gone == GoneEjected
+	outP, outO := p.ejectedBeyond(&o), o.ejectedBeyond(&p)
 	if outO && !outP || outO == outP && o.since().After(p.since()) {
 		from = other
 	}
@@ -181,6 +182,11 @@ func mergeMembers(ancestor, preferred, other fields) (fields, error) {
 		if raw := from[name]; raw != nil {
 			merged[name] = raw
 		}
+	}
+	if o.Pardoned.After(p.Pardoned) {
+		merged["pardoned"] = other["pardoned"]
+	} else if raw := preferred["pardoned"]; raw != nil {
+		merged["pardoned"] = raw
 	}
 	return merged, nil
 }

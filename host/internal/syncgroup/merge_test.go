@@ -116,6 +116,12 @@ func TestLaterChangeOfMembershipCounts(t *testing.T) {
 	ejected.Gone, ejected.By, ejected.Changed = GoneEjected, "admin", at(9)
 	late := joined
 	late.Changed = at(100)
+	pardoned := ejected
+	pardoned.Gone, pardoned.By, pardoned.Changed, pardoned.Pardoned = GoneLeft, "", at(10), at(9)
+	back := pardoned
+	back.Gone, back.Changed = "", at(11)
+	outAgain := ejected
+	outAgain.Changed = at(12)
 	moved := base
 	moved.Addresses = []string{"new:1"}
 	movedOut := ejected
@@ -125,6 +131,10 @@ func TestLaterChangeOfMembershipCounts(t *testing.T) {
 		"left, then ejected":    {left, ejected, ejected},
 		"joined, then ejected":  {joined, ejected, func() Member { m := ejected; m.Type = Server; return m }()},
 		"ejected, then joined":  {ejected, late, func() Member { m := ejected; m.Type = Server; return m }()},
+		"pardoned meanwhile":    {ejected, pardoned, pardoned},
+		"pardoned and back":     {ejected, back, back},
+		"pardon is remembered":  {late, pardoned, func() Member { m := late; m.Pardoned = at(9); return m }()},
+		"pardoned, not this":    {outAgain, back, func() Member { m := outAgain; m.Pardoned = at(9); return m }()},
 		"moved, then ejected":   {moved, ejected, movedOut},
 		"moved, while it left":  {moved, left, func() Member { m := left; m.Addresses = moved.Addresses; return m }()},
 		"moved, while it moved": {moved, moved, moved},

@@ -1,0 +1,48 @@
+package hosttest
+
+import (
+	"context"
+
+	"github.com/syncbase/syncbase/host/internal/delta"
+)
+
+// features are what the host says in Hello; nil stands for those of the present version.
+func (h *Host) features() []string {
+	if h.c.opts.Older(h.name) {
+		return []string{}
+	}
+	return nil
+}
+
+// withoutNews takes out of a pull whatever one of both would not know of, as a daemon of the first version leaves it out, and
+// overlooks it: witnesses, scopes within scopes, and inventories.
+func withoutNews(open *delta.Open) Answer {
+	open.Witnesses, open.Holding = nil, nil
+	return func(_ context.Context, m delta.Message, send func(delta.Message) error) error {
+		m.Inside, m.Witnesses = nil, nil
+		return send(m)
+	}
+}
+
+// outdate makes pulls from or by older hosts such as they were, and shows the others to the tap.
+func outdate(older func(string) bool, tap Tap) Tap {
+	return func(from, to string, open *delta.Open) Answer {
+		var news Answer
+		if older(from) || older(to) {
+			news = withoutNews(open)
+		}
+		if tap == nil {
+			return news
+		}
+		then := tap(from, to, open)
+		switch {
+		case news == nil:
+			return then
+		case then == nil:
+			return news
+		}
+		return func(ctx context.Context, m delta.Message, send func(delta.Message) error) error {
+			return news(ctx, m, func(m delta.Message) error { return then(ctx, m, send) })
+		}
+	}
+}
