@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/connectivity"
 
 	sdk "github.com/syncbase/syncbase/sdk/plugin"
 )
@@ -21,6 +22,8 @@ const (
 	// deathNotice is how long after a broken call the end of the process is awaited, to tell a dead plugin from one that
 	// answers UNAVAILABLE.
 	deathNotice = 200 * time.Millisecond
+	// brokenNotice is how long it is awaited when the connection is gone, too.
+	brokenNotice = 10 * time.Second
 	// maxFrame is the largest payload of a frame in both directions.
 	maxFrame = sdk.DefaultFrameBytes
 )
@@ -178,7 +181,19 @@ func lost(ctx context.Context, h *handle, l *live) bool {
 	if h.current() != l {
 		return true
 	}
-	timer := time.NewTimer(deathNotice)
+	if l.endsWithin(ctx, deathNotice) {
+		return true
+	}
+	// A plugin that answers still has its connection. One that has lost it is ending, however slow the machine is about that.
+	if l.conn.GetState() != connectivity.Ready && l.endsWithin(ctx, brokenNotice) {
+		return true
+	}
+	return h.current() != l
+}
+
+// endsWithin waits for the end of the process, and reports whether it came.
+func (l *live) endsWithin(ctx context.Context, limit time.Duration) bool {
+	timer := time.NewTimer(limit)
 	defer timer.Stop()
 	select {
 	case <-l.gone:
@@ -186,7 +201,7 @@ func lost(ctx context.Context, h *handle, l *live) bool {
 	case <-ctx.Done():
 	case <-timer.C:
 	}
-	return h.current() != l
+	return false
 }
 
 func (c caller) wrap(op string, err error) error {
