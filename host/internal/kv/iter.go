@@ -2,6 +2,7 @@ package kv
 
 import (
 	"bytes"
+	"slices"
 
 	"github.com/cockroachdb/pebble/v2"
 )
@@ -9,6 +10,9 @@ import (
 // Iter walks a range in byte order. Key and Value are valid until the next move. Not safe for concurrent use.
 type Iter struct {
 	it *pebble.Iterator
+	// beyond, last and hi are set where something is lost: the keys after each loss, the last key that was met, and the end.
+	beyond   [][]byte
+	last, hi []byte
 }
 
 func newIter(r pebble.Reader, lo, hi []byte) (*Iter, error) {
@@ -24,19 +28,48 @@ func newIter(r pebble.Reader, lo, hi []byte) (*Iter, error) {
 }
 
 // First moves to the first key and reports whether there is one.
-func (i *Iter) First() bool { return i.it.First() }
+func (i *Iter) First() bool { return i.leap(i.it.First()) }
 
 // Last moves to the last key.
 func (i *Iter) Last() bool { return i.it.Last() }
 
 // Next moves on.
-func (i *Iter) Next() bool { return i.it.Next() }
+func (i *Iter) Next() bool { return i.leap(i.it.Next()) }
+
+// leap goes on behind what is lost.
+func (i *Iter) leap(ok bool) bool {
+	for !ok && len(i.beyond) > 0 && i.it.Error() != nil {
+		at, _ := slices.BinarySearchFunc(i.beyond, i.last, func(b, last []byte) int {
+			if bytes.Compare(b, last) <= 0 {
+				return -1
+			}
+			return 1
+		})
+		if at == len(i.beyond) {
+			return false // nothing was known to be lost here
+		}
+		if i.hi != nil && bytes.Compare(i.beyond[at], i.hi) >= 0 {
+			return i.it.SeekGE(i.hi) // the end, and no failure
+		}
+		i.last = i.beyond[at]
+		ok = i.it.SeekGE(i.last)
+	}
+	if ok && len(i.beyond) > 0 {
+		i.last = append(i.last[:0:0], i.it.Key()...)
+	}
+	return ok
+}
 
 // Prev moves back.
 func (i *Iter) Prev() bool { return i.it.Prev() }
 
 // SeekGE moves to the first key that is not less than key.
-func (i *Iter) SeekGE(key []byte) bool { return i.it.SeekGE(key) }
+func (i *Iter) SeekGE(key []byte) bool {
+	if len(i.beyond) > 0 {
+		i.last = bytes.Clone(key)
+	}
+	return i.leap(i.it.SeekGE(key))
+}
 
 // SeekLT moves to the last key less than key.
 func (i *Iter) SeekLT(key []byte) bool { return i.it.SeekLT(key) }

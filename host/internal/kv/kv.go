@@ -128,23 +128,8 @@ func Open(dir string, opts Options) (*Store, error) {
 	opts = opts.withDefaults()
 	cache := pebble.NewCache(opts.CacheBytes)
 	defer cache.Unref()
-	po := &pebble.Options{
-		Cache:                       cache,
-		MemTableSize:                opts.MemTableBytes,
-		MemTableStopWritesThreshold: 3,
-		L0CompactionThreshold:       4,
-		L0StopWritesThreshold:       24,
-		LBaseMaxBytes:               64 << 20,
-		FormatMajorVersion:          pebble.FormatNewest,
-		Logger:                      quiet{},
-	}
-	for i := range po.Levels {
-		po.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
-		po.Levels[i].FilterType = pebble.TableFilter
-		po.Levels[i].BlockSize = 16 << 10
-	}
-	po.Experimental.SpanPolicyFunc = tableEnd
-	po.FS = opts.fileSystem()
+	po := opts.pebble()
+	po.Cache = cache
 	po.ReadOnly = opts.ReadOnly
 	switch there := hasStore(po.FS, dir); {
 	case there:
@@ -196,6 +181,27 @@ func Open(dir string, opts Options) (*Store, error) {
 		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
+}
+
+// pebble returns the options of Pebble that have to do with what lies on the disk.
+func (o Options) pebble() *pebble.Options {
+	po := &pebble.Options{
+		MemTableSize:                o.MemTableBytes,
+		MemTableStopWritesThreshold: 3,
+		L0CompactionThreshold:       4,
+		L0StopWritesThreshold:       24,
+		LBaseMaxBytes:               64 << 20,
+		FormatMajorVersion:          pebble.FormatNewest,
+		Logger:                      quiet{},
+		FS:                          o.fileSystem(),
+	}
+	for i := range po.Levels {
+		po.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
+		po.Levels[i].FilterType = pebble.TableFilter
+		po.Levels[i].BlockSize = 16 << 10
+	}
+	po.Experimental.SpanPolicyFunc = tableEnd
+	return po
 }
 
 // tableEnd ends every table of the store where a space of keys ends, at the latest. Spaces grow at one end each, most of
@@ -332,7 +338,7 @@ type MemFS struct {
 func (m *MemFS) diskFS() vfs.FS { return diskFS{m.fs, m.disk} }
 
 // fileSystem is where the store lies.
-func (o *Options) fileSystem() vfs.FS {
+func (o Options) fileSystem() vfs.FS {
 	if o.FS != nil {
 		return o.FS.diskFS()
 	}

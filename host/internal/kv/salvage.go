@@ -1,0 +1,415 @@
+package kv
+
+import (
+	"bytes"
+	"cmp"
+	"container/heap"
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// A store that cannot be opened, or has tables that cannot be read, is not mended in place. What can be read of its tables and
+// logs is merged by the sequence numbers of the writes, as Pebble would do, and written into a new store. So any file may be
+// missing, and whatever happens on the way the damaged store is what it was.
+
+// Salvaged says what a salvage brought.
+type Salvaged struct {
+	// Keys that the new store has.
+	Keys int
+	// Blind: it could not be told which tables the store had, so that what is missing is not known, and things that had been
+	// removed may be back.
+	Blind bool
+}
+
+// LossesIn reads all files of a store that nobody has open, in whatever state it is, and reports what cannot be read.
+func LossesIn(ctx context.Context, dir string, opts Options, report func(Loss)) (blind bool, err error) {
+	w, err := openWreck(ctx, dir, opts, report)
+	if err != nil {
+		return false, err
+	}
+	err = w.merge(func(entry) error { return ctx.Err() })
+	return w.tables == nil, errors.Join(err, w.close())
+}
+
+// Salvage writes what can be read of the store in dir, which nobody has open, into a new store; what was begun there is removed.
+// The damaged store stays as it is. What cannot be read is reported.
+func Salvage(ctx context.Context, dir, into string, opts Options, report func(Loss)) (s Salvaged, err error) {
+	w, err := openWreck(ctx, dir, opts, report)
+	if err != nil {
+		return s, err
+	}
+	defer func() { err = errors.Join(err, w.close()) }()
+	s.Blind = w.tables == nil
+	if err := errors.Join(w.fs.RemoveAll(into), makeDir(w.fs, into)); err != nil {
+		return s, mapWriteError(err)
+	}
+	po := opts.withDefaults().pebble()
+	po.DisableWAL = true // it is begun anew if it is cut short
+	db, err := pebble.Open(into, po)
+	if err != nil {
+		return s, mapWriteError(err)
+	}
+	out := salvager{ctx: ctx, db: db, fs: w.fs, dir: into, b: db.NewBatch(), minFree: opts.withDefaults().MinFreeBytes}
+	err = w.merge(out.add)
+	if err == nil {
+		err = out.end(cmp.Or(w.format, strconv.Itoa(opts.withDefaults().version)))
+	}
+	s.Keys = out.keys
+	return s, mapWriteError(errors.Join(err, out.b.Close(), db.Close()))
+}
+
+// salvager writes the new store.
+type salvager struct {
+	ctx     context.Context
+	db      *pebble.DB
+	fs      vfs.FS
+	dir     string
+	minFree uint64
+	b       *pebble.Batch
+	keys    int
+	// format: the version of the format is among the keys.
+	format bool
+}
+
+// salvageBatch bounds the memory that a batch takes.
+const salvageBatch = 4 << 20
+
+func (s *salvager) add(e entry) error {
+	if bytes.Equal(e.key, markKey) {
+		return nil // the new store has marks of its own
+	}
+	s.keys++
+	s.format = s.format || bytes.Equal(e.key, formatKey)
+	if err := s.b.Set(e.key, e.value, nil); err != nil || s.b.Len() < salvageBatch {
+		return err
+	}
+	return s.write()
+}
+
+func (s *salvager) write() error {
+	if err := s.ctx.Err(); err != nil {
+		return err
+	}
+	if usage, err := s.fs.GetDiskUsage(s.dir); err == nil && usage.AvailBytes < s.minFree {
+		return fmt.Errorf("%w: what is saved takes about as much room as the store, and %d bytes are left", ErrFull, usage.AvailBytes)
+	}
+	err := s.db.Apply(s.b, pebble.NoSync)
+	if err = errors.Join(err, s.b.Close()); err != nil {
+		return err
+	}
+	s.b = s.db.NewBatch()
+	return nil
+}
+
+// end makes the store durable; format is its version where that was lost.
+func (s *salvager) end(format string) error {
+	if !s.format {
+		if err := s.b.Set(formatKey, []byte(format), nil); err != nil {
+			return err
+		}
+	}
+	if err := s.write(); err != nil {
+		return err
+	}
+	return s.db.Flush()
+}
+
+// wreck is the store that is read.
+type wreck struct {
+	fs     vfs.FS
+	dir    string
+	lock   *pebble.Lock
+	report func(Loss)
+	// tables are those that the store had; nil where that cannot be told.
+	tables map[string]*listed
+	// flushed is up to which sequence number everything lies in tables.
+	flushed pebble.SeqNum
+	want    mark
+	// format is what the file of that name says, empty if it is gone.
+	format string
+
+	sources  sources
+	iters    []*tableIter
+	removals []removal
+}
+
+func openWreck(ctx context.Context, dir string, opts Options, report func(Loss)) (_ *wreck, err error) {
+	opts = opts.withDefaults()
+	w := &wreck{fs: opts.fileSystem(), dir: dir, report: report}
+	if err := checkFormatFile(w.fs, dir, opts.version); err != nil {
+		return nil, err
+	}
+	if w.format, err = readSmall(w.fs, w.fs.PathJoin(dir, formatFile)); err != nil {
+		return nil, err
+	}
+	if w.lock, err = pebble.LockDirectory(dir, w.fs); err != nil {
+		return nil, openError(dir, err)
+	}
+	for _, step := range []func() error{
+		func() error { return w.readManifest(opts) },
+		func() error { return w.openTables(ctx) },
+		func() error { return w.readLogs(ctx) },
+	} {
+		if err := step(); err != nil {
+			return nil, errors.Join(err, w.close())
+		}
+	}
+	return w, nil
+}
+
+func (w *wreck) close() error {
+	var errs []error
+	for _, it := range w.iters {
+		it.close()
+		errs = append(errs, it.t.close())
+	}
+	return errors.Join(append(errs, w.lock.Close())...)
+}
+
+// readManifest asks the manifest which tables there are, unless it is not what was written.
+func (w *wreck) readManifest(opts Options) (err error) {
+	if w.want, err = readMark(w.fs, w.dir); err != nil {
+		return err
+	}
+	cause := checkManifest(w.dir, w.fs, w.want)
+	if cause == nil {
+		cause = w.listTables(opts)
+	}
+	if cause == nil {
+		cause = w.contradicted()
+	}
+	if cause != nil {
+		w.tables, w.flushed = nil, 0
+		w.report(Loss{File: "MANIFEST", Cause: strings.TrimSuffix(strings.TrimPrefix(cause.Error(), ErrDamaged.Error()+": "), "; "+whatNow), Writes: -1})
+	}
+	return nil
+}
+
+// listTables asks Pebble, to whom logs that are damaged are hidden, and to whom tables that are gone seem to be there.
+func (w *wreck) listTables(opts Options) error {
+	as := disguised{FS: w.fs, dir: w.dir}
+	db, err := w.openManifest(opts, as, false)
+	if err != nil {
+		for _, found := range missingTable.FindAllStringSubmatch(err.Error(), -1) {
+			as.more = append(as.more, found[1]+".sst")
+		}
+		if db, err = w.openManifest(opts, as, true); err != nil {
+			return err
+		}
+	}
+	w.tables, w.flushed, err = tablesOf(db)
+	return errors.Join(err, db.Close())
+}
+
+// missingTable finds in Pebble's words which tables are gone.
+var missingTable = regexp.MustCompile(`file (\d+) \(type sstable\) unknown`)
+
+func (w *wreck) openManifest(opts Options, as disguised, unchecked bool) (*pebble.DB, error) {
+	po := opts.pebble()
+	po.FS, po.Lock = as, w.lock
+	po.ReadOnly, po.ErrorIfNotExists, po.DisableConsistencyCheck = true, true, unchecked
+	po.EventListener = damageOnly(opts)
+	return pebble.Open(w.dir, po)
+}
+
+// contradicted tells a manifest that has lost its end from one whose tables were lost: there are tables that it does not know
+// while others are missing.
+func (w *wreck) contradicted() error {
+	there, err := w.filesLike(".sst")
+	if err != nil {
+		return err
+	}
+	missing := slices.ContainsFunc(sortedNames(w.tables), func(name string) bool { return !slices.Contains(there, name) })
+	unknown := slices.IndexFunc(there, func(name string) bool { return w.tables[name] == nil })
+	if missing && unknown >= 0 {
+		return fmt.Errorf("it does not know of %s, and names tables that are gone", there[unknown])
+	}
+	return nil
+}
+
+func (w *wreck) filesLike(suffix string) ([]string, error) {
+	names, err := w.fs.List(w.dir)
+	names = slices.DeleteFunc(names, func(name string) bool { return !strings.HasSuffix(name, suffix) })
+	slices.Sort(names)
+	return names, err
+}
+
+func (w *wreck) openTables(ctx context.Context) error {
+	names := sortedNames(w.tables)
+	if w.tables == nil {
+		var err error
+		if names, err = w.filesLike(".sst"); err != nil {
+			return err
+		}
+	}
+	for _, name := range names {
+		t, err := openTable(ctx, w.fs, w.dir, name)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err != nil {
+			w.report(wholeTable(name, w.tables[name], err))
+			continue
+		}
+		it, err := t.iter()
+		if err != nil {
+			return errors.Join(err, t.close())
+		}
+		w.iters = append(w.iters, it)
+		src := &tableSource{it: it, number: numberOf(name)}
+		if as := w.tables[name]; as != nil {
+			src.parts = as.parts
+		}
+		w.removals = append(w.removals, clip(t.removed(ctx), src.parts)...)
+		if err := w.start(src); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func numberOf(name string) (n uint64) {
+	_, _ = fmt.Sscanf(name, "%d", &n)
+	return n
+}
+
+// clip cuts removals to the parts of their table that belong to the store.
+func clip(list []removal, parts []bound) (cut []removal) {
+	for _, r := range list {
+		if parts == nil {
+			cut = append(cut, r)
+		}
+		for _, p := range parts {
+			c := removal{lo: most(r.lo, p.lo), hi: r.hi, seq: r.seq}
+			if p.hi != nil {
+				c.hi = least(r.hi, p.hi)
+			}
+			if bytes.Compare(c.lo, c.hi) < 0 {
+				cut = append(cut, c)
+			}
+		}
+	}
+	return cut
+}
+
+// readLogs adds the logs, also those whose content is in tables already: one of them may be lost.
+func (w *wreck) readLogs(ctx context.Context) error {
+	names, err := w.filesLike(".log")
+	last := pebble.SeqNum(0) // where the log before ended
+	for _, name := range names {
+		number, is := logNumber(name)
+		if err := errors.Join(err, ctx.Err()); err != nil {
+			return err
+		}
+		if !is {
+			continue
+		}
+		c, err := readLogFile(w.fs, w.fs.PathJoin(w.dir, name), number)
+		if err != nil {
+			w.report(Loss{File: name, Cause: err.Error(), Writes: -1})
+			continue
+		}
+		if c.to == 0 {
+			continue
+		}
+		if begin := max(last, w.flushed+1); c.from > w.flushed {
+			missing := c.missing
+			if last > 0 && c.from > begin {
+				missing += int(c.from - begin)
+			}
+			if missing > 0 {
+				w.report(Loss{File: name, Cause: "writes in the log, or between it and the one before, cannot be read", Writes: missing})
+			}
+		}
+		last = c.to
+		w.removals = append(w.removals, c.removals...)
+		slices.SortStableFunc(c.entries, func(a, b entry) int { return cmp.Or(bytes.Compare(a.key, b.key), cmp.Compare(b.seq, a.seq)) })
+		if err := w.start(&logSource{entries: c.entries, number: number}); err != nil {
+			return err
+		}
+	}
+	return err
+}
+
+func (w *wreck) start(src source) error {
+	ok, err := src.next()
+	if ok {
+		w.sources = append(w.sources, src)
+	}
+	return err
+}
+
+// merge visits the newest write of each key, in order, unless that removed it. Then it reports what was missing.
+func (w *wreck) merge(visit func(entry) error) error {
+	heap.Init(&w.sources)
+	r := ranges{list: w.removals}
+	slices.SortFunc(r.list, func(a, b removal) int { return bytes.Compare(a.lo, b.lo) })
+	marked := uint64(0)
+	for len(w.sources) > 0 {
+		e := w.sources[0].entry()
+		e.key, e.value = bytes.Clone(e.key), bytes.Clone(e.value) // they are gone when the source moves on
+		if err := w.leave(e.key); err != nil {
+			return err
+		}
+		if e.deleted || e.seq < r.newest(e.key) {
+			continue
+		}
+		if bytes.Equal(e.key, markKey) {
+			marked = decodeNumber(e.value)
+		}
+		if err := visit(e); err != nil {
+			return err
+		}
+	}
+	for _, it := range w.iters {
+		for _, l := range it.t.lossesAfter(it.read) {
+			w.report(l)
+		}
+	}
+	if marked < w.want.number {
+		w.report(Loss{File: "log", Cause: "its end, with writes that were acknowledged, is lost", Writes: -1})
+	}
+	return nil
+}
+
+// leave moves all sources on that stand on a key.
+func (w *wreck) leave(key []byte) error {
+	for len(w.sources) > 0 && bytes.Equal(w.sources[0].entry().key, key) {
+		ok, err := w.sources[0].next()
+		if err != nil {
+			return err
+		}
+		if ok {
+			heap.Fix(&w.sources, 0)
+		} else {
+			heap.Pop(&w.sources)
+		}
+	}
+	return nil
+}
+
+// ranges are removed ranges in the order of their beginnings, to be asked about ascending keys.
+type ranges struct {
+	list   []removal
+	active []removal
+}
+
+// newest returns the number of the last removal that covers the key, 0 for none.
+func (r *ranges) newest(key []byte) (seq pebble.SeqNum) {
+	for len(r.list) > 0 && bytes.Compare(r.list[0].lo, key) <= 0 {
+		r.active, r.list = append(r.active, r.list[0]), r.list[1:]
+	}
+	r.active = slices.DeleteFunc(r.active, func(a removal) bool { return bytes.Compare(a.hi, key) <= 0 })
+	for _, a := range r.active {
+		seq = max(seq, a.seq)
+	}
+	return seq
+}
