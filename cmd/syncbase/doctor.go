@@ -5,7 +5,10 @@ import (
 	"context"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -41,10 +44,13 @@ type checkupObject struct {
 type repairObject struct {
 	Repaired int    `json:"repaired"`
 	Copy     string `json:"copy,omitempty"`
+	// Saved are the keys that a new store was made of, Blind whether some may be missing that nobody knows of.
+	Saved int  `json:"saved,omitempty"`
+	Blind bool `json:"blind,omitempty"`
 	checkupObject
 }
 
-type doctorOptions struct{ offline, repair, acceptLoss bool }
+type doctorOptions struct{ offline, repair, acceptLoss, all bool }
 
 func (a *app) doctorCommand() *cobra.Command {
 	var opts doctorOptions
@@ -56,41 +62,43 @@ syncbase doctor --repair --data /var/lib/syncbase`, cobra.NoArgs, func(ctx conte
 		case opts.acceptLoss && !opts.repair:
 			return usagef("--accept-loss goes with --repair")
 		case opts.repair:
-			return a.doctorRepair(ctx, opts.acceptLoss)
+			return a.doctorRepair(ctx, opts)
 		case opts.offline:
-			return a.doctorOffline(ctx)
+			return a.doctorOffline(ctx, opts)
 		}
-		return a.connect(ctx, func(c *client.Client) error { return a.doctorOnline(ctx, c) })
+		return a.connect(ctx, func(c *client.Client) error { return a.doctorOnline(ctx, c, opts) })
 	})
 	cmd.Long = `Go through everything in the store and print what breaks an invariant. The daemon goes on working; nothing is changed.
-Exits with 1 if anything was found.
+Exits with 1 if anything was found. Of each kind of finding it prints the first 20, with --all or -o json every one.
 
 --repair works on the data directory itself, which no daemon may have open. It puts right what follows from something else that
 is there: rows and lists of commits from the log, sizes, generations, references of rows to blobs and which blobs are missing.
-What cannot be had again it leaves alone, and says so. With --accept-loss it gives that up: it removes what cannot be read and
-what nothing leads to. Before the first change it puts a copy of the store aside, from which 'syncbase restore' makes it again.`
+What cannot be had again it leaves alone, and says so. With --accept-loss it gives that up: it removes what nothing leads to, and of
+a store with files that are damaged or gone it makes a new one of what can be read. What peers hold of the rest comes back when
+they compare. Before the first change it puts the store as it was aside. It may be interrupted, and run again.`
 	cmd.Flags().BoolVar(&opts.offline, "offline", false, "look into the data directory itself, which no daemon may have open")
 	cmd.Flags().BoolVar(&opts.repair, "repair", false, "repair what can be repaired without loss; offline")
+	cmd.Flags().BoolVar(&opts.all, "all", false, "print every finding")
 	cmd.Flags().BoolVar(&opts.acceptLoss, "accept-loss", false, "with --repair: give up what cannot be had again")
 	return cmd
 }
 
-func (a *app) doctorOnline(ctx context.Context, c *client.Client) error {
-	p := a.findings()
+func (a *app) doctorOnline(ctx context.Context, c *client.Client, opts doctorOptions) error {
+	p := a.findings(opts)
 	sum, err := c.Doctor(ctx, func(f client.Finding) error {
 		return p.print(findingObject{Database: f.Database, Rule: f.Rule, Key: hex.EncodeToString(f.Key), Text: f.Text})
 	})
 	return p.end(err, sum)
 }
 
-func (a *app) doctorOffline(ctx context.Context) error {
+func (a *app) doctorOffline(ctx context.Context, opts doctorOptions) error {
 	dir, err := a.dataDir()
 	if err != nil {
 		return err
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	p := a.findings()
+	p := a.findings(opts)
 	sum, err := checkStore(ctx, dir, func(f findingObject) {
 		if err := p.print(f); err != nil {
 			cancel(err)
@@ -102,29 +110,43 @@ func (a *app) doctorOffline(ctx context.Context) error {
 	return p.end(err, sum)
 }
 
-func (a *app) doctorRepair(ctx context.Context, acceptLoss bool) error {
+func (a *app) doctorRepair(ctx context.Context, opts doctorOptions) error {
 	dir, err := a.dataDir()
 	if err != nil {
 		return err
 	}
 	// Unlike a check, a repair goes on when nobody reads what it says.
-	p := a.findings()
-	sum, err := repairStore(ctx, dir, acceptLoss, func(f findingObject) { _ = p.print(f) })
+	p := a.findings(opts)
+	sum, err := repairStore(ctx, dir, opts.acceptLoss, func(f findingObject) { _ = p.print(f) })
 	if err != nil {
 		return joinFlush(err, p.lines)
 	}
 	if a.json() {
 		err = p.json.Encode(sum)
 	} else {
-		_, err = fmt.Fprintf(p.lines, "%s repaired, %d left\n", count(sum.Repaired, "finding"), sum.Findings)
-		if sum.Copy != "" {
-			fmt.Fprintf(p.lines, "the store as it was before is in %s; remove it when you are content\n", sum.Copy)
-		}
+		p.more()
+		err = sum.print(p.lines)
 	}
 	if err == nil && sum.Findings > 0 {
-		err = fmt.Errorf("%s left: restore a backup, or sync anew from a peer%s", count(sum.Findings, "finding"), p.hint(acceptLoss))
+		err = fmt.Errorf("%s left: %s", count(sum.Findings, "finding"), p.advice(opts.acceptLoss))
 	}
 	return joinFlush(err, p.lines)
+}
+
+// print ends a repair for people.
+func (r *repairObject) print(w io.Writer) error {
+	_, err := fmt.Fprintf(w, "%s repaired, %d left\n", count(r.Repaired, "finding"), r.Findings)
+	if r.Saved > 0 {
+		fmt.Fprintf(w, "a new store was made of %s that could be read; this device goes on as another writer, and what peers hold of the rest comes back when they compare\n",
+			count(r.Saved, "key"))
+	}
+	if r.Blind {
+		fmt.Fprintln(w, "nothing told which tables belonged to the store: some may be gone without a trace, and what had been removed may be back; if there is a recent backup, rather restore that")
+	}
+	if r.Copy != "" {
+		fmt.Fprintf(w, "the store as it was before is in %s; remove it when you are content\n", r.Copy)
+	}
+	return err
 }
 
 // findings prints what is found.
@@ -132,13 +154,25 @@ type findings struct {
 	app   *app
 	lines *bufio.Writer
 	json  *json.Encoder
+	all   bool
+	// kinds counts what was found of each kind, in the order in which they came.
+	kinds []findingKind
 	// lossy counts what only a repair that accepts loss puts right.
 	lossy int
 }
 
-func (a *app) findings() *findings {
+// findingKind is a kind of findings, for people.
+type findingKind struct {
+	rule, became string
+	n            int
+}
+
+// maxFindings is how many findings of a kind people are shown.
+const maxFindings = 20
+
+func (a *app) findings(opts doctorOptions) *findings {
 	lines := a.lines()
-	return &findings{app: a, lines: lines, json: encoder(lines)}
+	return &findings{app: a, lines: lines, json: encoder(lines), all: opts.all}
 }
 
 func (p *findings) print(f findingObject) error {
@@ -148,8 +182,24 @@ func (p *findings) print(f findingObject) error {
 	if p.app.json() {
 		return p.json.Encode(f)
 	}
+	at := slices.IndexFunc(p.kinds, func(k findingKind) bool { return k.rule == f.Rule && k.became == f.became() })
+	if at < 0 {
+		at, p.kinds = len(p.kinds), append(p.kinds, findingKind{rule: f.Rule, became: f.became()})
+	}
+	if p.kinds[at].n++; p.kinds[at].n > maxFindings && !p.all {
+		return nil
+	}
 	_, err := fmt.Fprintf(p.lines, "%s\t%s\t%q%s\n", oneLineText(f.Rule), dash(oneLineText(f.Database)), f.Text, f.became())
 	return err
+}
+
+// more tells what was not printed.
+func (p *findings) more() {
+	for _, k := range p.kinds {
+		if k.n > maxFindings && !p.all {
+			fmt.Fprintf(p.lines, "%s\t-\tand %d more%s; --all prints them\n", oneLineText(k.rule), k.n-maxFindings, k.became)
+		}
+	}
 }
 
 // became says what a repair did.
@@ -165,12 +215,13 @@ func (f *findingObject) became() string {
 	return "\tleft alone"
 }
 
-// hint is for what may be done about what is left.
-func (p *findings) hint(acceptLoss bool) string {
+// advice is for what may be done about what is left.
+func (p *findings) advice(acceptLoss bool) string {
+	const otherwise = "restore a backup, or sync anew from a peer into an empty data directory with the old identity"
 	if p.lossy > 0 && !acceptLoss {
-		return "; 'syncbase doctor --repair --accept-loss' gives up what cannot be had again"
+		return "'syncbase doctor --repair --accept-loss' goes on without what cannot be had again; or " + otherwise
 	}
-	return ""
+	return otherwise
 }
 
 func (p *findings) end(err error, sum client.Checkup) error {
@@ -180,10 +231,12 @@ func (p *findings) end(err error, sum client.Checkup) error {
 	if p.app.json() {
 		err = p.json.Encode(checkupObject(sum))
 	} else {
-		_, err = fmt.Fprintf(p.lines, "%d databases, %d rows, %d log records: %d findings\n", sum.Databases, sum.Rows, sum.Records, sum.Findings)
+		p.more()
+		_, err = fmt.Fprintf(p.lines, "%s, %s, %s: %s\n",
+			count(sum.Databases, "database"), count(sum.Rows, "row"), count(sum.Records, "log record"), count(sum.Findings, "finding"))
 	}
 	if err == nil && sum.Findings > 0 {
-		err = fmt.Errorf("the store is damaged: %d findings; stop the daemon and run 'syncbase doctor --repair', or restore a backup, or sync anew from a peer", sum.Findings)
+		err = errors.New("the store is damaged; stop the daemon and run 'syncbase doctor --repair'")
 	}
 	return joinFlush(err, p.lines)
 }

@@ -94,7 +94,7 @@ func repairStore(ctx context.Context, dataDir string, acceptLoss bool, report fu
 		found.Repaired = &f.Repaired
 		report(found)
 	})
-	return repairObject{Repaired: r.Repaired, Copy: r.Copy, checkupObject: checkupObject(checkupOf(r.Left))}, err
+	return repairObject{Repaired: r.Repaired, Copy: r.Copy, Saved: r.Saved, Blind: r.Blind, checkupObject: checkupObject(checkupOf(r.Left))}, err
 }
 
 func findingOf(f host.Finding) findingObject {

@@ -60,8 +60,6 @@ type Options struct {
 	MinFreeBytes uint64
 	// ReadOnly opens an existing directory without changing anything in it. Batches fail.
 	ReadOnly bool
-	// AcceptLoss opens a directory whose log has lost its end, as far as it goes.
-	AcceptLoss bool
 	// Steps bring directories of older versions forward: see Step.
 	Steps []Step
 	// Damaged is told of a file in which something else was found than was written. What needs it fails with ErrDamaged; the
@@ -131,6 +129,11 @@ func Open(dir string, opts Options) (*Store, error) {
 	po := opts.pebble()
 	po.Cache = cache
 	po.ReadOnly = opts.ReadOnly
+	if !opts.ReadOnly {
+		if err := finishSalvage(po.FS, dir); err != nil {
+			return nil, fmt.Errorf("finish a repair that was cut short: %w", err)
+		}
+	}
 	switch there := hasStore(po.FS, dir); {
 	case there:
 		// Where files are left, a store that seems not to exist has lost some, and must not be begun anew.
@@ -147,10 +150,8 @@ func Open(dir string, opts Options) (*Store, error) {
 		return nil, err
 	}
 	po.EventListener = damageOnly(opts)
-	if !opts.AcceptLoss {
-		if err := checkMark(dir, *po); err != nil {
-			return nil, err
-		}
+	if err := checkMark(dir, *po); err != nil {
+		return nil, err
 	}
 	s := &Store{fs: opts.fileSystem(), dir: dir, minFree: opts.MinFreeBytes, readOnly: opts.ReadOnly, ingestFrom: opts.IngestBytes}
 	s.marks.wrote = make(chan struct{}, 1)
@@ -170,12 +171,6 @@ func Open(dir string, opts Options) (*Store, error) {
 	}
 	if s.marks.last.number, err = loadMark(db); err != nil {
 		return nil, errors.Join(openError(dir, err), db.Close())
-	}
-	if opts.AcceptLoss && !opts.ReadOnly {
-		s.marks.dirty.Store(true) // from now on the marks are those of what is left
-		if err := s.Mark(); err != nil {
-			return nil, errors.Join(err, s.Close())
-		}
 	}
 	if err := s.bringForward(opts); err != nil {
 		return nil, errors.Join(err, s.Close())

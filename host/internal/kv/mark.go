@@ -244,6 +244,9 @@ func checkManifest(dir string, from vfs.FS, want mark) error {
 		return nil
 	}
 	f, err := from.Open(from.PathJoin(dir, name))
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%w: %s is gone; %s", ErrDamaged, from.PathJoin(dir, name), whatNow)
+	}
 	if err != nil {
 		return openError(dir, err)
 	}

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	iofs "io/fs"
 	"regexp"
 	"slices"
 	"strconv"
@@ -29,38 +30,85 @@ type Salvaged struct {
 	Blind bool
 }
 
-// LossesIn reads all files of a store that nobody has open, in whatever state it is, and reports what cannot be read.
-func LossesIn(ctx context.Context, dir string, opts Options, report func(Loss)) (blind bool, err error) {
+// LossesIn reads all files of a store that nobody has open, in whatever state it is: visit is called with each key that can be
+// read, in order, and report with what cannot.
+func LossesIn(ctx context.Context, dir string, opts Options, visit func(key, value []byte), report func(Loss)) (Salvaged, error) {
 	w, err := openWreck(ctx, dir, opts, report)
 	if err != nil {
-		return false, err
+		return Salvaged{}, err
 	}
-	err = w.merge(func(entry) error { return ctx.Err() })
-	return w.tables == nil, errors.Join(err, w.close())
+	s := Salvaged{Blind: w.tables == nil}
+	err = w.merge(func(e entry) error {
+		s.Keys++
+		visit(e.key, e.value)
+		return ctx.Err()
+	})
+	return s, errors.Join(err, w.close())
 }
 
-// Salvage writes what can be read of the store in dir, which nobody has open, into a new store; what was begun there is removed.
-// The damaged store stays as it is. What cannot be read is reported.
-func Salvage(ctx context.Context, dir, into string, opts Options, report func(Loss)) (s Salvaged, err error) {
+// Where a salvage puts the new store until it is complete, and until the damaged one is out of the way.
+const (
+	salvaging  = ".salvaging"
+	salvagedTo = ".salvaged"
+)
+
+// Salvage puts into the place of a store that nobody has open a new one, with what can be read of it; what cannot be read is
+// reported. Before it takes its place, mend may change the new store. The damaged one is moved to aside, which must not exist.
+// Until then it stays as it is, and if power fails meanwhile, Salvage can be called again, or Open finishes it.
+func Salvage(ctx context.Context, dir, aside string, opts Options, report func(Loss), mend func(*Store) error) (s Salvaged, err error) {
 	w, err := openWreck(ctx, dir, opts, report)
 	if err != nil {
 		return s, err
 	}
 	defer func() { err = errors.Join(err, w.close()) }()
+	half, whole := dir+salvaging, dir+salvagedTo
+	if s, err = w.rebuild(ctx, half, opts); err != nil {
+		return s, fmt.Errorf("write what can be read into %s: %w", half, err)
+	}
+	store, err := Open(half, opts)
+	if err != nil {
+		return s, err
+	}
+	if err := errors.Join(mend(store), store.Close()); err != nil {
+		return s, err
+	}
+	if err := errors.Join(w.fs.RemoveAll(whole), w.fs.Rename(half, whole), syncDir(w.fs, w.fs.PathDir(dir))); err != nil {
+		return s, err
+	}
+	if err := errors.Join(makeDir(w.fs, w.fs.PathDir(aside)), w.fs.Rename(dir, aside)); err != nil {
+		return s, err
+	}
+	return s, errors.Join(finishSalvage(w.fs, dir), syncDir(w.fs, w.fs.PathDir(aside)))
+}
+
+// finishSalvage puts a store that was salvaged into its place when that is empty.
+func finishSalvage(fs vfs.FS, dir string) error {
+	if _, err := fs.Stat(dir); !errors.Is(err, iofs.ErrNotExist) {
+		return nil
+	}
+	if _, err := fs.Stat(dir + salvagedTo); err != nil {
+		return nil
+	}
+	return errors.Join(fs.Rename(dir+salvagedTo, dir), syncDir(fs, fs.PathDir(dir)))
+}
+
+// rebuild writes a new store.
+func (w *wreck) rebuild(ctx context.Context, into string, opts Options) (s Salvaged, err error) {
 	s.Blind = w.tables == nil
 	if err := errors.Join(w.fs.RemoveAll(into), makeDir(w.fs, into)); err != nil {
 		return s, mapWriteError(err)
 	}
-	po := opts.withDefaults().pebble()
+	opts = opts.withDefaults()
+	po := opts.pebble()
 	po.DisableWAL = true // it is begun anew if it is cut short
 	db, err := pebble.Open(into, po)
 	if err != nil {
 		return s, mapWriteError(err)
 	}
-	out := salvager{ctx: ctx, db: db, fs: w.fs, dir: into, b: db.NewBatch(), minFree: opts.withDefaults().MinFreeBytes}
+	out := salvager{ctx: ctx, db: db, fs: w.fs, dir: into, b: db.NewBatch(), minFree: opts.MinFreeBytes}
 	err = w.merge(out.add)
 	if err == nil {
-		err = out.end(cmp.Or(w.format, strconv.Itoa(opts.withDefaults().version)))
+		err = out.end(cmp.Or(w.format, strconv.Itoa(opts.version)))
 	}
 	s.Keys = out.keys
 	return s, mapWriteError(errors.Join(err, out.b.Close(), db.Close()))
@@ -188,9 +236,14 @@ func (w *wreck) readManifest(opts Options) (err error) {
 	}
 	if cause != nil {
 		w.tables, w.flushed = nil, 0
-		w.report(Loss{File: "MANIFEST", Cause: strings.TrimSuffix(strings.TrimPrefix(cause.Error(), ErrDamaged.Error()+": "), "; "+whatNow), Writes: -1})
+		w.report(Loss{File: "MANIFEST", Cause: "which tables there were cannot be told: " + plain(cause)})
 	}
 	return nil
+}
+
+// plain is what is the matter, without what to do about it.
+func plain(err error) string {
+	return strings.TrimSuffix(strings.TrimPrefix(err.Error(), ErrDamaged.Error()+": "), "; "+whatNow)
 }
 
 // listTables asks Pebble, to whom logs that are damaged are hidden, and to whom tables that are gone seem to be there.

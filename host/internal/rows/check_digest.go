@@ -14,6 +14,9 @@ const RuleDigest Rule = "digest"
 
 // digests compares the sums that are kept with the rows.
 func (d *checkedDB) digests() error {
+	if kv.Partial(d.from) {
+		return nil // they would differ where rows cannot be read
+	}
 	type sums = [delta.Buckets]delta.Sum
 	type where struct {
 		num   uint32
