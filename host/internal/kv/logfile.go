@@ -2,8 +2,11 @@ package kv
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
+	"fmt"
 	"io"
+	"maps"
 	"math"
 	"strconv"
 	"strings"
@@ -24,15 +27,24 @@ func logNumber(name string) (uint64, bool) {
 	return n, is && err == nil && n <= math.MaxUint32
 }
 
+func tableName(number uint64) string { return fmt.Sprintf("%06d.sst", number) }
+
 // logContent is what can be read of a log.
 type logContent struct {
-	entries  []entry
+	entries  []write
 	removals []removal
 	// from and to are the sequence numbers that there are: from <= n < to; both are 0 if there is nothing.
 	from, to pebble.SeqNum
-	// missing are writes between those that can be read.
-	missing int
+	// holes are sequence numbers that are missing behind something that cannot be read.
+	holes []hole
+	// tables entered the store by this log, with the sequence numbers that they have.
+	tables map[string]pebble.SeqNum
+
+	broken bool
 }
+
+// hole is a range of sequence numbers: from <= n < to.
+type hole struct{ from, to pebble.SeqNum }
 
 // readLogFile reads a log past what is damaged in it. The end of a log that is cut short by a crash looks the same as one that
 // was damaged later.
@@ -45,8 +57,10 @@ func readLogFile(from vfs.FS, path string, number uint64) (c logContent, err err
 	if err = errors.Join(err, f.Close()); err != nil {
 		return c, err
 	}
+	c.tables = map[string]pebble.SeqNum{}
 	for start := 0; start < len(data); {
 		at := start
+		c.broken = start > 0
 		r := newRecords(record.NewReader, bytes.NewReader(data[start:]), number)
 		for {
 			one, err := r.Next()
@@ -78,7 +92,7 @@ func (c *logContent) add(batch []byte) bool {
 	if h.SeqNum < c.to {
 		return true // it was read already
 	}
-	entries, removals := len(c.entries), len(c.removals)
+	entries, removals, tables := len(c.entries), len(c.removals), map[string]pebble.SeqNum{}
 	seq, reader := h.SeqNum, batchrepr.Read(batch)
 	for {
 		kind, key, value, more, err := reader.Next()
@@ -91,11 +105,15 @@ func (c *logContent) add(batch []byte) bool {
 		}
 		switch kind {
 		case pebble.InternalKeyKindSet, pebble.InternalKeyKindSetWithDelete:
-			c.entries = append(c.entries, entry{key: key, value: value, seq: seq})
+			c.entries = append(c.entries, write{key: key, value: value, seq: seq})
 		case pebble.InternalKeyKindDelete, pebble.InternalKeyKindSingleDelete, pebble.InternalKeyKindDeleteSized:
-			c.entries = append(c.entries, entry{key: key, seq: seq, deleted: true})
+			c.entries = append(c.entries, write{key: key, seq: seq, deleted: true})
 		case pebble.InternalKeyKindRangeDelete:
 			c.removals = append(c.removals, removal{lo: key, hi: value, seq: seq})
+		case pebble.InternalKeyKindIngestSST:
+			if n, size := binary.Uvarint(key); size > 0 {
+				tables[tableName(n)] = seq
+			}
 		case pebble.InternalKeyKindLogData:
 			continue // takes no number
 		}
@@ -103,9 +121,10 @@ func (c *logContent) add(batch []byte) bool {
 	}
 	if c.to == 0 {
 		c.from = h.SeqNum
-	} else {
-		c.missing += int(h.SeqNum - c.to)
+	} else if c.broken && h.SeqNum > c.to {
+		c.holes = append(c.holes, hole{c.to, h.SeqNum})
 	}
-	c.to = seq
+	c.to, c.broken = seq, false
+	maps.Copy(c.tables, tables)
 	return true
 }

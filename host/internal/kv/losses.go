@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"slices"
 	"strings"
@@ -37,18 +36,20 @@ type listed struct {
 	parts []bound
 	// smallest and largest are its first and last key.
 	smallest, largest []byte
+	// seq is the sequence number of all writes in it, where they have none of their own: it entered the store as a table.
+	seq pebble.SeqNum
 }
 
-// tablesOf lists the tables of an open store by their files, and the last sequence number that lies in one.
-func tablesOf(db *pebble.DB) (tables map[string]*listed, flushed pebble.SeqNum, err error) {
+// tablesOf lists the tables of an open store by their files.
+func tablesOf(db *pebble.DB) (map[string]*listed, error) {
 	levels, err := db.SSTables()
 	if err != nil {
-		return nil, 0, err
+		return nil, err
 	}
-	tables = map[string]*listed{}
+	tables := map[string]*listed{}
 	for _, level := range levels {
 		for _, info := range level {
-			name := fmt.Sprintf("%06d.sst", uint64(info.BackingSSTNum))
+			name := tableName(uint64(info.BackingSSTNum))
 			t := tables[name]
 			if t == nil {
 				t = &listed{smallest: info.Smallest.UserKey, largest: info.Largest.UserKey}
@@ -63,10 +64,12 @@ func tablesOf(db *pebble.DB) (tables map[string]*listed, flushed pebble.SeqNum, 
 				t.smallest, t.largest = least(t.smallest, info.Smallest.UserKey), most(t.largest, info.Largest.UserKey)
 			}
 			t.parts = append(t.parts, part)
-			flushed = max(flushed, info.LargestSeqNum)
+			if info.SmallestSeqNum == info.LargestSeqNum {
+				t.seq = info.LargestSeqNum
+			}
 		}
 	}
-	return tables, flushed, nil
+	return tables, nil
 }
 
 // causeOf is what Pebble says, without the number that it gives to a table that is opened by itself.
@@ -95,7 +98,7 @@ func most(a, b []byte) []byte {
 // Losses reads every table of the store and reports what cannot be read, while the store may be in use. What cannot be read
 // of the log keeps a store from being opened; see LossesIn.
 func (s *Store) Losses(ctx context.Context) ([]Loss, error) {
-	tables, _, err := tablesOf(s.db)
+	tables, err := tablesOf(s.db)
 	if err != nil {
 		return nil, err
 	}
@@ -109,7 +112,7 @@ func (s *Store) Losses(ctx context.Context) ([]Loss, error) {
 			continue
 		}
 		// A compaction may have removed it meanwhile.
-		if now, _, err := tablesOf(s.db); err != nil || now[name] == nil {
+		if now, err := tablesOf(s.db); err != nil || now[name] == nil {
 			continue
 		}
 		all = append(all, losses...)

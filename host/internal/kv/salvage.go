@@ -8,6 +8,8 @@ import (
 	"errors"
 	"fmt"
 	iofs "io/fs"
+	"maps"
+	"math"
 	"regexp"
 	"slices"
 	"strconv"
@@ -38,7 +40,7 @@ func LossesIn(ctx context.Context, dir string, opts Options, visit func(key, val
 		return Salvaged{}, err
 	}
 	s := Salvaged{Blind: w.tables == nil}
-	err = w.merge(func(e entry) error {
+	err = w.merge(func(e write) error {
 		s.Keys++
 		visit(e.key, e.value)
 		return ctx.Err()
@@ -130,7 +132,7 @@ type salvager struct {
 // salvageBatch bounds the memory that a batch takes.
 const salvageBatch = 4 << 20
 
-func (s *salvager) add(e entry) error {
+func (s *salvager) add(e write) error {
 	if bytes.Equal(e.key, markKey) {
 		return nil // the new store has marks of its own
 	}
@@ -178,20 +180,26 @@ type wreck struct {
 	report func(Loss)
 	// tables are those that the store had; nil where that cannot be told.
 	tables map[string]*listed
-	// flushed is up to which sequence number everything lies in tables.
-	flushed pebble.SeqNum
-	want    mark
+	// firstLog is the first log of which not everything lies in tables, 0 where that cannot be told.
+	firstLog uint64
+	want     mark
+	// entered are tables that a log of which not everything lies in tables has brought in.
+	entered map[string]pebble.SeqNum
 	// format is what the file of that name says, empty if it is gone.
 	format string
 
 	sources  sources
 	iters    []*tableIter
 	removals []removal
+	// spareRemovals are those of spare logs.
+	spareRemovals []removal
+	// lost are the keys that tables cannot tell of.
+	lost []Loss
 }
 
 func openWreck(ctx context.Context, dir string, opts Options, report func(Loss)) (_ *wreck, err error) {
 	opts = opts.withDefaults()
-	w := &wreck{fs: opts.fileSystem(), dir: dir, report: report}
+	w := &wreck{fs: opts.fileSystem(), dir: dir, report: report, entered: map[string]pebble.SeqNum{}}
 	if err := checkFormatFile(w.fs, dir, opts.version); err != nil {
 		return nil, err
 	}
@@ -203,8 +211,8 @@ func openWreck(ctx context.Context, dir string, opts Options, report func(Loss))
 	}
 	for _, step := range []func() error{
 		func() error { return w.readManifest(opts) },
-		func() error { return w.openTables(ctx) },
 		func() error { return w.readLogs(ctx) },
+		func() error { return w.openTables(ctx) },
 	} {
 		if err := step(); err != nil {
 			return nil, errors.Join(err, w.close())
@@ -235,7 +243,7 @@ func (w *wreck) readManifest(opts Options) (err error) {
 		cause = w.contradicted()
 	}
 	if cause != nil {
-		w.tables, w.flushed = nil, 0
+		w.tables, w.firstLog = nil, 0
 		w.report(Loss{File: "MANIFEST", Cause: "which tables there were cannot be told: " + plain(cause)})
 	}
 	return nil
@@ -258,8 +266,23 @@ func (w *wreck) listTables(opts Options) error {
 			return err
 		}
 	}
-	w.tables, w.flushed, err = tablesOf(db)
-	return errors.Join(err, db.Close())
+	w.tables, err = tablesOf(db)
+	if err = errors.Join(err, db.Close()); err != nil {
+		return err
+	}
+	// Where it begins to read logs is what is wanted, not whether it comes to an end.
+	as.logs, as.first = true, func(n uint64) {
+		if w.firstLog == 0 || n < w.firstLog {
+			w.firstLog = n
+		}
+	}
+	if db, err = w.openManifest(opts, as, true); err == nil {
+		err = db.Close()
+	}
+	if w.firstLog == 0 && err == nil {
+		w.firstLog = math.MaxUint64
+	}
+	return nil
 }
 
 // missingTable finds in Pebble's words which tables are gone.
@@ -296,6 +319,11 @@ func (w *wreck) filesLike(suffix string) ([]string, error) {
 }
 
 func (w *wreck) openTables(ctx context.Context) error {
+	for name, seq := range w.entered {
+		if w.tables != nil && w.tables[name] == nil {
+			w.tables[name] = &listed{seq: seq}
+		}
+	}
 	names := sortedNames(w.tables)
 	if w.tables == nil {
 		var err error
@@ -309,9 +337,12 @@ func (w *wreck) openTables(ctx context.Context) error {
 			return ctx.Err()
 		}
 		if err != nil {
-			w.report(wholeTable(name, w.tables[name], err))
+			l := wholeTable(name, w.tables[name], err)
+			w.report(l)
+			w.lost = append(w.lost, l)
 			continue
 		}
+		w.lost = append(w.lost, t.lossesAfter(0)...)
 		it, err := t.iter()
 		if err != nil {
 			return errors.Join(err, t.close())
@@ -319,7 +350,9 @@ func (w *wreck) openTables(ctx context.Context) error {
 		w.iters = append(w.iters, it)
 		src := &tableSource{it: it, number: numberOf(name)}
 		if as := w.tables[name]; as != nil {
-			src.parts = as.parts
+			src.parts, src.seq = as.parts, as.seq
+		} else {
+			src.seq = w.entered[name]
 		}
 		w.removals = append(w.removals, clip(t.removed(ctx), src.parts)...)
 		if err := w.start(src); err != nil {
@@ -353,7 +386,7 @@ func clip(list []removal, parts []bound) (cut []removal) {
 	return cut
 }
 
-// readLogs adds the logs, also those whose content is in tables already: one of them may be lost.
+// readLogs adds the logs. Those whose content is in tables already are spare: one of these may be lost.
 func (w *wreck) readLogs(ctx context.Context) error {
 	names, err := w.filesLike(".log")
 	last := pebble.SeqNum(0) // where the log before ended
@@ -373,23 +406,41 @@ func (w *wreck) readLogs(ctx context.Context) error {
 		if c.to == 0 {
 			continue
 		}
-		if begin := max(last, w.flushed+1); c.from > w.flushed {
-			missing := c.missing
-			if last > 0 && c.from > begin {
-				missing += int(c.from - begin)
+		if number >= w.firstLog {
+			maps.Copy(w.entered, c.tables)
+			if last > 0 && c.from > last {
+				c.holes = append(c.holes, hole{last, c.from})
 			}
-			if missing > 0 {
-				w.report(Loss{File: name, Cause: "writes in the log, or between it and the one before, cannot be read", Writes: missing})
+			if n := w.missing(c.holes); n > 0 {
+				w.report(Loss{File: name, Cause: "writes in the log, or between it and the one before, cannot be read", Writes: n})
 			}
+			last = c.to
 		}
-		last = c.to
-		w.removals = append(w.removals, c.removals...)
-		slices.SortStableFunc(c.entries, func(a, b entry) int { return cmp.Or(bytes.Compare(a.key, b.key), cmp.Compare(b.seq, a.seq)) })
-		if err := w.start(&logSource{entries: c.entries, number: number}); err != nil {
+		spare := number < w.firstLog
+		if spare {
+			w.spareRemovals = append(w.spareRemovals, c.removals...)
+		} else {
+			w.removals = append(w.removals, c.removals...)
+		}
+		slices.SortStableFunc(c.entries, func(a, b write) int { return cmp.Or(bytes.Compare(a.key, b.key), cmp.Compare(b.seq, a.seq)) })
+		if err := w.start(&logSource{entries: c.entries, number: number, isSpare: spare}); err != nil {
 			return err
 		}
 	}
 	return err
+}
+
+// missing counts the writes in holes; tables that entered the store took numbers, too.
+func (w *wreck) missing(holes []hole) (n int) {
+	for _, h := range holes {
+		n += int(h.to - h.from)
+		for _, t := range w.tables {
+			if t.seq >= h.from && t.seq < h.to {
+				n--
+			}
+		}
+	}
+	return n
 }
 
 func (w *wreck) start(src source) error {
@@ -401,21 +452,25 @@ func (w *wreck) start(src source) error {
 }
 
 // merge visits the newest write of each key, in order, unless that removed it. Then it reports what was missing.
-func (w *wreck) merge(visit func(entry) error) error {
+func (w *wreck) merge(visit func(write) error) error {
 	heap.Init(&w.sources)
-	r := ranges{list: w.removals}
-	slices.SortFunc(r.list, func(a, b removal) int { return bytes.Compare(a.lo, b.lo) })
+	removed, spare := newRanges(w.removals), newRanges(w.spareRemovals)
 	marked := uint64(0)
 	for len(w.sources) > 0 {
-		e := w.sources[0].entry()
-		e.key, e.value = bytes.Clone(e.key), bytes.Clone(e.value) // they are gone when the source moves on
-		if err := w.leave(e.key); err != nil {
+		key := bytes.Clone(w.sources[0].entry().key)
+		lost := w.isLost(key)
+		e, found, err := w.newest(key, lost)
+		if err != nil {
 			return err
 		}
-		if e.deleted || e.seq < r.newest(e.key) {
+		gone := removed.newest(key)
+		if s := spare.newest(key); lost && e.seq > 0 {
+			gone = max(gone, s)
+		}
+		if !found || e.deleted || e.seq < gone {
 			continue
 		}
-		if bytes.Equal(e.key, markKey) {
+		if bytes.Equal(key, markKey) {
 			marked = decodeNumber(e.value)
 		}
 		if err := visit(e); err != nil {
@@ -433,12 +488,18 @@ func (w *wreck) merge(visit func(entry) error) error {
 	return nil
 }
 
-// leave moves all sources on that stand on a key.
-func (w *wreck) leave(key []byte) error {
+// newest moves all sources on that stand on the key, and returns its newest write. Spare sources count where something is
+// lost: elsewhere the tables have all that is in them, and may have newer writes that have lost their numbers.
+func (w *wreck) newest(key []byte, lost bool) (e write, found bool, err error) {
 	for len(w.sources) > 0 && bytes.Equal(w.sources[0].entry().key, key) {
-		ok, err := w.sources[0].next()
+		first := w.sources[0]
+		if !found && (lost || !first.spare()) {
+			e, found = first.entry(), true
+			e.key, e.value = key, bytes.Clone(e.value)
+		}
+		ok, err := first.next()
 		if err != nil {
-			return err
+			return e, found, err
 		}
 		if ok {
 			heap.Fix(&w.sources, 0)
@@ -446,13 +507,25 @@ func (w *wreck) leave(key []byte) error {
 			heap.Pop(&w.sources)
 		}
 	}
-	return nil
+	return e, found, nil
+}
+
+// isLost reports whether a table that cannot be read may have had the key.
+func (w *wreck) isLost(key []byte) bool {
+	return slices.ContainsFunc(w.lost, func(l Loss) bool {
+		return bytes.Compare(key, l.After) > 0 && bytes.Compare(key, l.UpTo) <= 0
+	})
 }
 
 // ranges are removed ranges in the order of their beginnings, to be asked about ascending keys.
 type ranges struct {
 	list   []removal
 	active []removal
+}
+
+func newRanges(list []removal) ranges {
+	slices.SortFunc(list, func(a, b removal) int { return bytes.Compare(a.lo, b.lo) })
+	return ranges{list: list}
 }
 
 // newest returns the number of the last removal that covers the key, 0 for none.

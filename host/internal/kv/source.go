@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
@@ -14,9 +15,11 @@ type source interface {
 	// next moves on, to the first one at first.
 	next() (bool, error)
 	// entry is valid until the next move, but its value.
-	entry() entry
+	entry() write
 	// file has the number of the file: a greater one was written later.
 	file() uint64
+	// spare: everything in it is, or was, in other files as well.
+	spare() bool
 }
 
 // sources is a heap: the first one stands on the least key, and on the newest write of it.
@@ -50,11 +53,16 @@ type tableSource struct {
 	it     *tableIter
 	parts  []bound
 	number uint64
+	// seq is that of all writes, if it is not 0.
+	seq pebble.SeqNum
 }
 
 func (s *tableSource) next() (bool, error) {
 	for {
 		ok, err := s.it.next()
+		if s.seq > 0 {
+			s.it.at.seq = s.seq
+		}
 		if !ok || err != nil || s.parts == nil {
 			return ok, err
 		}
@@ -66,13 +74,15 @@ func (s *tableSource) next() (bool, error) {
 	}
 }
 
-func (s *tableSource) entry() entry { return s.it.at }
+func (s *tableSource) entry() write { return s.it.at }
 func (s *tableSource) file() uint64 { return s.number }
+func (s *tableSource) spare() bool  { return false }
 
 // logSource is a log, sorted.
 type logSource struct {
-	entries []entry
+	entries []write
 	began   bool
+	isSpare bool
 	number  uint64
 }
 
@@ -84,14 +94,26 @@ func (s *logSource) next() (bool, error) {
 	return len(s.entries) > 0, nil
 }
 
-func (s *logSource) entry() entry { return s.entries[0] }
+func (s *logSource) entry() write { return s.entries[0] }
 func (s *logSource) file() uint64 { return s.number }
+func (s *logSource) spare() bool  { return s.isSpare }
 
-// disguised is a directory without its logs, and with more files than there are.
+// disguised is a directory with more files than there are, and without its logs unless they are wanted.
 type disguised struct {
 	vfs.FS
 	dir  string
 	more []string
+	logs bool
+	// first is told of the first log that is opened.
+	first func(number uint64)
+}
+
+// Open implements vfs.FS.
+func (f disguised) Open(name string, opts ...vfs.OpenOption) (vfs.File, error) {
+	if n, is := logNumber(f.PathBase(name)); is && f.first != nil {
+		f.first(n)
+	}
+	return f.FS.Open(name, opts...)
 }
 
 // List implements vfs.FS.
@@ -102,7 +124,7 @@ func (f disguised) List(dir string) ([]string, error) {
 	}
 	rest := slices.Clone(f.more)
 	for _, name := range names {
-		if !strings.HasSuffix(name, ".log") {
+		if f.logs || !strings.HasSuffix(name, ".log") {
 			rest = append(rest, name)
 		}
 	}

@@ -132,8 +132,8 @@ func (t *table) readBlock(ctx context.Context, h block.Handle, use func(data []b
 	return use(b.BlockData())
 }
 
-// entry is a write as tables and logs keep it.
-type entry struct {
+// write is a write as tables and logs keep it.
+type write struct {
 	key, value []byte
 	seq        pebble.SeqNum
 	// deleted: the key was removed.
@@ -155,7 +155,7 @@ type tableIter struct {
 	// read counts entries.
 	read int
 	// at is valid until the next move.
-	at entry
+	at write
 }
 
 func (t *table) iter() (*tableIter, error) {
@@ -190,7 +190,7 @@ func (i *tableIter) next() (_ bool, err error) {
 		at = i.it.SeekGE(beyond, 0)
 	}
 	i.read++
-	i.at = entry{key: at.K.UserKey, seq: at.SeqNum()}
+	i.at = write{key: at.K.UserKey, seq: at.SeqNum()}
 	i.at.value, _, err = at.Value(nil)
 	switch at.Kind() {
 	case pebble.InternalKeyKindDelete, pebble.InternalKeyKindSingleDelete, pebble.InternalKeyKindDeleteSized:
