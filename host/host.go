@@ -67,6 +67,8 @@ type Host struct {
 	// dev is the clock of a daemon in development, nil in any other.
 	dev *devClock
 	web *gateway.Gateway
+	// copies of this device that run.
+	copies *ownCopies
 	// unmarked: the disk was full at the start. Settling sets it, and then only the layer of the marks uses it.
 	unmarked bool
 
@@ -85,8 +87,6 @@ type Host struct {
 	webAddresses []string
 	// linked is closed and replaced whenever a link to a peer comes up.
 	linked chan struct{}
-	// twins are the runs of copies of this device that have been met.
-	twins map[[16]byte]bool
 	// doubts are the databases that a peer does not serve any more, until somebody has asked it why; doubted is closed and
 	// replaced whenever there is another one.
 	doubts  map[id.Principal]map[*rows.DB]bool
@@ -103,7 +103,7 @@ func New(opts Options) (*Host, error) {
 	h := &Host{
 		opts: opts, log: opts.Log, ready: make(chan struct{}), linked: make(chan struct{}),
 		doubts: map[id.Principal]map[*rows.DB]bool{}, doubted: make(chan struct{}), publishable: make(chan struct{}, 1),
-		twins: map[[16]byte]bool{},
+		copies: newOwnCopies(),
 	}
 	h.development()
 	h.draining, h.drain = context.WithCancel(context.Background())

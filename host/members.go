@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/syncbase/syncbase/host/internal/id"
 	"github.com/syncbase/syncbase/host/internal/perm"
@@ -71,10 +72,19 @@ func (h *Host) introduceIn(ctx context.Context, db *rows.DB, found *directory) {
 		default:
 			h.tellFailure(found.update(db, registers))
 		}
-		if !untilMeta(ctx, db, meta, linked) {
+		// What is shared with a copy of this device is looked at again after a while.
+		wait := h.copies.sharing(h.opts.Seams.Now())
+		if wait <= 0 {
+			wait = shareRegister
+		}
+		again := time.NewTimer(wait)
+		changed := untilMeta(ctx, db, meta, linked, again.C)
+		again.Stop()
+		if !changed {
 			break
 		}
 	}
+	h.copies.forget(db)
 	h.tellFailure(found.update(db, nil))
 }
 
@@ -84,8 +94,8 @@ func (h *Host) tellFailure(err error) {
 	}
 }
 
-// untilMeta waits for metadata other than meta, or for linked, and reports false when ctx ends first.
-func untilMeta(ctx context.Context, db *rows.DB, meta uint64, linked <-chan struct{}) bool {
+// untilMeta waits for metadata other than meta, for linked or for again, and reports false when ctx ends first.
+func untilMeta(ctx context.Context, db *rows.DB, meta uint64, linked <-chan struct{}, again <-chan time.Time) bool {
 	for ctx.Err() == nil {
 		state, more := db.More()
 		if state.Meta != meta {
@@ -94,6 +104,8 @@ func untilMeta(ctx context.Context, db *rows.DB, meta uint64, linked <-chan stru
 		select {
 		case <-more:
 		case <-linked:
+			return true
+		case <-again:
 			return true
 		case <-ctx.Done():
 		}
@@ -131,7 +143,7 @@ func (h *Host) announceIn(db *rows.DB) (memberAddresses, error) {
 	}
 	registers := memberAddresses{}
 	for _, g := range groups {
-		if err := syncgroup.Announce(db, g.Name, self, here); err != nil {
+		if err := h.announce(db, g.Name, here); err != nil {
 			return nil, err
 		}
 		members, err := syncgroup.Members(db, g.Name)

@@ -29,6 +29,7 @@ func (h *Host) newPeers() (err error) {
 		Device:    h.rows.Writer().Device,
 		Instance:  newInstance(),
 		OnTwin:    h.metTwin,
+		OnCopies:  h.metCopies,
 		Features:  h.opts.Seams.Features,
 		Comparer:  h.comparer(),
 		Name:      h.opts.Config.Node.Name,
@@ -82,7 +83,16 @@ func (h *Host) follow(ctx context.Context, link *peer.Link) {
 	asking.Go(func() { h.compare(ctx, link) })
 	h.engine.Follow(ctx, enginePeer(p), opener(link))
 	asking.Wait()
-	h.fetcher.PeerDown(p.Device)
+	if !h.linkedBeside(link) {
+		h.fetcher.PeerDown(p.Device)
+	}
+}
+
+// linkedBeside reports whether a copy of the device at the other end of the link has a link, too.
+func (h *Host) linkedBeside(link *peer.Link) bool {
+	return slices.ContainsFunc(h.peers.Links(), func(l *peer.Link) bool {
+		return l != link && l.Err() == nil && l.Peer().Device == link.Peer().Device
+	})
 }
 
 // remember takes down where a peer was reached, and no longer expects it where it was before.
@@ -115,7 +125,7 @@ func viaForClients(via string) string {
 }
 
 func enginePeer(p peer.Peer) engine.Peer {
-	return engine.Peer{Principal: p.Principal, Device: p.Device, Name: p.Name}
+	return engine.Peer{Principal: p.Principal, Device: p.Device, Instance: p.Instance, Name: p.Name}
 }
 
 func opener(link *peer.Link) engine.Opener {
@@ -254,7 +264,7 @@ func (h *Host) newAPI() (err error) {
 	h.api, err = api.New(api.Options{
 		Rows: h.rows, Owner: h.identity.Owner(), Caller: identity.Caller, Node: node{h},
 		Syncgroups: syncgroups{h}, Blobs: blobService{h}, Peers: peerList{h}, Plugins: pluginList{h},
-		Resolvers: h.desks, Clock: h.shiftable(), Backup: h.backup, Holders: h.holders,
+		Resolvers: h.desks, Clock: h.shiftable(), Backup: h.backup, Holders: h.holders, Alarms: h.alarms,
 	})
 	return err
 }

@@ -30,16 +30,10 @@ const maxTwins = 64
 // metTwin tells that a copy of this device runs somewhere. Both become other writers, so that no name is used twice from now
 // on; what has happened until then, witnesses will tell.
 func (h *Host) metTwin(instance [16]byte, address string) {
-	h.mu.Lock()
-	fresh := !h.twins[instance] && len(h.twins) < maxTwins
-	if fresh {
-		h.twins[instance] = true
-	}
-	h.mu.Unlock()
-	if !fresh {
+	if !h.copies.meet(h.opts.Seams.Now(), instance, address) {
 		return
 	}
-	h.log.Error("another daemon runs with the keys and the data of this device: its data directory was copied. Both go on as writers of their own; stop one of them, give it an identity of its own and an empty data directory, and let it join again",
+	h.log.Error("another daemon runs with the keys and the data of this device: its data directory was copied. Both go on as writers of their own; "+adviceOnCopies,
 		"address", address)
 	if err := h.rows.Renew(); err != nil {
 		h.log.Error("cannot make this device another writer", "error", err)

@@ -52,6 +52,11 @@ func (a *app) describe(s *client.Status) error {
 	}
 	owner, _, _ := strings.Cut(s.Principal, "/device/")
 	names := namer{owner: owner}
+	for _, alarm := range s.Alarms {
+		if err := t.row(nil, "alarm", oneLineText(alarm.Text)); err != nil {
+			return err
+		}
+	}
 	for _, x := range s.Sweeping {
 		if err := t.row(nil, "sweeping", names.short(x.Database)+" "+names.short(x.Collection)+", which was destroyed"); err != nil {
 			return err

@@ -234,8 +234,8 @@ func (c *Cluster) Diff() string {
 		}
 	}
 	for _, h := range hosts {
-		if n := len(want.Members); n != len(hosts) {
-			return fmt.Sprintf("%s has %d members, %v, for %d hosts", h.name, n, slices.Collect(maps.Keys(want.Members)), len(hosts))
+		if n := len(want.Members); n != c.members() {
+			return fmt.Sprintf("%s has %d members, %v, for %d hosts", h.name, n, slices.Collect(maps.Keys(want.Members)), c.members())
 		}
 	}
 	return ""

@@ -37,6 +37,8 @@ type Status struct {
 	Conflicts []ConflictCount `json:"conflicts"`
 	// Databases are what each database takes.
 	Databases []DatabaseSpace `json:"databases"`
+	// Alarms are what somebody has to see to; mostly there are none.
+	Alarms []Alarm `json:"alarms"`
 }
 
 // ConflictCount is how many rows of a database are in conflict.
@@ -132,6 +134,7 @@ func (c *Client) Status(ctx context.Context) (Status, error) {
 		Plugins: []Plugin{}, Peers: []Peer{}, Syncgroups: []SyncgroupState{}, Clocks: []Clock{}, Conflicts: []ConflictCount{},
 		Sweeping: []Sweeping{}, Databases: []DatabaseSpace{},
 	}
+	s.Alarms = alarmsOf(resp.GetAlarms())
 	for _, d := range resp.GetDatabases() {
 		s.Databases = append(s.Databases, spaceOf(d))
 	}

@@ -62,6 +62,28 @@ func TestCopiedDataDirectory(t *testing.T) {
 		}
 		return true, ""
 	})
+
+	// As long as both run, what they write comes to everybody, and everybody is told that they do.
+	a.run("put", "places", "cities", "live original", `1`)
+	c.run("put", "places", "cities", "live copy", `1`)
+	until(t, "all have what both write", patience, func() (bool, string) {
+		rows := ""
+		for _, d := range []*daemon{a, b, c} {
+			rows = d.run("scan", "places", "cities")
+			if !strings.Contains(rows, "live original") || !strings.Contains(rows, "live copy") {
+				return false, d.name + " has " + rows
+			}
+		}
+		return true, ""
+	})
+	until(t, "all tell of the copy", 2*patience, func() (bool, string) {
+		for _, d := range []*daemon{a, b, c} {
+			if s := d.run("status"); !strings.Contains(s, "alarm") || !strings.Contains(s, "stop one of them") {
+				return false, d.name + " says " + s
+			}
+		}
+		return true, ""
+	})
 }
 
 // writer is as whom the daemon writes.

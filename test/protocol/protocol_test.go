@@ -29,6 +29,7 @@ var files = []protoreflect.FileDescriptor{
 	nodev1.File_node_v1_conflicts_proto,
 	nodev1.File_node_v1_node_proto,
 	nodev1.File_node_v1_space_proto,
+	nodev1.File_node_v1_alarms_proto,
 	nodev1.File_node_v1_syncgroup_proto,
 	peerv1.File_peer_v1_membership_proto,
 	peerv1.File_peer_v1_compare_proto,

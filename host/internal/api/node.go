@@ -25,6 +25,7 @@ func (s *Server) Status(ctx context.Context, _ *nodev1.StatusRequest) (*nodev1.S
 		PeerAddress: facts.PeerAddress, Principal: string(facts.Principal),
 		HttpAddresses: facts.HTTPAddresses, Conflicts: s.conflictCounts(),
 	}
+	resp.Alarms = s.alarms()
 	for _, c := range facts.Clocks {
 		resp.Clocks = append(resp.Clocks, clockProto(c))
 	}

@@ -30,6 +30,8 @@ type Options struct {
 	// Clock is nil but in development.
 	Clock     DevelopmentClock
 	Resolvers Resolvers
+	// Alarms tells what somebody has to see to; nil is nothing.
+	Alarms func() []Alarm
 	// Holders tells who keeps a database from being reclaimed; nil is nobody.
 	Holders func(db *rows.DB) ([]Holder, error)
 	// Backup writes a backup into a directory; nil is one of the rows alone.

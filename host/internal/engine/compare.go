@@ -183,16 +183,16 @@ func (r *restorer) take() error {
 func (e *Engine) compared(p Peer, db *rows.DB, change func(*Compared)) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	c := e.comparisons[heldKey{p.Principal, db.Name()}]
+	c := e.comparisons[heldKey{run{peer: p.Principal}, db.Name()}]
 	change(&c)
-	e.comparisons[heldKey{p.Principal, db.Name()}] = c
+	e.comparisons[heldKey{run{peer: p.Principal}, db.Name()}] = c
 }
 
 // Compared returns what comparisons of the database with the peer have come to since this daemon started.
 func (e *Engine) Compared(p id.Principal, db *rows.DB) Compared {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return e.comparisons[heldKey{p, db.Name()}]
+	return e.comparisons[heldKey{run{peer: p}, db.Name()}]
 }
 
 // mayHave returns the database if the scope is one of those that the caller shares.

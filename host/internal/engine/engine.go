@@ -33,7 +33,9 @@ var ErrPaused = rows.ErrPaused
 type Peer struct {
 	Principal id.Principal
 	Device    id.Device
-	Name      string
+	// Instance tells copies of one device that run at the same time apart.
+	Instance [16]byte
+	Name     string
 }
 
 // Events are told what happens; any of them may be nil. They are called from the engine's goroutines and must not block
@@ -72,10 +74,19 @@ type Engine struct {
 	comparisons map[heldKey]Compared
 }
 
+// heldKey is one daemon and one database. Copies of a device that run at the same time are apart.
 type heldKey struct {
-	peer id.Principal
-	db   id.Name
+	run
+	db id.Name
 }
+
+// run tells apart the daemons that are pulled from.
+type run struct {
+	peer     id.Principal
+	instance [16]byte
+}
+
+func (p Peer) run() run { return run{p.Principal, p.Instance} }
 
 // New returns an engine; it starts nothing.
 func New(store *rows.Store, events Events) *Engine {
@@ -143,7 +154,7 @@ func common(db *rows.DB, p id.Principal, of func(syncgroup.Group) []id.Scope) (n
 func (e *Engine) note(p Peer, db *rows.DB, vectors []delta.ScopeVector) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	key := heldKey{p.Principal, db.Name()}
+	key := heldKey{p.run(), db.Name()}
 	known := e.held[key]
 	for _, v := range vectors {
 		i := slices.IndexFunc(known, func(k delta.ScopeVector) bool { return k.Scope == v.Scope })
@@ -159,8 +170,8 @@ func (e *Engine) note(p Peer, db *rows.DB, vectors []delta.ScopeVector) {
 func (e *Engine) forget(p Peer, db *rows.DB) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	delete(e.held, heldKey{p.Principal, db.Name()})
-	delete(e.faults, heldKey{p.Principal, db.Name()})
+	delete(e.held, heldKey{p.run(), db.Name()})
+	delete(e.faults, heldKey{p.run(), db.Name()})
 }
 
 // blame remembers that what a peer sent was refused, until something of it is taken: err nil.
@@ -168,9 +179,9 @@ func (e *Engine) blame(p Peer, db *rows.DB, err error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if err == nil {
-		delete(e.faults, heldKey{p.Principal, db.Name()})
+		delete(e.faults, heldKey{p.run(), db.Name()})
 	} else {
-		e.faults[heldKey{p.Principal, db.Name()}] = err
+		e.faults[heldKey{p.run(), db.Name()}] = err
 	}
 }
 
@@ -178,14 +189,24 @@ func (e *Engine) blame(p Peer, db *rows.DB, err error) {
 func (e *Engine) Fault(p id.Principal, db *rows.DB) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return e.faults[heldKey{p, db.Name()}]
+	for key, fault := range e.faults {
+		if key.peer == p && key.db == db.Name() {
+			return fault
+		}
+	}
+	return nil
 }
 
 // Lag returns how many generations of a database the peer said it holds and this device lacks. Generations of records
 // outside the shared scopes count too, so it is an upper bound.
 func (e *Engine) Lag(p id.Principal, db *rows.DB) uint64 {
 	e.mu.Lock()
-	known := slices.Clone(e.held[heldKey{p, db.Name()}])
+	var known []delta.ScopeVector
+	for key, held := range e.held {
+		if key.peer == p && key.db == db.Name() {
+			known = append(known, held...)
+		}
+	}
 	e.mu.Unlock()
 	know := db.Published().Know
 	behind := id.Vector{}

@@ -38,7 +38,7 @@ type neighbours struct {
 
 // circle is what is kept of a database while peers that share it are linked.
 type circle struct {
-	places map[id.Principal]*place
+	places map[run]*place
 	// wanted are peers that are neighbours whatever their lot.
 	wanted []id.Principal
 	line   catchUp
@@ -59,13 +59,13 @@ func (n *neighbours) sit(db *rows.DB, p Peer, groups []id.Name) (chosen bool, ch
 	defer n.mu.Unlock()
 	c := n.circles[db]
 	if c == nil {
-		c = &circle{places: map[id.Principal]*place{}}
+		c = &circle{places: map[run]*place{}}
 		n.circles[db] = c
 	}
-	at := c.places[p.Principal]
+	at := c.places[p.run()]
 	if at == nil {
 		at = &place{changed: make(chan struct{})}
-		c.places[p.Principal] = at
+		c.places[p.run()] = at
 	}
 	if at.device != p.Device || !slices.Equal(at.groups, groups) {
 		at.seat = seat{device: p.Device, groups: groups, failing: at.failing}
@@ -79,10 +79,10 @@ func (n *neighbours) leave(db *rows.DB, p Peer) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	c := n.circles[db]
-	if c == nil || c.places[p.Principal] == nil {
+	if c == nil || c.places[p.run()] == nil {
 		return
 	}
-	delete(c.places, p.Principal)
+	delete(c.places, p.run())
 	c.wanted = slices.DeleteFunc(c.wanted, func(w id.Principal) bool { return w == p.Principal })
 	if len(c.places) == 0 {
 		delete(n.circles, db)
@@ -96,10 +96,10 @@ func (n *neighbours) report(db *rows.DB, p Peer, failing bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	c := n.circles[db]
-	if c == nil || c.places[p.Principal] == nil || c.places[p.Principal].failing == failing {
+	if c == nil || c.places[p.run()] == nil || c.places[p.run()].failing == failing {
 		return
 	}
-	c.places[p.Principal].failing = failing
+	c.places[p.run()].failing = failing
 	c.choose(db.Writer().Device)
 }
 
@@ -109,7 +109,7 @@ func (n *neighbours) want(db *rows.DB, p Peer) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	c := n.circles[db]
-	if c == nil || c.places[p.Principal] == nil {
+	if c == nil || c.places[p.run()] == nil {
 		return
 	}
 	c.wanted = append(c.wanted, p.Principal)
@@ -119,19 +119,24 @@ func (n *neighbours) want(db *rows.DB, p Peer) {
 	c.choose(db.Writer().Device)
 }
 
-// choose makes the choice for all places and tells those whose luck has changed. The caller holds mu.
+// choose makes the choice for all places and tells those whose luck has changed. Copies of one device are chosen together. The
+// caller holds mu.
 func (c *circle) choose(self id.Device) {
 	seats := make(map[id.Principal]seat, len(c.places))
-	for p, at := range c.places {
-		seats[p] = at.seat
+	for r, at := range c.places {
+		s := at.seat
+		if other, copied := seats[r.peer]; copied {
+			s.failing = s.failing && other.failing
+		}
+		seats[r.peer] = s
 	}
 	chosen := choose(self, seats)
 	for _, p := range c.wanted {
 		chosen[p] = true
 	}
-	for p, at := range c.places {
-		if at.chosen != chosen[p] {
-			at.chosen = chosen[p]
+	for r, at := range c.places {
+		if at.chosen != chosen[r.peer] {
+			at.chosen = chosen[r.peer]
 			close(at.changed)
 			at.changed = make(chan struct{})
 		}

@@ -180,3 +180,11 @@ func mapWriteError(err error) error {
 	}
 	return err
 }
+
+// Move gives a directory another name, as on a machine where it is mounted elsewhere.
+func (m *MemFS) Move(from, to string) error {
+	if err := m.fs.MkdirAll(to, 0o700); err != nil {
+		return err
+	}
+	return m.fs.Rename(from, to)
+}

@@ -4,17 +4,31 @@ import (
 	"net"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/syncbase/syncbase/host/internal/id"
 )
 
 // tally counts bytes on the network.
-type tally struct{ in, out atomic.Uint64 }
+type tally struct {
+	in, out atomic.Uint64
+	// heard is when something came in last, in nanoseconds; 0 if nothing has.
+	heard atomic.Int64
+}
+
+// last is when something came in last, zero if nothing has.
+func (t *tally) last() time.Time {
+	if n := t.heard.Load(); n != 0 {
+		return time.Unix(0, n)
+	}
+	return time.Time{}
+}
 
 // countedConn counts what passes through a connection, and tells when it is closed.
 type countedConn struct {
 	net.Conn
 	own tally
+	now func() time.Time
 	// shared is the tally of the peer, once it is known who that is; set before the connection is handed on.
 	shared *tally
 	closed func()
@@ -24,8 +38,9 @@ type countedConn struct {
 func (c *countedConn) Read(b []byte) (int, error) {
 	n, err := c.Conn.Read(b)
 	c.own.in.Add(uint64(n))
-	if c.shared != nil {
+	if c.shared != nil && n > 0 {
 		c.shared.in.Add(uint64(n))
+		c.shared.heard.Store(c.now().UnixNano())
 	}
 	return n, err
 }

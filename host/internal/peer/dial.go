@@ -128,7 +128,7 @@ func (s *Sessions) attempt(ctx context.Context, address string) (*channel, error
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrUnreachable, err)
 	}
-	counted := &countedConn{Conn: raw}
+	counted := &countedConn{Conn: raw, now: s.opts.Now}
 	conn, info, err := s.opts.Identity.ClientCredentials(nil).ClientHandshake(ctx, address, counted)
 	if err != nil {
 		counted.Close()
@@ -216,6 +216,7 @@ func (s *Sessions) greet(link *Link, ch *channel) (met, error) {
 		Name:      said.name,
 		Principal: principal,
 		Device:    said.device,
+		Instance:  said.instance,
 		Software:  said.software,
 		Features:  said.features,
 		Address:   ch.address,
@@ -223,6 +224,7 @@ func (s *Sessions) greet(link *Link, ch *channel) (met, error) {
 	return met{
 		principal: principal,
 		device:    said.device,
+		instance:  said.instance,
 		name:      said.name,
 		address:   ch.address,
 		addresses: seenFrom(ch.RemoteAddr(), said.addresses),

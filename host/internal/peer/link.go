@@ -21,6 +21,8 @@ type Peer struct {
 	Principal id.Principal
 	// Device it says it is; no other principal has said so.
 	Device id.Device
+	// Instance names the run of its daemon; zero for an old one. Copies of one device that run at the same time differ in it.
+	Instance Instance
 	// Software and Features as it told them.
 	Software string
 	Features []string

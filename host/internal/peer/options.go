@@ -85,6 +85,9 @@ type Options struct {
 	Instance Instance
 	// OnTwin is called each time that a copy of this device was met, which has its keys; it must not block for long.
 	OnTwin func(instance Instance, address string)
+	// OnCopies is called once for each set of daemons that run at the same time with the keys of one device, another than this
+	// one; it must not block for long.
+	OnCopies func(Copies)
 	// Name and Software of this daemon, for people.
 	Name, Software string
 	// Features that this daemon understands.
@@ -120,6 +123,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.OnTwin == nil {
 		o.OnTwin = func(Instance, string) {}
+	}
+	if o.OnCopies == nil {
+		o.OnCopies = func(Copies) {}
 	}
 	if o.OnLink == nil {
 		o.OnLink = func(context.Context, *Link) {}

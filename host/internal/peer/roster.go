@@ -54,6 +54,11 @@ type contact struct {
 	self bool
 	// incoming counts the connections that the peer has opened to us.
 	incoming int
+	// instance is the run of the peer's daemon that we are in touch with, or were last, and begun when we first were.
+	instance Instance
+	begun    time.Time
+	// alarmed: it was told of that this is one of several runs.
+	alarmed bool
 
 	// attempts counts the dials that have ended.
 	attempts int
@@ -69,7 +74,8 @@ type contact struct {
 }
 
 // roster is the state of all peers: a pure core that is fed with what happened, and when, and tells whom to dial. At most
-// one contact has any principal, and at most one link is up for each. Not safe for concurrent use.
+// one link is up for each contact. One contact has any principal, but for one of which several daemons run at the same time,
+// see copies.go: each of them is a contact. Not safe for concurrent use.
 type roster struct {
 	device   id.Device
 	random   func() float64
@@ -248,13 +254,15 @@ func (r *roster) at(text string) *contact {
 	return nil
 }
 
+// of returns the contact with the principal; of several, one that we are in touch with.
 func (r *roster) of(principal id.Principal) *contact {
+	var found *contact
 	for _, c := range r.contacts {
-		if c.principal == principal {
-			return c
+		if c.principal == principal && (found == nil || better(c, found)) {
+			found = c
 		}
 	}
-	return nil
+	return found
 }
 
 // add returns a new contact, nil when the roster is full of contacts that cannot be forgotten.
@@ -290,6 +298,7 @@ func (r *roster) forgetOne() bool {
 type met struct {
 	principal id.Principal
 	device    id.Device
+	instance  Instance
 	name      string
 	// address at which it answered, and those that it told of.
 	address   string
@@ -305,11 +314,10 @@ func (r *roster) reached(now time.Time, key int, m met) (int, bool) {
 	}
 	c.dialing = false
 	c.attempts++
-	if owner := r.of(m.principal); owner != nil && owner != c {
-		r.merge(owner, c)
-		c = owner
+	if c = r.whose(now, c, m); c == nil {
+		return 0, false
 	}
-	c.principal, c.device, c.name, c.lastContact = m.principal, m.device, m.name, now
+	c.know(now, m)
 	c.adopt(m.addresses)
 	if c.up {
 		return 0, false
@@ -334,6 +342,9 @@ func (r *roster) merge(into, from *contact) {
 	}
 	into.attempts += from.attempts
 	into.incoming += from.incoming
+	if from.lastContact.After(into.lastContact) {
+		into.lastContact = from.lastContact
+	}
 	delete(r.contacts, from.key)
 }
 
@@ -364,6 +375,7 @@ func (r *roster) failed(now time.Time, key int, err error) {
 	c.self = errors.Is(err, errSelf)
 	r.backOff(now, c)
 	r.drop(c)
+	r.retire(c)
 }
 
 // strayed takes note that somebody else than expected answered at an address of the contact.
@@ -406,6 +418,7 @@ func (r *roster) lost(now time.Time, key int, err error) {
 		c.delay = 0
 	}
 	r.backOff(now, c)
+	r.retire(c)
 }
 
 func (r *roster) backOff(now time.Time, c *contact) {
@@ -425,7 +438,12 @@ func (r *roster) heard(now time.Time, m met) {
 	if m.device == r.device {
 		return
 	}
-	c := r.of(m.principal)
+	c := r.run(m.principal, m.instance)
+	if c == nil && r.of(m.principal) != nil {
+		if c = r.beside(now, m); c == nil {
+			return
+		}
+	}
 	if c == nil {
 		for _, text := range m.addresses {
 			// Addresses known so far only by themselves are now known to be this peer's, if it is right; the dial will tell.
@@ -440,7 +458,7 @@ func (r *roster) heard(now time.Time, m met) {
 			return
 		}
 	}
-	c.principal, c.device, c.name, c.lastContact = m.principal, m.device, m.name, now
+	c.know(now, m)
 	c.incoming++
 	c.adopt(m.addresses)
 	if !c.up && !c.dialing {
@@ -449,11 +467,12 @@ func (r *roster) heard(now time.Time, m met) {
 }
 
 // left takes note that a connection of which heard was told has closed.
-func (r *roster) left(now time.Time, principal id.Principal) {
-	if c := r.of(principal); c != nil && c.incoming > 0 {
+func (r *roster) left(now time.Time, principal id.Principal, instance Instance) {
+	if c := r.run(principal, instance); c != nil && c.incoming > 0 {
 		c.incoming--
 		c.lastContact = now
 		r.drop(c)
+		r.retire(c)
 	}
 }
 

@@ -160,7 +160,7 @@ func TestHeardIsDialedBack(t *testing.T) {
 		t.Errorf("known %+v", got)
 	}
 	r.failed(begin, dialOne(t, r, begin), ErrUnreachable)
-	r.left(at(time.Second), "p")
+	r.left(at(time.Second), "p", Instance{})
 	if got := r.known(); got[0].Connected {
 		t.Errorf("known %+v", got)
 	}
@@ -236,7 +236,7 @@ func TestRosterIsBounded(t *testing.T) {
 }
 
 // TestRosterLaws feeds random events and checks what must hold whatever happens: one contact for a
-// principal, one link for a contact, no dial of who is up or being dialed, somebody who tells of every address.
+// principal, or for each of its daemons that are in touch, one link for a contact, no dial of who is up or being dialed, somebody who tells of every address.
 func TestRosterLaws(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		r := newRoster(device(1), func() float64 { return 0.5 })
@@ -245,6 +245,7 @@ func TestRosterLaws(t *testing.T) {
 		up := map[int]bool{}
 		address := rapid.SampledFrom([]string{"a:1", "b:1", "c:1", "d:1"})
 		source := rapid.SampledFrom([]string{"static", "lan"})
+		run := rapid.SampledFrom([]Instance{{}, {1}, {2}})
 		who := rapid.SampledFrom([]id.Principal{"p", "q", "r"})
 		failure := rapid.SampledFrom([]error{ErrUnreachable, ErrRefused, ErrProtocol, errSelf})
 		pick := func(t *rapid.T, from []int) int { return rapid.SampledFrom(from).Draw(t, "contact") }
@@ -252,9 +253,9 @@ func TestRosterLaws(t *testing.T) {
 			"sighted": func(t *rapid.T) { r.sighted(now, source.Draw(t, "source"), address.Draw(t, "address")) },
 			"gone":    func(t *rapid.T) { r.gone(source.Draw(t, "source"), address.Draw(t, "address")) },
 			"heard": func(t *rapid.T) {
-				r.heard(now, met{principal: who.Draw(t, "who"), device: device(2), addresses: []string{address.Draw(t, "address")}})
+				r.heard(now, met{principal: who.Draw(t, "who"), instance: run.Draw(t, "run"), device: device(2), addresses: []string{address.Draw(t, "address")}})
 			},
-			"left": func(t *rapid.T) { r.left(now, who.Draw(t, "who")) },
+			"left": func(t *rapid.T) { r.left(now, who.Draw(t, "who"), run.Draw(t, "run")) },
 			"later": func(t *rapid.T) {
 				now = now.Add(time.Duration(rapid.IntRange(1, 60_000).Draw(t, "ms")) * time.Millisecond)
 			},
@@ -273,7 +274,7 @@ func TestRosterLaws(t *testing.T) {
 				}
 				o := dialing[pick(t, slices.Sorted(maps.Keys(dialing)))]
 				delete(dialing, o.key)
-				m := met{principal: o.principal, device: device(2), address: o.addresses[0]}
+				m := met{principal: o.principal, instance: run.Draw(t, "run"), device: device(2), address: o.addresses[0]}
 				if m.principal == "" {
 					m.principal = who.Draw(t, "who")
 				}
@@ -309,15 +310,21 @@ func TestRosterLaws(t *testing.T) {
 }
 
 func checkRoster(t *rapid.T, r *roster) {
-	principals := map[id.Principal]bool{}
+	runs := map[id.Principal][]*contact{}
 	for key, c := range r.contacts {
 		if key != c.key {
 			t.Fatalf("contact %d stands at %d", c.key, key)
 		}
-		if c.principal != "" && principals[c.principal] {
-			t.Fatalf("two contacts of %s", c.principal)
+		for _, other := range runs[c.principal] {
+			switch {
+			case c.principal == "":
+			case !c.alive() && !c.dialing || !other.alive() && !other.dialing:
+				t.Fatalf("two contacts of %s, and one of them is out of touch", c.principal)
+			case c.alive() && other.alive() && c.instance == other.instance:
+				t.Fatalf("two contacts of %s for the same run", c.principal)
+			}
 		}
-		principals[c.principal] = true
+		runs[c.principal] = append(runs[c.principal], c)
 		for _, a := range c.addresses {
 			if len(a.sources) == 0 {
 				t.Fatalf("nobody tells of %s", a.text)

@@ -64,9 +64,10 @@ type incoming struct {
 	// The mutex of Sessions guards the fields below.
 
 	// greeted reports whether there was a valid Hello; device and name are from it.
-	greeted bool
-	device  id.Device
-	name    string
+	greeted  bool
+	device   id.Device
+	instance Instance
+	name     string
 	// closed keeps a Hello that is overtaken by the end of its connection from counting.
 	closed bool
 }
@@ -78,7 +79,7 @@ type incomingCredentials struct {
 }
 
 func (c incomingCredentials) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthInfo, error) {
-	counted := &countedConn{Conn: raw}
+	counted := &countedConn{Conn: raw, now: c.sessions.opts.Now}
 	conn, info, err := c.TransportCredentials.ServerHandshake(counted)
 	if err != nil {
 		return nil, nil, err
@@ -114,7 +115,7 @@ func (s *Sessions) dismiss(in *incoming) {
 			delete(s.incoming, in.Principal())
 		}
 		if in.greeted {
-			s.roster.left(now, in.Principal())
+			s.roster.left(now, in.Principal(), in.instance)
 		}
 	})
 }
@@ -174,10 +175,11 @@ func (s *Sessions) meet(in *incoming, said acquaintance) error {
 		case in.greeted && in.device != said.device:
 			err = fmt.Errorf("hello of device %s on a connection of device %s", said.device, in.device)
 		case !in.greeted:
-			in.greeted, in.device, in.name = true, said.device, said.name
+			in.greeted, in.device, in.instance, in.name = true, said.device, said.instance, said.name
 			s.roster.heard(now, met{
 				principal: in.Principal(),
 				device:    said.device,
+				instance:  said.instance,
 				name:      said.name,
 				addresses: seenFrom(in.address, said.addresses),
 			})

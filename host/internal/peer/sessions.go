@@ -26,7 +26,7 @@ type Status struct {
 	Via string
 	// Connected reports whether there is a connection in either direction.
 	Connected bool
-	// LastContact is when the peer was last heard of; zero if never.
+	// LastContact is when something last came from the peer, if only a sign that it is there; zero if nothing has.
 	LastContact time.Time
 	// BytesIn and BytesOut count what went over the network since the start, connections of both directions together.
 	BytesIn, BytesOut uint64
@@ -84,6 +84,9 @@ func (s *Sessions) Run(ctx context.Context) error {
 		s.update(func(now time.Time) { orders, due = s.roster.next(now) })
 		for _, o := range orders {
 			dials.Go(func() { s.pursue(ctx, o) })
+		}
+		if look := s.watchCopies(); !look.IsZero() && (due.IsZero() || look.Before(due)) {
+			due = look
 		}
 		var timer <-chan time.Time
 		if !due.IsZero() {
@@ -226,6 +229,9 @@ func (s *Sessions) Known() (known []Status) {
 		}
 		t := s.traffic.get(k.Principal)
 		known[i].BytesIn, known[i].BytesOut = t.in.Load(), t.out.Load()
+		if last := t.last(); last.After(k.LastContact) {
+			known[i].LastContact = last
+		}
 	}
 	return known
 }

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"slices"
 	"strconv"
+	"time"
 
 	"github.com/syncbase/syncbase/host/internal/id"
 	"github.com/syncbase/syncbase/host/internal/rows"
@@ -20,12 +21,34 @@ const (
 	maxAddressLen = 255
 )
 
+// Announcement is what a device says of itself in its register.
+type Announcement struct {
+	Addresses []string
+	// Beside: another daemon uses the register, too, because it is a copy of this one. What it has written there stays.
+	Beside bool
+}
+
+// Written says who wrote a register and when; zero if it has not arrived.
+type Written struct {
+	By id.Writer
+	At time.Time
+}
+
+// RegisterWritten says who wrote the present version of a register.
+func RegisterWritten(db *rows.DB, name id.Name, p id.Principal) (Written, error) {
+	row, err := db.Get(Metadata(name), memberPrefix+string(p))
+	if errors.Is(err, rows.ErrNoRow) || errors.Is(err, rows.ErrNoCollection) {
+		return Written{}, nil
+	}
+	return Written{By: row.Version.Writer, At: row.Time.Wall()}, err
+}
+
 // Announce writes where this device is reached, and as what it joined, into its own register, and leaves the rest of the
 // register as it is, what this program does not know of included. The type is written by whoever admits this device, too,
 // and that may lose against an announcement made at the same time; so this device sees to it. It writes nothing when the register says so already, has not arrived yet, cannot
 // be read or belongs to another device that goes by the same principal.
-func Announce(db *rows.DB, name id.Name, self id.Principal, addresses []string) error {
-	addresses = slices.DeleteFunc(slices.Clone(addresses), func(a string) bool { return checkAddress(a) != nil })
+func Announce(db *rows.DB, name id.Name, self id.Principal, how Announcement) error {
+	addresses := slices.DeleteFunc(slices.Clone(how.Addresses), func(a string) bool { return checkAddress(a) != nil })
 	addresses = addresses[:min(len(addresses), MaxAddresses)]
 	meta, key := Metadata(name), memberPrefix+string(self)
 	row, err := db.Get(meta, key)
@@ -42,6 +65,15 @@ func Announce(db *rows.DB, name id.Name, self id.Principal, addresses []string) 
 	var m Member
 	if json.Unmarshal(row.Value, &m) != nil || m.Device != db.Writer().Device.String() {
 		return nil
+	}
+	if how.Beside {
+		g.Type = m.Type
+		for _, a := range m.Reachable() {
+			if !slices.Contains(addresses, a) && len(addresses) < MaxAddresses {
+				addresses = append(addresses, a)
+			}
+		}
+		slices.Sort(addresses)
 	}
 	if m.Type == g.Type && slices.Equal(m.Addresses, addresses) {
 		return nil

@@ -30,7 +30,7 @@ func (d *device) setRegister(p *device, value string) {
 
 func (d *device) announce(addresses ...string) {
 	d.t.Helper()
-	if err := Announce(d.db, sg, d.principal(), addresses); err != nil {
+	if err := Announce(d.db, sg, d.principal(), Announcement{Addresses: addresses}); err != nil {
 		d.t.Fatal(err)
 	}
 }
