@@ -38,7 +38,7 @@ func CheckRefs(value []byte) error {
 
 // walk goes through a value; ok is false when it is no JSON or cannot hold a reference.
 func walk(value []byte) (w refWalker, ok bool) {
-	if !bytes.Contains(value, quotedMember) {
+	if !bytes.Contains(value, quotedMember[1:]) { // which begins with a byte that is rare
 		return w, false
 	}
 	d := json.NewDecoder(bytes.NewReader(value))

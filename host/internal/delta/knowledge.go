@@ -104,6 +104,16 @@ func (k *Knowledge) Advance(s id.Scope, v id.Vector) bool {
 	return changed
 }
 
+// Add is Advance by one version.
+func (k *Knowledge) Add(s id.Scope, v id.Version) bool {
+	known := k.scopes[s]
+	if known == nil || v.Writer == k.own.Writer || known[v.Writer] >= v.Gen {
+		return false
+	}
+	known[v.Writer] = v.Gen
+	return true
+}
+
 // Innermost returns the one scope of a session at which the initiator may take note of a record as soon as it has it: the
 // narrowest that has the row. A wider one, of which the responder may know less, has to wait for the responder to report
 // progress. So does a collection's own record that lies in several scopes, for which there is none.

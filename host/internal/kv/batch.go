@@ -25,6 +25,9 @@ type Batch struct {
 // NewBatch returns an empty batch.
 func (s *Store) NewBatch() *Batch { return &Batch{s: s, b: s.db.NewBatch()} }
 
+// NewBatchSize returns an empty batch with room for so many bytes.
+func (s *Store) NewBatchSize(n int) *Batch { return &Batch{s: s, b: s.db.NewBatchWithSize(n)} }
+
 // Set stores a value; both slices may be reused afterwards.
 func (b *Batch) Set(key, value []byte) { b.note(b.b.Set(key, value, nil)) }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
+	"sync"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/objstorage/objstorageprovider"
@@ -142,7 +143,7 @@ type entry struct {
 	removes    bool
 }
 
-// sortInto writes the batch in the order of the keys; of several writes of a key the last one counts.
+// sortInto writes the batch in the order of the keys.
 func (b *Batch) sortInto(t *Tables) error {
 	var spaces [256][]entry
 	for r := b.b.Reader(); ; {
@@ -158,21 +159,44 @@ func (b *Batch) sortInto(t *Tables) error {
 		}
 		spaces[key[0]] = append(spaces[key[0]], entry{key, value, kind == pebble.InternalKeyKindDelete})
 	}
-	for _, list := range spaces {
-		inOrder := func(a, b entry) int { return bytes.Compare(a.key, b.key) }
-		if !slices.IsSortedFunc(list, inOrder) {
-			slices.SortStableFunc(list, inOrder)
+	return t.write(spaces[:])
+}
+
+// write writes one table for each list, all at the same time.
+func (t *Tables) write(lists [][]entry) error {
+	var parts []*Tables
+	var errs [256]error
+	var all sync.WaitGroup
+	for i, list := range lists {
+		if len(list) == 0 {
+			continue
 		}
-		for i := range list {
-			if i+1 < len(list) && bytes.Equal(list[i].key, list[i+1].key) {
-				continue
-			}
-			if err := t.add(&list[i]); err != nil {
-				return err
-			}
+		part := t.s.NewTables()
+		parts = append(parts, part)
+		all.Go(func() { errs[i] = part.fill(list) })
+	}
+	all.Wait()
+	for _, part := range parts {
+		t.paths = append(t.paths, part.paths...)
+	}
+	return errors.Join(errs[:]...)
+}
+
+// fill writes a list to its end; of several writes of a key the last one counts.
+func (t *Tables) fill(list []entry) error {
+	inOrder := func(a, b entry) int { return bytes.Compare(a.key, b.key) }
+	if !slices.IsSortedFunc(list, inOrder) {
+		slices.SortStableFunc(list, inOrder)
+	}
+	for i := range list {
+		if i+1 < len(list) && bytes.Equal(list[i].key, list[i+1].key) {
+			continue
+		}
+		if err := t.add(&list[i]); err != nil {
+			return errors.Join(err, t.end())
 		}
 	}
-	return nil
+	return t.end()
 }
 
 func (t *Tables) add(e *entry) error {
@@ -181,3 +205,6 @@ func (t *Tables) add(e *entry) error {
 	}
 	return t.Set(e.key, e.value)
 }
+
+// IngestFrom is from which size on batches go into tables.
+func (s *Store) IngestFrom() int { return s.ingestFrom }

@@ -54,6 +54,8 @@ type DB struct {
 
 	// clock orders the writes of this database: a peer with a wrong clock moves those of no database that it does not share.
 	clock hlc.Clock
+	// large is the memory of the last step from a peer if that was a large one, for the next.
+	large *scratch
 	// skew is what SetSkew said, in nanoseconds.
 	skew atomic.Int64
 	// frozen is what Freeze was told.

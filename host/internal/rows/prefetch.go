@@ -33,6 +33,9 @@ func (t *txn) prefetch(refs []rowRef) error {
 		}
 		sorted = sorted[n:]
 	}
+	if !known {
+		t.sorted = len(t.order)
+	}
 	return nil
 }
 

@@ -74,8 +74,7 @@ func (db *DB) receiveLocked(step Step) (*txn, Published, Received, error) {
 	if db.rec.Settings.SyncPaused {
 		return nil, Published{}, Received{}, fmt.Errorf("%w: %s", ErrPaused, db.name)
 	}
-	r := receiver{txn: db.begin(), know: db.know.Clone(), scopes: step.Scopes, touched: map[id.Scope]bool{}}
-	r.received = true
+	r := receiver{txn: db.beginStep(step), know: db.know.Clone(), scopes: step.Scopes, touched: map[id.Scope]bool{}}
 	err := r.take(step)
 	if err == nil && len(r.commits) == 0 {
 		// Nothing new but progress: it is taken note of in memory and persisted with the next step. Losing it costs a
@@ -92,6 +91,7 @@ func (db *DB) receiveLocked(step Step) (*txn, Published, Received, error) {
 	if err != nil {
 		return nil, Published{}, Received{}, err
 	}
+	r.release()
 	return r.txn, p, r.got, nil
 }
 
@@ -101,6 +101,10 @@ type receiver struct {
 	know    *delta.Knowledge
 	scopes  []id.Scope
 	touched map[id.Scope]bool
+	// moved is the scope that was touched last.
+	moved id.Scope
+	// entered is the collection that was last taken into.
+	entered *collection
 	got     Received
 	// twice are records whose names mean something else here.
 	twice []namesake
@@ -145,11 +149,19 @@ func (r *receiver) take(step Step) error {
 
 // prefetchStep loads the rows that the step touches in collections this device has heard of.
 func (r *receiver) prefetchStep(step Step) error {
-	var refs []rowRef
+	n, _ := step.size()
+	refs := make([]rowRef, 0, n)
+	if n >= prefetchFrom {
+		r.got.Fresh = make([]Arrival, 0, n)
+	}
+	var coll *collection
 	for i := range step.Commits {
 		for j := range step.Commits[i].Records {
 			e := &step.Commits[i].Records[j]
-			if coll := r.db.colls[e.Collection]; coll != nil {
+			if coll == nil || coll.id != e.Collection {
+				coll = r.db.colls[e.Collection]
+			}
+			if coll != nil {
 				refs = append(refs, rowRef{coll, e.Record.Key})
 			}
 		}
@@ -166,7 +178,7 @@ func (r *receiver) takeCommit(c *wire.Commit, repair bool) error {
 	if c.Time > maxTime {
 		return fmt.Errorf("%w: a commit of %s with the impossible time %v", ErrRefused, c.Writer, c.Time.Wall())
 	}
-	var entries []*wire.Entry
+	entries := make([]*wire.Entry, 0, len(c.Records))
 	for i := range c.Records {
 		e := &c.Records[i]
 		if !slices.ContainsFunc(r.scopes, func(s id.Scope) bool { return s.Has(e.Collection, e.Record.Key) }) {
@@ -233,10 +245,11 @@ func (r *receiver) returned(e *wire.Entry) bool {
 
 // note takes note that a record is held.
 func (r *receiver) note(e *wire.Entry) {
-	one := id.Vector{e.Record.Version.Writer: e.Record.Version.Gen}
-	if s, found := delta.Innermost(r.scopes, e.Collection, e.Record.Key); found && r.know.Advance(s, one) {
-		r.touched[s] = true
+	s, found := delta.Innermost(r.scopes, e.Collection, e.Record.Key)
+	if !found || !r.know.Add(s, e.Record.Version) || s == r.moved {
+		return
 	}
+	r.touched[s], r.moved = true, s
 }
 
 // check refuses records that no correct device writes.
@@ -254,7 +267,10 @@ func (r *receiver) check(e *wire.Entry) error {
 }
 
 func (r *receiver) takeRecord(e *wire.Entry) error {
-	coll := r.db.enter(r.b, e.Collection, r.fresh)
+	if r.entered == nil || r.entered.id != e.Collection {
+		r.entered = r.db.enter(r.b, e.Collection, r.fresh)
+	}
+	coll := r.entered
 	row, err := r.row(coll, e.Record.Key)
 	if err != nil {
 		return err

@@ -28,8 +28,14 @@ var scratches = sync.Pool{New: func() any { return &scratch{} }}
 // release gives the memory back. It is called when all that is left to do with the transaction is to wait for its batch.
 func (t *txn) release() {
 	s := t.scratch
-	t.scratch, t.order, t.rows, t.indexed, t.turn, t.commits = nil, nil, nil, 0, 0, nil
-	if cap(s.slab) > maxScratchRows || max(cap(s.wanted), cap(s.states), cap(s.changes)) > maxScratchRows || cap(s.body) > maxScratchBody {
+	large := cap(s.slab) > maxScratchRows
+	t.scratch, t.order, t.rows, t.indexed, t.turn, t.sorted, t.commits = nil, nil, nil, 0, 0, 0, nil
+	if large && t.received {
+		clear(s.slab)
+		s.slab, t.db.large = s.slab[:0], s
+		return
+	}
+	if large || max(cap(s.wanted), cap(s.states), cap(s.changes)) > maxScratchRows || cap(s.body) > maxScratchBody {
 		return
 	}
 	clear(s.slab)

@@ -27,6 +27,8 @@ type txn struct {
 	// rows finds the first of them, which are as many as indexed says; see loaded.
 	rows    map[rowRef]*rowState
 	indexed int
+	// sorted is how many of the first are in the order of their keys, and sought how often one was looked for by it.
+	sorted, sought int
 	// turn is the place in order of the row that will probably be asked for next.
 	turn int
 	*scratch
@@ -129,6 +131,10 @@ func (t *txn) loaded(ref rowRef) *rowState {
 		t.turn++
 		return t.order[t.turn-1]
 	}
+	if i, found := t.seek(ref); found {
+		t.turn = i + 1
+		return t.order[i]
+	}
 	if len(t.order) <= prefetchFrom {
 		i := slices.IndexFunc(t.order, func(r *rowState) bool { return r.rowRef == ref })
 		if i < 0 {
@@ -144,6 +150,18 @@ func (t *txn) loaded(ref rowRef) *rowState {
 	}
 	return t.rows[ref]
 }
+
+// seek looks for a row among those in the order of their keys, unless that is done so often that an index is worth its making.
+func (t *txn) seek(ref rowRef) (int, bool) {
+	if t.sorted == 0 || t.sought > t.sorted/seekShare {
+		return 0, false
+	}
+	t.sought++
+	return slices.BinarySearchFunc(t.order[:t.sorted], ref, func(r *rowState, ref rowRef) int { return r.compare(ref) })
+}
+
+// seekShare is the share of rows beyond which an index costs less than seeking.
+const seekShare = 8
 
 // enroll makes a row known to the transaction: data is its stored row or tombstone, nil when there is neither. The row
 // aliases data.
