@@ -58,6 +58,13 @@ func (d *Database) Commit(ctx context.Context, ops ...Op) (versions []string, er
 	for i, op := range ops {
 		req.Ops[i] = op.op
 	}
+	others := d.c.pipes.under.Add(1) - 1
+	defer d.c.pipes.under.Add(-1)
+	if others > 0 {
+		if versions, err, piped := d.c.pipedCommit(ctx, d.name, req.Ops); piped {
+			return versions, err
+		}
+	}
 	resp, err := d.c.api.Commit(ctx, req)
 	return resp.GetVersions(), d.c.failure(err)
 }

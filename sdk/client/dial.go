@@ -46,6 +46,7 @@ type Client struct {
 	address string
 	conn    *grpc.ClientConn
 	api     nodev1.NodeServiceClient
+	pipes   pipes
 }
 
 // Dial connects to a daemon at "unix:///path/to/syncbase.sock" or "host:port", and returns when the daemon has answered.
@@ -75,6 +76,7 @@ func Dial(ctx context.Context, address string, opts Options) (*Client, error) {
 		return nil, &Error{Message: fmt.Sprintf("address %q: %v", address, err), kind: ErrInvalid}
 	}
 	c := &Client{address: address, conn: conn, api: nodev1.NewNodeServiceClient(conn)}
+	c.pipes.init()
 	if err := c.hello(ctx); err != nil {
 		conn.Close()
 		return nil, err
@@ -91,7 +93,10 @@ func (c *Client) hello(ctx context.Context) error {
 }
 
 // Close ends the connection and with it all calls that are under way.
-func (c *Client) Close() error { return c.conn.Close() }
+func (c *Client) Close() error {
+	c.pipes.close()
+	return c.conn.Close()
+}
 
 // transport chooses how to get to an address and how to prove who is there.
 func (o Options) transport(address string) (target string, creds credentials.TransportCredentials, err error) {

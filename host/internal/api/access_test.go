@@ -102,6 +102,13 @@ var accesses = []access{
 	{"Commit", func(ctx context.Context, c nodev1.NodeServiceClient) error {
 		return must(c.Commit(ctx, &nodev1.CommitRequest{Database: "home.local/owner:db", Ops: []*nodev1.Op{put("k", "1")}}))
 	}, ok, noColl, refused, ok, hidden},
+	{"CommitEach", func(ctx context.Context, c nodev1.NodeServiceClient) error {
+		outcomes, err := commitEach(ctx, c, "home.local/owner:db", []*nodev1.Op{put("k", "1")})
+		if err != nil {
+			return err
+		}
+		return outcomeErr(outcomes[0])
+	}, ok, noColl, refused, ok, hidden},
 	{"Get", func(ctx context.Context, c nodev1.NodeServiceClient) error {
 		return must(c.Get(ctx, &nodev1.GetRequest{Database: "home.local/owner:db", Collection: "home.local/owner:c", Key: "k"}))
 	}, ok, noColl, ok, refused, hidden},

@@ -224,6 +224,8 @@ type httpStream struct {
 	ctx    context.Context
 	method string
 	sent   proto.Message
+	// outcomes are those of CommitEach, until they are received.
+	outcomes nodev1.CommitEachResponse
 }
 
 func (s *httpStream) SendMsg(m any) error {
@@ -232,11 +234,20 @@ func (s *httpStream) SendMsg(m any) error {
 }
 
 func (s *httpStream) CloseSend() error {
+	if strings.HasSuffix(s.method, "/CommitEach") {
+		return s.conn.call(s.ctx, s.method, s.sent, &s.outcomes)
+	}
 	return s.conn.call(s.ctx, s.method, s.sent, &nodev1.StatusResponse{})
 }
 
-// RecvMsg has one empty answer of a watch, which has no end, and of a blob that was put; all else has ended.
-func (s *httpStream) RecvMsg(any) error {
+// RecvMsg has one empty answer of a watch, which has no end, and of a blob that was put, and what became of commits; all else
+// has ended.
+func (s *httpStream) RecvMsg(m any) error {
+	if len(s.outcomes.Outcomes) > 0 {
+		proto.Merge(m.(proto.Message), &s.outcomes)
+		s.outcomes.Reset()
+		return nil
+	}
 	if strings.HasSuffix(s.method, "/Watch") || strings.HasSuffix(s.method, "/PutBlob") {
 		return nil
 	}

@@ -137,11 +137,15 @@ func (s *Server) Commit(ctx context.Context, req *nodev1.CommitRequest) (*nodev1
 	if err != nil {
 		return nil, err
 	}
-	resp := &nodev1.CommitResponse{Versions: make([]string, len(versions))}
+	return &nodev1.CommitResponse{Versions: versionTexts(versions)}, nil
+}
+
+func versionTexts(versions []id.Version) []string {
+	list := make([]string, len(versions))
 	for i, v := range versions {
-		resp.Versions[i] = v.String()
+		list[i] = v.String()
 	}
-	return resp, nil
+	return list
 }
 
 // guarded is guard with the decision remembered while the collection stays the same, for batches of many rows.

@@ -68,10 +68,20 @@ type Guard func(c id.Collection, list perm.List, kind OpKind) error
 // Errors: ErrInvalid, ErrNoCollection, ErrConflict (a check failed), ErrFrozen, ErrQuota, ErrReadOnlyStore, ErrDestroyed and what
 // guard returns. What is wrong with one operation is an *OpError.
 func (db *DB) Commit(ops []Op, guard Guard) ([]id.Version, error) {
-	if err := db.validateOps(ops); err != nil {
+	p, err := db.StartCommit(ops, guard)
+	if err != nil {
 		return nil, err
 	}
-	return db.commit(ops, func(t *txn, colls []*collection) error {
+	return p.Wait()
+}
+
+// StartCommit is Commit that does not wait: readers see what was committed, and Wait must be called. Whoever starts many commits and
+// waits for them afterwards has them share what it takes to make them durable.
+func (db *DB) StartCommit(ops []Op, guard Guard) (Pending, error) {
+	if err := db.validateOps(ops); err != nil {
+		return Pending{}, err
+	}
+	return db.beginCommit(ops, func(t *txn, colls []*collection) error {
 		for i := range ops {
 			if err := db.admit(colls[i], ops[i].Kind, guard); err != nil {
 				return atOp(i, ops, err)
@@ -79,6 +89,21 @@ func (db *DB) Commit(ops []Op, guard Guard) ([]id.Version, error) {
 		}
 		return db.thawed(ops)
 	})
+}
+
+// Pending is a commit that was applied and may not be durable yet.
+type Pending struct {
+	t        *txn
+	p        Published
+	versions []id.Version
+}
+
+// Wait returns what Commit would have. It must be called once, from any goroutine.
+func (p Pending) Wait() ([]id.Version, error) {
+	if p.t == nil {
+		return p.versions, nil
+	}
+	return p.versions, p.t.finish(p.p)
 }
 
 // admit checks that the collection exists and that the guard lets the operation pass.
@@ -94,14 +119,19 @@ func (db *DB) admit(coll *collection, kind OpKind, guard Guard) error {
 
 // commit runs the operations after ready has agreed to the collections they touch.
 func (db *DB) commit(ops []Op, ready func(t *txn, colls []*collection) error) ([]id.Version, error) {
+	p, err := db.beginCommit(ops, ready)
+	if err != nil {
+		return nil, err
+	}
+	return p.Wait()
+}
+
+func (db *DB) beginCommit(ops []Op, ready func(t *txn, colls []*collection) error) (Pending, error) {
 	t, p, versions, err := db.commitLocked(ops, ready)
-	if err != nil || t == nil {
-		return versions, err
+	if err != nil || t == nil || t.async && db.s.unsynced.later(t, p) {
+		return Pending{versions: versions}, err
 	}
-	if t.async && db.s.unsynced.later(t, p) {
-		return versions, nil
-	}
-	return versions, t.finish(p)
+	return Pending{t: t, p: p, versions: versions}, nil
 }
 
 func (db *DB) commitLocked(ops []Op, ready func(t *txn, colls []*collection) error) (*txn, Published, []id.Version, error) {

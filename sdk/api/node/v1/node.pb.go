@@ -3560,6 +3560,224 @@ func (x *CommitResponse) GetVersions() []string {
 	return nil
 }
 
+// CommitEachRequest is some commits, in the order in which they are to be applied. For each of them holds what holds for a
+// CommitRequest.
+type CommitEachRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// "owner:name", or a name of the caller's own; in the first message of a stream, and empty in the others.
+	Database      string               `protobuf:"bytes,1,opt,name=database,proto3" json:"database,omitempty"`
+	Commits       []*IndependentCommit `protobuf:"bytes,2,rep,name=commits,proto3" json:"commits,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CommitEachRequest) Reset() {
+	*x = CommitEachRequest{}
+	mi := &file_node_v1_node_proto_msgTypes[53]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CommitEachRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CommitEachRequest) ProtoMessage() {}
+
+func (x *CommitEachRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_node_v1_node_proto_msgTypes[53]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CommitEachRequest.ProtoReflect.Descriptor instead.
+func (*CommitEachRequest) Descriptor() ([]byte, []int) {
+	return file_node_v1_node_proto_rawDescGZIP(), []int{53}
+}
+
+func (x *CommitEachRequest) GetDatabase() string {
+	if x != nil {
+		return x.Database
+	}
+	return ""
+}
+
+func (x *CommitEachRequest) GetCommits() []*IndependentCommit {
+	if x != nil {
+		return x.Commits
+	}
+	return nil
+}
+
+// IndependentCommit is applied or refused by itself, whatever becomes of those beside it.
+type IndependentCommit struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Ops           []*Op                  `protobuf:"bytes,1,rep,name=ops,proto3" json:"ops,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *IndependentCommit) Reset() {
+	*x = IndependentCommit{}
+	mi := &file_node_v1_node_proto_msgTypes[54]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *IndependentCommit) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*IndependentCommit) ProtoMessage() {}
+
+func (x *IndependentCommit) ProtoReflect() protoreflect.Message {
+	mi := &file_node_v1_node_proto_msgTypes[54]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use IndependentCommit.ProtoReflect.Descriptor instead.
+func (*IndependentCommit) Descriptor() ([]byte, []int) {
+	return file_node_v1_node_proto_rawDescGZIP(), []int{54}
+}
+
+func (x *IndependentCommit) GetOps() []*Op {
+	if x != nil {
+		return x.Ops
+	}
+	return nil
+}
+
+// CommitEachResponse is what became of the next commits of the stream, in their order.
+type CommitEachResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Outcomes      []*CommitOutcome       `protobuf:"bytes,1,rep,name=outcomes,proto3" json:"outcomes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CommitEachResponse) Reset() {
+	*x = CommitEachResponse{}
+	mi := &file_node_v1_node_proto_msgTypes[55]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CommitEachResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CommitEachResponse) ProtoMessage() {}
+
+func (x *CommitEachResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_node_v1_node_proto_msgTypes[55]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CommitEachResponse.ProtoReflect.Descriptor instead.
+func (*CommitEachResponse) Descriptor() ([]byte, []int) {
+	return file_node_v1_node_proto_rawDescGZIP(), []int{55}
+}
+
+func (x *CommitEachResponse) GetOutcomes() []*CommitOutcome {
+	if x != nil {
+		return x.Outcomes
+	}
+	return nil
+}
+
+// CommitOutcome is what Commit would have answered: versions, or an error.
+type CommitOutcome struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As in CommitResponse.
+	Versions []string `protobuf:"bytes,1,rep,name=versions,proto3" json:"versions,omitempty"`
+	// google.rpc.Code; 0 if the commit was applied.
+	Code uint32 `protobuf:"varint,2,opt,name=code,proto3" json:"code,omitempty"`
+	// The message of the error.
+	Error string `protobuf:"bytes,3,opt,name=error,proto3" json:"error,omitempty"`
+	// The reason of its google.rpc.ErrorInfo.
+	Reason        string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CommitOutcome) Reset() {
+	*x = CommitOutcome{}
+	mi := &file_node_v1_node_proto_msgTypes[56]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CommitOutcome) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CommitOutcome) ProtoMessage() {}
+
+func (x *CommitOutcome) ProtoReflect() protoreflect.Message {
+	mi := &file_node_v1_node_proto_msgTypes[56]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CommitOutcome.ProtoReflect.Descriptor instead.
+func (*CommitOutcome) Descriptor() ([]byte, []int) {
+	return file_node_v1_node_proto_rawDescGZIP(), []int{56}
+}
+
+func (x *CommitOutcome) GetVersions() []string {
+	if x != nil {
+		return x.Versions
+	}
+	return nil
+}
+
+func (x *CommitOutcome) GetCode() uint32 {
+	if x != nil {
+		return x.Code
+	}
+	return 0
+}
+
+func (x *CommitOutcome) GetError() string {
+	if x != nil {
+		return x.Error
+	}
+	return ""
+}
+
+func (x *CommitOutcome) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
 // WatchRequest takes Read on the collection; of a whole database one sees the collections that one may read.
 type WatchRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -3581,7 +3799,7 @@ type WatchRequest struct {
 
 func (x *WatchRequest) Reset() {
 	*x = WatchRequest{}
-	mi := &file_node_v1_node_proto_msgTypes[53]
+	mi := &file_node_v1_node_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3593,7 +3811,7 @@ func (x *WatchRequest) String() string {
 func (*WatchRequest) ProtoMessage() {}
 
 func (x *WatchRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[53]
+	mi := &file_node_v1_node_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3606,7 +3824,7 @@ func (x *WatchRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchRequest.ProtoReflect.Descriptor instead.
 func (*WatchRequest) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{53}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *WatchRequest) GetDatabase() string {
@@ -3665,7 +3883,7 @@ type WatchPattern struct {
 
 func (x *WatchPattern) Reset() {
 	*x = WatchPattern{}
-	mi := &file_node_v1_node_proto_msgTypes[54]
+	mi := &file_node_v1_node_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3677,7 +3895,7 @@ func (x *WatchPattern) String() string {
 func (*WatchPattern) ProtoMessage() {}
 
 func (x *WatchPattern) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[54]
+	mi := &file_node_v1_node_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3690,7 +3908,7 @@ func (x *WatchPattern) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchPattern.ProtoReflect.Descriptor instead.
 func (*WatchPattern) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{54}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *WatchPattern) GetCollection() string {
@@ -3723,7 +3941,7 @@ type WatchResponse struct {
 
 func (x *WatchResponse) Reset() {
 	*x = WatchResponse{}
-	mi := &file_node_v1_node_proto_msgTypes[55]
+	mi := &file_node_v1_node_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3735,7 +3953,7 @@ func (x *WatchResponse) String() string {
 func (*WatchResponse) ProtoMessage() {}
 
 func (x *WatchResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[55]
+	mi := &file_node_v1_node_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3748,7 +3966,7 @@ func (x *WatchResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchResponse.ProtoReflect.Descriptor instead.
 func (*WatchResponse) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{55}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *WatchResponse) GetChanges() []*Change {
@@ -3787,7 +4005,7 @@ type CollectionAccess struct {
 
 func (x *CollectionAccess) Reset() {
 	*x = CollectionAccess{}
-	mi := &file_node_v1_node_proto_msgTypes[56]
+	mi := &file_node_v1_node_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3799,7 +4017,7 @@ func (x *CollectionAccess) String() string {
 func (*CollectionAccess) ProtoMessage() {}
 
 func (x *CollectionAccess) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[56]
+	mi := &file_node_v1_node_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3812,7 +4030,7 @@ func (x *CollectionAccess) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CollectionAccess.ProtoReflect.Descriptor instead.
 func (*CollectionAccess) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{56}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *CollectionAccess) GetTags() []string {
@@ -3857,7 +4075,7 @@ type Change struct {
 
 func (x *Change) Reset() {
 	*x = Change{}
-	mi := &file_node_v1_node_proto_msgTypes[57]
+	mi := &file_node_v1_node_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3869,7 +4087,7 @@ func (x *Change) String() string {
 func (*Change) ProtoMessage() {}
 
 func (x *Change) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[57]
+	mi := &file_node_v1_node_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3882,7 +4100,7 @@ func (x *Change) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Change.ProtoReflect.Descriptor instead.
 func (*Change) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{57}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *Change) GetCollection() string {
@@ -3942,7 +4160,7 @@ type HistoryRequest struct {
 
 func (x *HistoryRequest) Reset() {
 	*x = HistoryRequest{}
-	mi := &file_node_v1_node_proto_msgTypes[58]
+	mi := &file_node_v1_node_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3954,7 +4172,7 @@ func (x *HistoryRequest) String() string {
 func (*HistoryRequest) ProtoMessage() {}
 
 func (x *HistoryRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[58]
+	mi := &file_node_v1_node_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3967,7 +4185,7 @@ func (x *HistoryRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HistoryRequest.ProtoReflect.Descriptor instead.
 func (*HistoryRequest) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{58}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{62}
 }
 
 func (x *HistoryRequest) GetDatabase() string {
@@ -4006,7 +4224,7 @@ type HistoryResponse struct {
 
 func (x *HistoryResponse) Reset() {
 	*x = HistoryResponse{}
-	mi := &file_node_v1_node_proto_msgTypes[59]
+	mi := &file_node_v1_node_proto_msgTypes[63]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4018,7 +4236,7 @@ func (x *HistoryResponse) String() string {
 func (*HistoryResponse) ProtoMessage() {}
 
 func (x *HistoryResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[59]
+	mi := &file_node_v1_node_proto_msgTypes[63]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4031,7 +4249,7 @@ func (x *HistoryResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HistoryResponse.ProtoReflect.Descriptor instead.
 func (*HistoryResponse) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{59}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{63}
 }
 
 func (x *HistoryResponse) GetHead() string {
@@ -4080,7 +4298,7 @@ type HistoryVersion struct {
 
 func (x *HistoryVersion) Reset() {
 	*x = HistoryVersion{}
-	mi := &file_node_v1_node_proto_msgTypes[60]
+	mi := &file_node_v1_node_proto_msgTypes[64]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4092,7 +4310,7 @@ func (x *HistoryVersion) String() string {
 func (*HistoryVersion) ProtoMessage() {}
 
 func (x *HistoryVersion) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[60]
+	mi := &file_node_v1_node_proto_msgTypes[64]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4105,7 +4323,7 @@ func (x *HistoryVersion) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HistoryVersion.ProtoReflect.Descriptor instead.
 func (*HistoryVersion) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{60}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{64}
 }
 
 func (x *HistoryVersion) GetVersion() string {
@@ -4177,7 +4395,7 @@ type SyncgroupCollection struct {
 
 func (x *SyncgroupCollection) Reset() {
 	*x = SyncgroupCollection{}
-	mi := &file_node_v1_node_proto_msgTypes[61]
+	mi := &file_node_v1_node_proto_msgTypes[65]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4189,7 +4407,7 @@ func (x *SyncgroupCollection) String() string {
 func (*SyncgroupCollection) ProtoMessage() {}
 
 func (x *SyncgroupCollection) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[61]
+	mi := &file_node_v1_node_proto_msgTypes[65]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4202,7 +4420,7 @@ func (x *SyncgroupCollection) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SyncgroupCollection.ProtoReflect.Descriptor instead.
 func (*SyncgroupCollection) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{61}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{65}
 }
 
 func (x *SyncgroupCollection) GetCollection() string {
@@ -4247,7 +4465,7 @@ type CreateSyncgroupRequest struct {
 
 func (x *CreateSyncgroupRequest) Reset() {
 	*x = CreateSyncgroupRequest{}
-	mi := &file_node_v1_node_proto_msgTypes[62]
+	mi := &file_node_v1_node_proto_msgTypes[66]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4259,7 +4477,7 @@ func (x *CreateSyncgroupRequest) String() string {
 func (*CreateSyncgroupRequest) ProtoMessage() {}
 
 func (x *CreateSyncgroupRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[62]
+	mi := &file_node_v1_node_proto_msgTypes[66]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4272,7 +4490,7 @@ func (x *CreateSyncgroupRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateSyncgroupRequest.ProtoReflect.Descriptor instead.
 func (*CreateSyncgroupRequest) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{62}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{66}
 }
 
 func (x *CreateSyncgroupRequest) GetDatabase() string {
@@ -4349,7 +4567,7 @@ type CreateSyncgroupResponse struct {
 
 func (x *CreateSyncgroupResponse) Reset() {
 	*x = CreateSyncgroupResponse{}
-	mi := &file_node_v1_node_proto_msgTypes[63]
+	mi := &file_node_v1_node_proto_msgTypes[67]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4361,7 +4579,7 @@ func (x *CreateSyncgroupResponse) String() string {
 func (*CreateSyncgroupResponse) ProtoMessage() {}
 
 func (x *CreateSyncgroupResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[63]
+	mi := &file_node_v1_node_proto_msgTypes[67]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4374,7 +4592,7 @@ func (x *CreateSyncgroupResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateSyncgroupResponse.ProtoReflect.Descriptor instead.
 func (*CreateSyncgroupResponse) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{63}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{67}
 }
 
 func (x *CreateSyncgroupResponse) GetSyncgroup() string {
@@ -4405,7 +4623,7 @@ type JoinSyncgroupRequest struct {
 
 func (x *JoinSyncgroupRequest) Reset() {
 	*x = JoinSyncgroupRequest{}
-	mi := &file_node_v1_node_proto_msgTypes[64]
+	mi := &file_node_v1_node_proto_msgTypes[68]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4417,7 +4635,7 @@ func (x *JoinSyncgroupRequest) String() string {
 func (*JoinSyncgroupRequest) ProtoMessage() {}
 
 func (x *JoinSyncgroupRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[64]
+	mi := &file_node_v1_node_proto_msgTypes[68]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4430,7 +4648,7 @@ func (x *JoinSyncgroupRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JoinSyncgroupRequest.ProtoReflect.Descriptor instead.
 func (*JoinSyncgroupRequest) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{64}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{68}
 }
 
 func (x *JoinSyncgroupRequest) GetDatabase() string {
@@ -4481,7 +4699,7 @@ type JoinSyncgroupResponse struct {
 
 func (x *JoinSyncgroupResponse) Reset() {
 	*x = JoinSyncgroupResponse{}
-	mi := &file_node_v1_node_proto_msgTypes[65]
+	mi := &file_node_v1_node_proto_msgTypes[69]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4493,7 +4711,7 @@ func (x *JoinSyncgroupResponse) String() string {
 func (*JoinSyncgroupResponse) ProtoMessage() {}
 
 func (x *JoinSyncgroupResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[65]
+	mi := &file_node_v1_node_proto_msgTypes[69]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4506,7 +4724,7 @@ func (x *JoinSyncgroupResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JoinSyncgroupResponse.ProtoReflect.Descriptor instead.
 func (*JoinSyncgroupResponse) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{65}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{69}
 }
 
 func (x *JoinSyncgroupResponse) GetSyncgroup() string {
@@ -4534,7 +4752,7 @@ type ListSyncgroupsRequest struct {
 
 func (x *ListSyncgroupsRequest) Reset() {
 	*x = ListSyncgroupsRequest{}
-	mi := &file_node_v1_node_proto_msgTypes[66]
+	mi := &file_node_v1_node_proto_msgTypes[70]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4546,7 +4764,7 @@ func (x *ListSyncgroupsRequest) String() string {
 func (*ListSyncgroupsRequest) ProtoMessage() {}
 
 func (x *ListSyncgroupsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[66]
+	mi := &file_node_v1_node_proto_msgTypes[70]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4559,7 +4777,7 @@ func (x *ListSyncgroupsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSyncgroupsRequest.ProtoReflect.Descriptor instead.
 func (*ListSyncgroupsRequest) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{66}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{70}
 }
 
 func (x *ListSyncgroupsRequest) GetDatabase() string {
@@ -4587,7 +4805,7 @@ type ListSyncgroupsResponse struct {
 
 func (x *ListSyncgroupsResponse) Reset() {
 	*x = ListSyncgroupsResponse{}
-	mi := &file_node_v1_node_proto_msgTypes[67]
+	mi := &file_node_v1_node_proto_msgTypes[71]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4599,7 +4817,7 @@ func (x *ListSyncgroupsResponse) String() string {
 func (*ListSyncgroupsResponse) ProtoMessage() {}
 
 func (x *ListSyncgroupsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[67]
+	mi := &file_node_v1_node_proto_msgTypes[71]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4612,7 +4830,7 @@ func (x *ListSyncgroupsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSyncgroupsResponse.ProtoReflect.Descriptor instead.
 func (*ListSyncgroupsResponse) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{67}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{71}
 }
 
 func (x *ListSyncgroupsResponse) GetSyncgroup() string {
@@ -4656,7 +4874,7 @@ type ListMembersRequest struct {
 
 func (x *ListMembersRequest) Reset() {
 	*x = ListMembersRequest{}
-	mi := &file_node_v1_node_proto_msgTypes[68]
+	mi := &file_node_v1_node_proto_msgTypes[72]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4668,7 +4886,7 @@ func (x *ListMembersRequest) String() string {
 func (*ListMembersRequest) ProtoMessage() {}
 
 func (x *ListMembersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[68]
+	mi := &file_node_v1_node_proto_msgTypes[72]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4681,7 +4899,7 @@ func (x *ListMembersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListMembersRequest.ProtoReflect.Descriptor instead.
 func (*ListMembersRequest) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{68}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{72}
 }
 
 func (x *ListMembersRequest) GetDatabase() string {
@@ -4715,7 +4933,7 @@ type ListMembersResponse struct {
 
 func (x *ListMembersResponse) Reset() {
 	*x = ListMembersResponse{}
-	mi := &file_node_v1_node_proto_msgTypes[69]
+	mi := &file_node_v1_node_proto_msgTypes[73]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4727,7 +4945,7 @@ func (x *ListMembersResponse) String() string {
 func (*ListMembersResponse) ProtoMessage() {}
 
 func (x *ListMembersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[69]
+	mi := &file_node_v1_node_proto_msgTypes[73]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4740,7 +4958,7 @@ func (x *ListMembersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListMembersResponse.ProtoReflect.Descriptor instead.
 func (*ListMembersResponse) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{69}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{73}
 }
 
 func (x *ListMembersResponse) GetMember() string {
@@ -4784,7 +5002,7 @@ type GetSyncgroupSpecRequest struct {
 
 func (x *GetSyncgroupSpecRequest) Reset() {
 	*x = GetSyncgroupSpecRequest{}
-	mi := &file_node_v1_node_proto_msgTypes[70]
+	mi := &file_node_v1_node_proto_msgTypes[74]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4796,7 +5014,7 @@ func (x *GetSyncgroupSpecRequest) String() string {
 func (*GetSyncgroupSpecRequest) ProtoMessage() {}
 
 func (x *GetSyncgroupSpecRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[70]
+	mi := &file_node_v1_node_proto_msgTypes[74]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4809,7 +5027,7 @@ func (x *GetSyncgroupSpecRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetSyncgroupSpecRequest.ProtoReflect.Descriptor instead.
 func (*GetSyncgroupSpecRequest) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{70}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{74}
 }
 
 func (x *GetSyncgroupSpecRequest) GetDatabase() string {
@@ -4839,7 +5057,7 @@ type GetSyncgroupSpecResponse struct {
 
 func (x *GetSyncgroupSpecResponse) Reset() {
 	*x = GetSyncgroupSpecResponse{}
-	mi := &file_node_v1_node_proto_msgTypes[71]
+	mi := &file_node_v1_node_proto_msgTypes[75]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4851,7 +5069,7 @@ func (x *GetSyncgroupSpecResponse) String() string {
 func (*GetSyncgroupSpecResponse) ProtoMessage() {}
 
 func (x *GetSyncgroupSpecResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[71]
+	mi := &file_node_v1_node_proto_msgTypes[75]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4864,7 +5082,7 @@ func (x *GetSyncgroupSpecResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetSyncgroupSpecResponse.ProtoReflect.Descriptor instead.
 func (*GetSyncgroupSpecResponse) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{71}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{75}
 }
 
 func (x *GetSyncgroupSpecResponse) GetSpec() []byte {
@@ -4895,7 +5113,7 @@ type WaitSyncgroupRequest struct {
 
 func (x *WaitSyncgroupRequest) Reset() {
 	*x = WaitSyncgroupRequest{}
-	mi := &file_node_v1_node_proto_msgTypes[72]
+	mi := &file_node_v1_node_proto_msgTypes[76]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4907,7 +5125,7 @@ func (x *WaitSyncgroupRequest) String() string {
 func (*WaitSyncgroupRequest) ProtoMessage() {}
 
 func (x *WaitSyncgroupRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[72]
+	mi := &file_node_v1_node_proto_msgTypes[76]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4920,7 +5138,7 @@ func (x *WaitSyncgroupRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WaitSyncgroupRequest.ProtoReflect.Descriptor instead.
 func (*WaitSyncgroupRequest) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{72}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{76}
 }
 
 func (x *WaitSyncgroupRequest) GetDatabase() string {
@@ -4948,7 +5166,7 @@ type WaitSyncgroupResponse struct {
 
 func (x *WaitSyncgroupResponse) Reset() {
 	*x = WaitSyncgroupResponse{}
-	mi := &file_node_v1_node_proto_msgTypes[73]
+	mi := &file_node_v1_node_proto_msgTypes[77]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4960,7 +5178,7 @@ func (x *WaitSyncgroupResponse) String() string {
 func (*WaitSyncgroupResponse) ProtoMessage() {}
 
 func (x *WaitSyncgroupResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[73]
+	mi := &file_node_v1_node_proto_msgTypes[77]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4973,7 +5191,7 @@ func (x *WaitSyncgroupResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WaitSyncgroupResponse.ProtoReflect.Descriptor instead.
 func (*WaitSyncgroupResponse) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{73}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{77}
 }
 
 func (x *WaitSyncgroupResponse) GetPeers() uint64 {
@@ -4992,7 +5210,7 @@ type ListPeersRequest struct {
 
 func (x *ListPeersRequest) Reset() {
 	*x = ListPeersRequest{}
-	mi := &file_node_v1_node_proto_msgTypes[74]
+	mi := &file_node_v1_node_proto_msgTypes[78]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5004,7 +5222,7 @@ func (x *ListPeersRequest) String() string {
 func (*ListPeersRequest) ProtoMessage() {}
 
 func (x *ListPeersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[74]
+	mi := &file_node_v1_node_proto_msgTypes[78]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5017,7 +5235,7 @@ func (x *ListPeersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPeersRequest.ProtoReflect.Descriptor instead.
 func (*ListPeersRequest) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{74}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{78}
 }
 
 // ListPeersResponse is one peer.
@@ -5031,7 +5249,7 @@ type ListPeersResponse struct {
 
 func (x *ListPeersResponse) Reset() {
 	*x = ListPeersResponse{}
-	mi := &file_node_v1_node_proto_msgTypes[75]
+	mi := &file_node_v1_node_proto_msgTypes[79]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5043,7 +5261,7 @@ func (x *ListPeersResponse) String() string {
 func (*ListPeersResponse) ProtoMessage() {}
 
 func (x *ListPeersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[75]
+	mi := &file_node_v1_node_proto_msgTypes[79]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5056,7 +5274,7 @@ func (x *ListPeersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPeersResponse.ProtoReflect.Descriptor instead.
 func (*ListPeersResponse) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{75}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{79}
 }
 
 func (x *ListPeersResponse) GetPeer() *Peer {
@@ -5079,7 +5297,7 @@ type PutBlobRequest struct {
 
 func (x *PutBlobRequest) Reset() {
 	*x = PutBlobRequest{}
-	mi := &file_node_v1_node_proto_msgTypes[76]
+	mi := &file_node_v1_node_proto_msgTypes[80]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5091,7 +5309,7 @@ func (x *PutBlobRequest) String() string {
 func (*PutBlobRequest) ProtoMessage() {}
 
 func (x *PutBlobRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[76]
+	mi := &file_node_v1_node_proto_msgTypes[80]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5104,7 +5322,7 @@ func (x *PutBlobRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutBlobRequest.ProtoReflect.Descriptor instead.
 func (*PutBlobRequest) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{76}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{80}
 }
 
 func (x *PutBlobRequest) GetDatabase() string {
@@ -5134,7 +5352,7 @@ type PutBlobResponse struct {
 
 func (x *PutBlobResponse) Reset() {
 	*x = PutBlobResponse{}
-	mi := &file_node_v1_node_proto_msgTypes[77]
+	mi := &file_node_v1_node_proto_msgTypes[81]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5146,7 +5364,7 @@ func (x *PutBlobResponse) String() string {
 func (*PutBlobResponse) ProtoMessage() {}
 
 func (x *PutBlobResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[77]
+	mi := &file_node_v1_node_proto_msgTypes[81]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5159,7 +5377,7 @@ func (x *PutBlobResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutBlobResponse.ProtoReflect.Descriptor instead.
 func (*PutBlobResponse) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{77}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{81}
 }
 
 func (x *PutBlobResponse) GetRef() string {
@@ -5194,7 +5412,7 @@ type GetBlobRequest struct {
 
 func (x *GetBlobRequest) Reset() {
 	*x = GetBlobRequest{}
-	mi := &file_node_v1_node_proto_msgTypes[78]
+	mi := &file_node_v1_node_proto_msgTypes[82]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5206,7 +5424,7 @@ func (x *GetBlobRequest) String() string {
 func (*GetBlobRequest) ProtoMessage() {}
 
 func (x *GetBlobRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[78]
+	mi := &file_node_v1_node_proto_msgTypes[82]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5219,7 +5437,7 @@ func (x *GetBlobRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetBlobRequest.ProtoReflect.Descriptor instead.
 func (*GetBlobRequest) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{78}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{82}
 }
 
 func (x *GetBlobRequest) GetDatabase() string {
@@ -5263,7 +5481,7 @@ type GetBlobResponse struct {
 
 func (x *GetBlobResponse) Reset() {
 	*x = GetBlobResponse{}
-	mi := &file_node_v1_node_proto_msgTypes[79]
+	mi := &file_node_v1_node_proto_msgTypes[83]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5275,7 +5493,7 @@ func (x *GetBlobResponse) String() string {
 func (*GetBlobResponse) ProtoMessage() {}
 
 func (x *GetBlobResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[79]
+	mi := &file_node_v1_node_proto_msgTypes[83]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5288,7 +5506,7 @@ func (x *GetBlobResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetBlobResponse.ProtoReflect.Descriptor instead.
 func (*GetBlobResponse) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{79}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{83}
 }
 
 func (x *GetBlobResponse) GetSize() uint64 {
@@ -5320,7 +5538,7 @@ type FetchBlobRequest struct {
 
 func (x *FetchBlobRequest) Reset() {
 	*x = FetchBlobRequest{}
-	mi := &file_node_v1_node_proto_msgTypes[80]
+	mi := &file_node_v1_node_proto_msgTypes[84]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5332,7 +5550,7 @@ func (x *FetchBlobRequest) String() string {
 func (*FetchBlobRequest) ProtoMessage() {}
 
 func (x *FetchBlobRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[80]
+	mi := &file_node_v1_node_proto_msgTypes[84]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5345,7 +5563,7 @@ func (x *FetchBlobRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FetchBlobRequest.ProtoReflect.Descriptor instead.
 func (*FetchBlobRequest) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{80}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{84}
 }
 
 func (x *FetchBlobRequest) GetDatabase() string {
@@ -5386,7 +5604,7 @@ type FetchBlobResponse struct {
 
 func (x *FetchBlobResponse) Reset() {
 	*x = FetchBlobResponse{}
-	mi := &file_node_v1_node_proto_msgTypes[81]
+	mi := &file_node_v1_node_proto_msgTypes[85]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5398,7 +5616,7 @@ func (x *FetchBlobResponse) String() string {
 func (*FetchBlobResponse) ProtoMessage() {}
 
 func (x *FetchBlobResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[81]
+	mi := &file_node_v1_node_proto_msgTypes[85]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5411,7 +5629,7 @@ func (x *FetchBlobResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FetchBlobResponse.ProtoReflect.Descriptor instead.
 func (*FetchBlobResponse) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{81}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{85}
 }
 
 func (x *FetchBlobResponse) GetState() FetchState {
@@ -5456,7 +5674,7 @@ type StatBlobRequest struct {
 
 func (x *StatBlobRequest) Reset() {
 	*x = StatBlobRequest{}
-	mi := &file_node_v1_node_proto_msgTypes[82]
+	mi := &file_node_v1_node_proto_msgTypes[86]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5468,7 +5686,7 @@ func (x *StatBlobRequest) String() string {
 func (*StatBlobRequest) ProtoMessage() {}
 
 func (x *StatBlobRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[82]
+	mi := &file_node_v1_node_proto_msgTypes[86]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5481,7 +5699,7 @@ func (x *StatBlobRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatBlobRequest.ProtoReflect.Descriptor instead.
 func (*StatBlobRequest) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{82}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{86}
 }
 
 func (x *StatBlobRequest) GetDatabase() string {
@@ -5519,7 +5737,7 @@ type Blob struct {
 
 func (x *Blob) Reset() {
 	*x = Blob{}
-	mi := &file_node_v1_node_proto_msgTypes[83]
+	mi := &file_node_v1_node_proto_msgTypes[87]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5531,7 +5749,7 @@ func (x *Blob) String() string {
 func (*Blob) ProtoMessage() {}
 
 func (x *Blob) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[83]
+	mi := &file_node_v1_node_proto_msgTypes[87]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5544,7 +5762,7 @@ func (x *Blob) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Blob.ProtoReflect.Descriptor instead.
 func (*Blob) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{83}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{87}
 }
 
 func (x *Blob) GetRef() string {
@@ -5600,7 +5818,7 @@ type StatBlobResponse struct {
 
 func (x *StatBlobResponse) Reset() {
 	*x = StatBlobResponse{}
-	mi := &file_node_v1_node_proto_msgTypes[84]
+	mi := &file_node_v1_node_proto_msgTypes[88]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5612,7 +5830,7 @@ func (x *StatBlobResponse) String() string {
 func (*StatBlobResponse) ProtoMessage() {}
 
 func (x *StatBlobResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[84]
+	mi := &file_node_v1_node_proto_msgTypes[88]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5625,7 +5843,7 @@ func (x *StatBlobResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatBlobResponse.ProtoReflect.Descriptor instead.
 func (*StatBlobResponse) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{84}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{88}
 }
 
 func (x *StatBlobResponse) GetBlob() *Blob {
@@ -5646,7 +5864,7 @@ type ListBlobsRequest struct {
 
 func (x *ListBlobsRequest) Reset() {
 	*x = ListBlobsRequest{}
-	mi := &file_node_v1_node_proto_msgTypes[85]
+	mi := &file_node_v1_node_proto_msgTypes[89]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5658,7 +5876,7 @@ func (x *ListBlobsRequest) String() string {
 func (*ListBlobsRequest) ProtoMessage() {}
 
 func (x *ListBlobsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[85]
+	mi := &file_node_v1_node_proto_msgTypes[89]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5671,7 +5889,7 @@ func (x *ListBlobsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListBlobsRequest.ProtoReflect.Descriptor instead.
 func (*ListBlobsRequest) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{85}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{89}
 }
 
 func (x *ListBlobsRequest) GetDatabase() string {
@@ -5692,7 +5910,7 @@ type ListBlobsResponse struct {
 
 func (x *ListBlobsResponse) Reset() {
 	*x = ListBlobsResponse{}
-	mi := &file_node_v1_node_proto_msgTypes[86]
+	mi := &file_node_v1_node_proto_msgTypes[90]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5704,7 +5922,7 @@ func (x *ListBlobsResponse) String() string {
 func (*ListBlobsResponse) ProtoMessage() {}
 
 func (x *ListBlobsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[86]
+	mi := &file_node_v1_node_proto_msgTypes[90]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5717,7 +5935,7 @@ func (x *ListBlobsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListBlobsResponse.ProtoReflect.Descriptor instead.
 func (*ListBlobsResponse) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{86}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{90}
 }
 
 func (x *ListBlobsResponse) GetBlob() *Blob {
@@ -5736,7 +5954,7 @@ type ListPluginsRequest struct {
 
 func (x *ListPluginsRequest) Reset() {
 	*x = ListPluginsRequest{}
-	mi := &file_node_v1_node_proto_msgTypes[87]
+	mi := &file_node_v1_node_proto_msgTypes[91]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5748,7 +5966,7 @@ func (x *ListPluginsRequest) String() string {
 func (*ListPluginsRequest) ProtoMessage() {}
 
 func (x *ListPluginsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[87]
+	mi := &file_node_v1_node_proto_msgTypes[91]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5761,7 +5979,7 @@ func (x *ListPluginsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPluginsRequest.ProtoReflect.Descriptor instead.
 func (*ListPluginsRequest) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{87}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{91}
 }
 
 // ListPluginsResponse is one instance.
@@ -5775,7 +5993,7 @@ type ListPluginsResponse struct {
 
 func (x *ListPluginsResponse) Reset() {
 	*x = ListPluginsResponse{}
-	mi := &file_node_v1_node_proto_msgTypes[88]
+	mi := &file_node_v1_node_proto_msgTypes[92]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5787,7 +6005,7 @@ func (x *ListPluginsResponse) String() string {
 func (*ListPluginsResponse) ProtoMessage() {}
 
 func (x *ListPluginsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[88]
+	mi := &file_node_v1_node_proto_msgTypes[92]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5800,7 +6018,7 @@ func (x *ListPluginsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPluginsResponse.ProtoReflect.Descriptor instead.
 func (*ListPluginsResponse) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{88}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{92}
 }
 
 func (x *ListPluginsResponse) GetPlugin() *Plugin {
@@ -5825,7 +6043,7 @@ type BackupRequest struct {
 
 func (x *BackupRequest) Reset() {
 	*x = BackupRequest{}
-	mi := &file_node_v1_node_proto_msgTypes[89]
+	mi := &file_node_v1_node_proto_msgTypes[93]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5837,7 +6055,7 @@ func (x *BackupRequest) String() string {
 func (*BackupRequest) ProtoMessage() {}
 
 func (x *BackupRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[89]
+	mi := &file_node_v1_node_proto_msgTypes[93]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5850,7 +6068,7 @@ func (x *BackupRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BackupRequest.ProtoReflect.Descriptor instead.
 func (*BackupRequest) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{89}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{93}
 }
 
 func (x *BackupRequest) GetDirectory() string {
@@ -5887,7 +6105,7 @@ type BackupResponse struct {
 
 func (x *BackupResponse) Reset() {
 	*x = BackupResponse{}
-	mi := &file_node_v1_node_proto_msgTypes[90]
+	mi := &file_node_v1_node_proto_msgTypes[94]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5899,7 +6117,7 @@ func (x *BackupResponse) String() string {
 func (*BackupResponse) ProtoMessage() {}
 
 func (x *BackupResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[90]
+	mi := &file_node_v1_node_proto_msgTypes[94]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5912,7 +6130,7 @@ func (x *BackupResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BackupResponse.ProtoReflect.Descriptor instead.
 func (*BackupResponse) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{90}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{94}
 }
 
 func (x *BackupResponse) GetFiles() uint64 {
@@ -5938,7 +6156,7 @@ type DoctorRequest struct {
 
 func (x *DoctorRequest) Reset() {
 	*x = DoctorRequest{}
-	mi := &file_node_v1_node_proto_msgTypes[91]
+	mi := &file_node_v1_node_proto_msgTypes[95]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5950,7 +6168,7 @@ func (x *DoctorRequest) String() string {
 func (*DoctorRequest) ProtoMessage() {}
 
 func (x *DoctorRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[91]
+	mi := &file_node_v1_node_proto_msgTypes[95]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5963,7 +6181,7 @@ func (x *DoctorRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DoctorRequest.ProtoReflect.Descriptor instead.
 func (*DoctorRequest) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{91}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{95}
 }
 
 // DoctorResponse is a finding, or the summary that ends the stream. A stream without a summary was cut short.
@@ -5980,7 +6198,7 @@ type DoctorResponse struct {
 
 func (x *DoctorResponse) Reset() {
 	*x = DoctorResponse{}
-	mi := &file_node_v1_node_proto_msgTypes[92]
+	mi := &file_node_v1_node_proto_msgTypes[96]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5992,7 +6210,7 @@ func (x *DoctorResponse) String() string {
 func (*DoctorResponse) ProtoMessage() {}
 
 func (x *DoctorResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[92]
+	mi := &file_node_v1_node_proto_msgTypes[96]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6005,7 +6223,7 @@ func (x *DoctorResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DoctorResponse.ProtoReflect.Descriptor instead.
 func (*DoctorResponse) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{92}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{96}
 }
 
 func (x *DoctorResponse) GetMessage() isDoctorResponse_Message {
@@ -6060,7 +6278,7 @@ type ShowIdentityRequest struct {
 
 func (x *ShowIdentityRequest) Reset() {
 	*x = ShowIdentityRequest{}
-	mi := &file_node_v1_node_proto_msgTypes[93]
+	mi := &file_node_v1_node_proto_msgTypes[97]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6072,7 +6290,7 @@ func (x *ShowIdentityRequest) String() string {
 func (*ShowIdentityRequest) ProtoMessage() {}
 
 func (x *ShowIdentityRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[93]
+	mi := &file_node_v1_node_proto_msgTypes[97]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6085,7 +6303,7 @@ func (x *ShowIdentityRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShowIdentityRequest.ProtoReflect.Descriptor instead.
 func (*ShowIdentityRequest) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{93}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{97}
 }
 
 // ShowIdentityResponse is who the daemon is by its certificate.
@@ -6107,7 +6325,7 @@ type ShowIdentityResponse struct {
 
 func (x *ShowIdentityResponse) Reset() {
 	*x = ShowIdentityResponse{}
-	mi := &file_node_v1_node_proto_msgTypes[94]
+	mi := &file_node_v1_node_proto_msgTypes[98]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6119,7 +6337,7 @@ func (x *ShowIdentityResponse) String() string {
 func (*ShowIdentityResponse) ProtoMessage() {}
 
 func (x *ShowIdentityResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[94]
+	mi := &file_node_v1_node_proto_msgTypes[98]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6132,7 +6350,7 @@ func (x *ShowIdentityResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShowIdentityResponse.ProtoReflect.Descriptor instead.
 func (*ShowIdentityResponse) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{94}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{98}
 }
 
 func (x *ShowIdentityResponse) GetPrincipal() string {
@@ -6187,7 +6405,7 @@ type DoctorResponse_Finding struct {
 
 func (x *DoctorResponse_Finding) Reset() {
 	*x = DoctorResponse_Finding{}
-	mi := &file_node_v1_node_proto_msgTypes[95]
+	mi := &file_node_v1_node_proto_msgTypes[99]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6199,7 +6417,7 @@ func (x *DoctorResponse_Finding) String() string {
 func (*DoctorResponse_Finding) ProtoMessage() {}
 
 func (x *DoctorResponse_Finding) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[95]
+	mi := &file_node_v1_node_proto_msgTypes[99]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6212,7 +6430,7 @@ func (x *DoctorResponse_Finding) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DoctorResponse_Finding.ProtoReflect.Descriptor instead.
 func (*DoctorResponse_Finding) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{92, 0}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{96, 0}
 }
 
 func (x *DoctorResponse_Finding) GetDatabase() string {
@@ -6266,7 +6484,7 @@ type DoctorResponse_Summary struct {
 
 func (x *DoctorResponse_Summary) Reset() {
 	*x = DoctorResponse_Summary{}
-	mi := &file_node_v1_node_proto_msgTypes[96]
+	mi := &file_node_v1_node_proto_msgTypes[100]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6278,7 +6496,7 @@ func (x *DoctorResponse_Summary) String() string {
 func (*DoctorResponse_Summary) ProtoMessage() {}
 
 func (x *DoctorResponse_Summary) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[96]
+	mi := &file_node_v1_node_proto_msgTypes[100]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6291,7 +6509,7 @@ func (x *DoctorResponse_Summary) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DoctorResponse_Summary.ProtoReflect.Descriptor instead.
 func (*DoctorResponse_Summary) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{92, 1}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{96, 1}
 }
 
 func (x *DoctorResponse_Summary) GetDatabases() uint64 {
@@ -6581,7 +6799,19 @@ const file_node_v1_node_proto_rawDesc = "" +
 	"\bdatabase\x18\x01 \x01(\tR\bdatabase\x12&\n" +
 	"\x03ops\x18\x02 \x03(\v2\x14.syncbase.node.v1.OpR\x03ops\",\n" +
 	"\x0eCommitResponse\x12\x1a\n" +
-	"\bversions\x18\x01 \x03(\tR\bversions\"\xd0\x01\n" +
+	"\bversions\x18\x01 \x03(\tR\bversions\"n\n" +
+	"\x11CommitEachRequest\x12\x1a\n" +
+	"\bdatabase\x18\x01 \x01(\tR\bdatabase\x12=\n" +
+	"\acommits\x18\x02 \x03(\v2#.syncbase.node.v1.IndependentCommitR\acommits\";\n" +
+	"\x11IndependentCommit\x12&\n" +
+	"\x03ops\x18\x01 \x03(\v2\x14.syncbase.node.v1.OpR\x03ops\"Q\n" +
+	"\x12CommitEachResponse\x12;\n" +
+	"\boutcomes\x18\x01 \x03(\v2\x1f.syncbase.node.v1.CommitOutcomeR\boutcomes\"m\n" +
+	"\rCommitOutcome\x12\x1a\n" +
+	"\bversions\x18\x01 \x03(\tR\bversions\x12\x12\n" +
+	"\x04code\x18\x02 \x01(\rR\x04code\x12\x14\n" +
+	"\x05error\x18\x03 \x01(\tR\x05error\x12\x16\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reason\"\xd0\x01\n" +
 	"\fWatchRequest\x12\x1a\n" +
 	"\bdatabase\x18\x01 \x01(\tR\bdatabase\x12\x1e\n" +
 	"\n" +
@@ -6789,7 +7019,7 @@ const file_node_v1_node_proto_rawDesc = "" +
 	"\x16BLOB_STATE_UNSPECIFIED\x10\x00\x12\x14\n" +
 	"\x10BLOB_STATE_LOCAL\x10\x01\x12\x16\n" +
 	"\x12BLOB_STATE_PARTIAL\x10\x02\x12\x15\n" +
-	"\x11BLOB_STATE_REMOTE\x10\x032\xd1$\n" +
+	"\x11BLOB_STATE_REMOTE\x10\x032\xae%\n" +
 	"\vNodeService\x12K\n" +
 	"\x06Status\x12\x1f.syncbase.node.v1.StatusRequest\x1a .syncbase.node.v1.StatusResponse\x12c\n" +
 	"\x0eCreateDatabase\x12'.syncbase.node.v1.CreateDatabaseRequest\x1a(.syncbase.node.v1.CreateDatabaseResponse\x12b\n" +
@@ -6814,7 +7044,9 @@ const file_node_v1_node_proto_rawDesc = "" +
 	"\vCommitBatch\x12$.syncbase.node.v1.CommitBatchRequest\x1a%.syncbase.node.v1.CommitBatchResponse\x12W\n" +
 	"\n" +
 	"AbortBatch\x12#.syncbase.node.v1.AbortBatchRequest\x1a$.syncbase.node.v1.AbortBatchResponse\x12K\n" +
-	"\x06Commit\x12\x1f.syncbase.node.v1.CommitRequest\x1a .syncbase.node.v1.CommitResponse\x12J\n" +
+	"\x06Commit\x12\x1f.syncbase.node.v1.CommitRequest\x1a .syncbase.node.v1.CommitResponse\x12[\n" +
+	"\n" +
+	"CommitEach\x12#.syncbase.node.v1.CommitEachRequest\x1a$.syncbase.node.v1.CommitEachResponse(\x010\x01\x12J\n" +
 	"\x05Watch\x12\x1e.syncbase.node.v1.WatchRequest\x1a\x1f.syncbase.node.v1.WatchResponse0\x01\x12N\n" +
 	"\aHistory\x12 .syncbase.node.v1.HistoryRequest\x1a!.syncbase.node.v1.HistoryResponse\x12b\n" +
 	"\rListConflicts\x12&.syncbase.node.v1.ListConflictsRequest\x1a'.syncbase.node.v1.ListConflictsResponse0\x01\x12i\n" +
@@ -6858,7 +7090,7 @@ func file_node_v1_node_proto_rawDescGZIP() []byte {
 }
 
 var file_node_v1_node_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_node_v1_node_proto_msgTypes = make([]protoimpl.MessageInfo, 97)
+var file_node_v1_node_proto_msgTypes = make([]protoimpl.MessageInfo, 101)
 var file_node_v1_node_proto_goTypes = []any{
 	(Durability)(0),                   // 0: syncbase.node.v1.Durability
 	(ChangeKind)(0),                   // 1: syncbase.node.v1.ChangeKind
@@ -6917,227 +7149,236 @@ var file_node_v1_node_proto_goTypes = []any{
 	(*Check)(nil),                     // 54: syncbase.node.v1.Check
 	(*CommitRequest)(nil),             // 55: syncbase.node.v1.CommitRequest
 	(*CommitResponse)(nil),            // 56: syncbase.node.v1.CommitResponse
-	(*WatchRequest)(nil),              // 57: syncbase.node.v1.WatchRequest
-	(*WatchPattern)(nil),              // 58: syncbase.node.v1.WatchPattern
-	(*WatchResponse)(nil),             // 59: syncbase.node.v1.WatchResponse
-	(*CollectionAccess)(nil),          // 60: syncbase.node.v1.CollectionAccess
-	(*Change)(nil),                    // 61: syncbase.node.v1.Change
-	(*HistoryRequest)(nil),            // 62: syncbase.node.v1.HistoryRequest
-	(*HistoryResponse)(nil),           // 63: syncbase.node.v1.HistoryResponse
-	(*HistoryVersion)(nil),            // 64: syncbase.node.v1.HistoryVersion
-	(*SyncgroupCollection)(nil),       // 65: syncbase.node.v1.SyncgroupCollection
-	(*CreateSyncgroupRequest)(nil),    // 66: syncbase.node.v1.CreateSyncgroupRequest
-	(*CreateSyncgroupResponse)(nil),   // 67: syncbase.node.v1.CreateSyncgroupResponse
-	(*JoinSyncgroupRequest)(nil),      // 68: syncbase.node.v1.JoinSyncgroupRequest
-	(*JoinSyncgroupResponse)(nil),     // 69: syncbase.node.v1.JoinSyncgroupResponse
-	(*ListSyncgroupsRequest)(nil),     // 70: syncbase.node.v1.ListSyncgroupsRequest
-	(*ListSyncgroupsResponse)(nil),    // 71: syncbase.node.v1.ListSyncgroupsResponse
-	(*ListMembersRequest)(nil),        // 72: syncbase.node.v1.ListMembersRequest
-	(*ListMembersResponse)(nil),       // 73: syncbase.node.v1.ListMembersResponse
-	(*GetSyncgroupSpecRequest)(nil),   // 74: syncbase.node.v1.GetSyncgroupSpecRequest
-	(*GetSyncgroupSpecResponse)(nil),  // 75: syncbase.node.v1.GetSyncgroupSpecResponse
-	(*WaitSyncgroupRequest)(nil),      // 76: syncbase.node.v1.WaitSyncgroupRequest
-	(*WaitSyncgroupResponse)(nil),     // 77: syncbase.node.v1.WaitSyncgroupResponse
-	(*ListPeersRequest)(nil),          // 78: syncbase.node.v1.ListPeersRequest
-	(*ListPeersResponse)(nil),         // 79: syncbase.node.v1.ListPeersResponse
-	(*PutBlobRequest)(nil),            // 80: syncbase.node.v1.PutBlobRequest
-	(*PutBlobResponse)(nil),           // 81: syncbase.node.v1.PutBlobResponse
-	(*GetBlobRequest)(nil),            // 82: syncbase.node.v1.GetBlobRequest
-	(*GetBlobResponse)(nil),           // 83: syncbase.node.v1.GetBlobResponse
-	(*FetchBlobRequest)(nil),          // 84: syncbase.node.v1.FetchBlobRequest
-	(*FetchBlobResponse)(nil),         // 85: syncbase.node.v1.FetchBlobResponse
-	(*StatBlobRequest)(nil),           // 86: syncbase.node.v1.StatBlobRequest
-	(*Blob)(nil),                      // 87: syncbase.node.v1.Blob
-	(*StatBlobResponse)(nil),          // 88: syncbase.node.v1.StatBlobResponse
-	(*ListBlobsRequest)(nil),          // 89: syncbase.node.v1.ListBlobsRequest
-	(*ListBlobsResponse)(nil),         // 90: syncbase.node.v1.ListBlobsResponse
-	(*ListPluginsRequest)(nil),        // 91: syncbase.node.v1.ListPluginsRequest
-	(*ListPluginsResponse)(nil),       // 92: syncbase.node.v1.ListPluginsResponse
-	(*BackupRequest)(nil),             // 93: syncbase.node.v1.BackupRequest
-	(*BackupResponse)(nil),            // 94: syncbase.node.v1.BackupResponse
-	(*DoctorRequest)(nil),             // 95: syncbase.node.v1.DoctorRequest
-	(*DoctorResponse)(nil),            // 96: syncbase.node.v1.DoctorResponse
-	(*ShowIdentityRequest)(nil),       // 97: syncbase.node.v1.ShowIdentityRequest
-	(*ShowIdentityResponse)(nil),      // 98: syncbase.node.v1.ShowIdentityResponse
-	(*DoctorResponse_Finding)(nil),    // 99: syncbase.node.v1.DoctorResponse.Finding
-	(*DoctorResponse_Summary)(nil),    // 100: syncbase.node.v1.DoctorResponse.Summary
-	(*Clock)(nil),                     // 101: syncbase.node.v1.Clock
-	(*ConflictCount)(nil),             // 102: syncbase.node.v1.ConflictCount
-	(*DatabaseSpace)(nil),             // 103: syncbase.node.v1.DatabaseSpace
-	(*Alarm)(nil),                     // 104: syncbase.node.v1.Alarm
-	(*timestamppb.Timestamp)(nil),     // 105: google.protobuf.Timestamp
-	(*ListConflictsRequest)(nil),      // 106: syncbase.node.v1.ListConflictsRequest
-	(*ResolveConflictsRequest)(nil),   // 107: syncbase.node.v1.ResolveConflictsRequest
-	(*ServeConflictsRequest)(nil),     // 108: syncbase.node.v1.ServeConflictsRequest
-	(*SetSyncgroupSpecRequest)(nil),   // 109: syncbase.node.v1.SetSyncgroupSpecRequest
-	(*LeaveSyncgroupRequest)(nil),     // 110: syncbase.node.v1.LeaveSyncgroupRequest
-	(*DestroySyncgroupRequest)(nil),   // 111: syncbase.node.v1.DestroySyncgroupRequest
-	(*EjectMemberRequest)(nil),        // 112: syncbase.node.v1.EjectMemberRequest
-	(*AllowMemberRequest)(nil),        // 113: syncbase.node.v1.AllowMemberRequest
-	(*ListInvitationsRequest)(nil),    // 114: syncbase.node.v1.ListInvitationsRequest
-	(*DeclineInvitationRequest)(nil),  // 115: syncbase.node.v1.DeclineInvitationRequest
-	(*AdjustClockRequest)(nil),        // 116: syncbase.node.v1.AdjustClockRequest
-	(*ListConflictsResponse)(nil),     // 117: syncbase.node.v1.ListConflictsResponse
-	(*ResolveConflictsResponse)(nil),  // 118: syncbase.node.v1.ResolveConflictsResponse
-	(*ServeConflictsResponse)(nil),    // 119: syncbase.node.v1.ServeConflictsResponse
-	(*SetSyncgroupSpecResponse)(nil),  // 120: syncbase.node.v1.SetSyncgroupSpecResponse
-	(*LeaveSyncgroupResponse)(nil),    // 121: syncbase.node.v1.LeaveSyncgroupResponse
-	(*DestroySyncgroupResponse)(nil),  // 122: syncbase.node.v1.DestroySyncgroupResponse
-	(*EjectMemberResponse)(nil),       // 123: syncbase.node.v1.EjectMemberResponse
-	(*AllowMemberResponse)(nil),       // 124: syncbase.node.v1.AllowMemberResponse
-	(*ListInvitationsResponse)(nil),   // 125: syncbase.node.v1.ListInvitationsResponse
-	(*DeclineInvitationResponse)(nil), // 126: syncbase.node.v1.DeclineInvitationResponse
-	(*AdjustClockResponse)(nil),       // 127: syncbase.node.v1.AdjustClockResponse
+	(*CommitEachRequest)(nil),         // 57: syncbase.node.v1.CommitEachRequest
+	(*IndependentCommit)(nil),         // 58: syncbase.node.v1.IndependentCommit
+	(*CommitEachResponse)(nil),        // 59: syncbase.node.v1.CommitEachResponse
+	(*CommitOutcome)(nil),             // 60: syncbase.node.v1.CommitOutcome
+	(*WatchRequest)(nil),              // 61: syncbase.node.v1.WatchRequest
+	(*WatchPattern)(nil),              // 62: syncbase.node.v1.WatchPattern
+	(*WatchResponse)(nil),             // 63: syncbase.node.v1.WatchResponse
+	(*CollectionAccess)(nil),          // 64: syncbase.node.v1.CollectionAccess
+	(*Change)(nil),                    // 65: syncbase.node.v1.Change
+	(*HistoryRequest)(nil),            // 66: syncbase.node.v1.HistoryRequest
+	(*HistoryResponse)(nil),           // 67: syncbase.node.v1.HistoryResponse
+	(*HistoryVersion)(nil),            // 68: syncbase.node.v1.HistoryVersion
+	(*SyncgroupCollection)(nil),       // 69: syncbase.node.v1.SyncgroupCollection
+	(*CreateSyncgroupRequest)(nil),    // 70: syncbase.node.v1.CreateSyncgroupRequest
+	(*CreateSyncgroupResponse)(nil),   // 71: syncbase.node.v1.CreateSyncgroupResponse
+	(*JoinSyncgroupRequest)(nil),      // 72: syncbase.node.v1.JoinSyncgroupRequest
+	(*JoinSyncgroupResponse)(nil),     // 73: syncbase.node.v1.JoinSyncgroupResponse
+	(*ListSyncgroupsRequest)(nil),     // 74: syncbase.node.v1.ListSyncgroupsRequest
+	(*ListSyncgroupsResponse)(nil),    // 75: syncbase.node.v1.ListSyncgroupsResponse
+	(*ListMembersRequest)(nil),        // 76: syncbase.node.v1.ListMembersRequest
+	(*ListMembersResponse)(nil),       // 77: syncbase.node.v1.ListMembersResponse
+	(*GetSyncgroupSpecRequest)(nil),   // 78: syncbase.node.v1.GetSyncgroupSpecRequest
+	(*GetSyncgroupSpecResponse)(nil),  // 79: syncbase.node.v1.GetSyncgroupSpecResponse
+	(*WaitSyncgroupRequest)(nil),      // 80: syncbase.node.v1.WaitSyncgroupRequest
+	(*WaitSyncgroupResponse)(nil),     // 81: syncbase.node.v1.WaitSyncgroupResponse
+	(*ListPeersRequest)(nil),          // 82: syncbase.node.v1.ListPeersRequest
+	(*ListPeersResponse)(nil),         // 83: syncbase.node.v1.ListPeersResponse
+	(*PutBlobRequest)(nil),            // 84: syncbase.node.v1.PutBlobRequest
+	(*PutBlobResponse)(nil),           // 85: syncbase.node.v1.PutBlobResponse
+	(*GetBlobRequest)(nil),            // 86: syncbase.node.v1.GetBlobRequest
+	(*GetBlobResponse)(nil),           // 87: syncbase.node.v1.GetBlobResponse
+	(*FetchBlobRequest)(nil),          // 88: syncbase.node.v1.FetchBlobRequest
+	(*FetchBlobResponse)(nil),         // 89: syncbase.node.v1.FetchBlobResponse
+	(*StatBlobRequest)(nil),           // 90: syncbase.node.v1.StatBlobRequest
+	(*Blob)(nil),                      // 91: syncbase.node.v1.Blob
+	(*StatBlobResponse)(nil),          // 92: syncbase.node.v1.StatBlobResponse
+	(*ListBlobsRequest)(nil),          // 93: syncbase.node.v1.ListBlobsRequest
+	(*ListBlobsResponse)(nil),         // 94: syncbase.node.v1.ListBlobsResponse
+	(*ListPluginsRequest)(nil),        // 95: syncbase.node.v1.ListPluginsRequest
+	(*ListPluginsResponse)(nil),       // 96: syncbase.node.v1.ListPluginsResponse
+	(*BackupRequest)(nil),             // 97: syncbase.node.v1.BackupRequest
+	(*BackupResponse)(nil),            // 98: syncbase.node.v1.BackupResponse
+	(*DoctorRequest)(nil),             // 99: syncbase.node.v1.DoctorRequest
+	(*DoctorResponse)(nil),            // 100: syncbase.node.v1.DoctorResponse
+	(*ShowIdentityRequest)(nil),       // 101: syncbase.node.v1.ShowIdentityRequest
+	(*ShowIdentityResponse)(nil),      // 102: syncbase.node.v1.ShowIdentityResponse
+	(*DoctorResponse_Finding)(nil),    // 103: syncbase.node.v1.DoctorResponse.Finding
+	(*DoctorResponse_Summary)(nil),    // 104: syncbase.node.v1.DoctorResponse.Summary
+	(*Clock)(nil),                     // 105: syncbase.node.v1.Clock
+	(*ConflictCount)(nil),             // 106: syncbase.node.v1.ConflictCount
+	(*DatabaseSpace)(nil),             // 107: syncbase.node.v1.DatabaseSpace
+	(*Alarm)(nil),                     // 108: syncbase.node.v1.Alarm
+	(*timestamppb.Timestamp)(nil),     // 109: google.protobuf.Timestamp
+	(*ListConflictsRequest)(nil),      // 110: syncbase.node.v1.ListConflictsRequest
+	(*ResolveConflictsRequest)(nil),   // 111: syncbase.node.v1.ResolveConflictsRequest
+	(*ServeConflictsRequest)(nil),     // 112: syncbase.node.v1.ServeConflictsRequest
+	(*SetSyncgroupSpecRequest)(nil),   // 113: syncbase.node.v1.SetSyncgroupSpecRequest
+	(*LeaveSyncgroupRequest)(nil),     // 114: syncbase.node.v1.LeaveSyncgroupRequest
+	(*DestroySyncgroupRequest)(nil),   // 115: syncbase.node.v1.DestroySyncgroupRequest
+	(*EjectMemberRequest)(nil),        // 116: syncbase.node.v1.EjectMemberRequest
+	(*AllowMemberRequest)(nil),        // 117: syncbase.node.v1.AllowMemberRequest
+	(*ListInvitationsRequest)(nil),    // 118: syncbase.node.v1.ListInvitationsRequest
+	(*DeclineInvitationRequest)(nil),  // 119: syncbase.node.v1.DeclineInvitationRequest
+	(*AdjustClockRequest)(nil),        // 120: syncbase.node.v1.AdjustClockRequest
+	(*ListConflictsResponse)(nil),     // 121: syncbase.node.v1.ListConflictsResponse
+	(*ResolveConflictsResponse)(nil),  // 122: syncbase.node.v1.ResolveConflictsResponse
+	(*ServeConflictsResponse)(nil),    // 123: syncbase.node.v1.ServeConflictsResponse
+	(*SetSyncgroupSpecResponse)(nil),  // 124: syncbase.node.v1.SetSyncgroupSpecResponse
+	(*LeaveSyncgroupResponse)(nil),    // 125: syncbase.node.v1.LeaveSyncgroupResponse
+	(*DestroySyncgroupResponse)(nil),  // 126: syncbase.node.v1.DestroySyncgroupResponse
+	(*EjectMemberResponse)(nil),       // 127: syncbase.node.v1.EjectMemberResponse
+	(*AllowMemberResponse)(nil),       // 128: syncbase.node.v1.AllowMemberResponse
+	(*ListInvitationsResponse)(nil),   // 129: syncbase.node.v1.ListInvitationsResponse
+	(*DeclineInvitationResponse)(nil), // 130: syncbase.node.v1.DeclineInvitationResponse
+	(*AdjustClockResponse)(nil),       // 131: syncbase.node.v1.AdjustClockResponse
 }
 var file_node_v1_node_proto_depIdxs = []int32{
 	7,   // 0: syncbase.node.v1.StatusResponse.plugins:type_name -> syncbase.node.v1.Plugin
 	8,   // 1: syncbase.node.v1.StatusResponse.peers:type_name -> syncbase.node.v1.Peer
 	9,   // 2: syncbase.node.v1.StatusResponse.syncgroups:type_name -> syncbase.node.v1.SyncgroupState
-	101, // 3: syncbase.node.v1.StatusResponse.clocks:type_name -> syncbase.node.v1.Clock
-	102, // 4: syncbase.node.v1.StatusResponse.conflicts:type_name -> syncbase.node.v1.ConflictCount
+	105, // 3: syncbase.node.v1.StatusResponse.clocks:type_name -> syncbase.node.v1.Clock
+	106, // 4: syncbase.node.v1.StatusResponse.conflicts:type_name -> syncbase.node.v1.ConflictCount
 	6,   // 5: syncbase.node.v1.StatusResponse.sweeping:type_name -> syncbase.node.v1.Sweeping
-	103, // 6: syncbase.node.v1.StatusResponse.databases:type_name -> syncbase.node.v1.DatabaseSpace
-	104, // 7: syncbase.node.v1.StatusResponse.alarms:type_name -> syncbase.node.v1.Alarm
-	105, // 8: syncbase.node.v1.Peer.last_contact:type_name -> google.protobuf.Timestamp
-	105, // 9: syncbase.node.v1.Peer.verified:type_name -> google.protobuf.Timestamp
+	107, // 6: syncbase.node.v1.StatusResponse.databases:type_name -> syncbase.node.v1.DatabaseSpace
+	108, // 7: syncbase.node.v1.StatusResponse.alarms:type_name -> syncbase.node.v1.Alarm
+	109, // 8: syncbase.node.v1.Peer.last_contact:type_name -> google.protobuf.Timestamp
+	109, // 9: syncbase.node.v1.Peer.verified:type_name -> google.protobuf.Timestamp
 	0,   // 10: syncbase.node.v1.DatabaseSettings.durability:type_name -> syncbase.node.v1.Durability
 	11,  // 11: syncbase.node.v1.GetDatabaseResponse.settings:type_name -> syncbase.node.v1.DatabaseSettings
 	11,  // 12: syncbase.node.v1.UpdateDatabaseRequest.settings:type_name -> syncbase.node.v1.DatabaseSettings
 	11,  // 13: syncbase.node.v1.UpdateDatabaseResponse.settings:type_name -> syncbase.node.v1.DatabaseSettings
 	16,  // 14: syncbase.node.v1.GetSchemaResponse.schema:type_name -> syncbase.node.v1.Schema
 	16,  // 15: syncbase.node.v1.SetSchemaRequest.schema:type_name -> syncbase.node.v1.Schema
-	105, // 16: syncbase.node.v1.Row.updated:type_name -> google.protobuf.Timestamp
+	109, // 16: syncbase.node.v1.Row.updated:type_name -> google.protobuf.Timestamp
 	36,  // 17: syncbase.node.v1.GetResponse.row:type_name -> syncbase.node.v1.Row
 	36,  // 18: syncbase.node.v1.ScanResponse.rows:type_name -> syncbase.node.v1.Row
-	105, // 19: syncbase.node.v1.BeginBatchResponse.expires:type_name -> google.protobuf.Timestamp
+	109, // 19: syncbase.node.v1.BeginBatchResponse.expires:type_name -> google.protobuf.Timestamp
 	51,  // 20: syncbase.node.v1.WriteBatchRequest.ops:type_name -> syncbase.node.v1.Op
 	52,  // 21: syncbase.node.v1.Op.put:type_name -> syncbase.node.v1.Put
 	53,  // 22: syncbase.node.v1.Op.delete:type_name -> syncbase.node.v1.Delete
 	54,  // 23: syncbase.node.v1.Op.check:type_name -> syncbase.node.v1.Check
 	51,  // 24: syncbase.node.v1.CommitRequest.ops:type_name -> syncbase.node.v1.Op
-	58,  // 25: syncbase.node.v1.WatchRequest.patterns:type_name -> syncbase.node.v1.WatchPattern
-	61,  // 26: syncbase.node.v1.WatchResponse.changes:type_name -> syncbase.node.v1.Change
-	1,   // 27: syncbase.node.v1.Change.kind:type_name -> syncbase.node.v1.ChangeKind
-	36,  // 28: syncbase.node.v1.Change.row:type_name -> syncbase.node.v1.Row
-	60,  // 29: syncbase.node.v1.Change.access:type_name -> syncbase.node.v1.CollectionAccess
-	64,  // 30: syncbase.node.v1.HistoryResponse.versions:type_name -> syncbase.node.v1.HistoryVersion
-	105, // 31: syncbase.node.v1.HistoryVersion.time:type_name -> google.protobuf.Timestamp
-	65,  // 32: syncbase.node.v1.CreateSyncgroupRequest.collections:type_name -> syncbase.node.v1.SyncgroupCollection
-	105, // 33: syncbase.node.v1.ListMembersResponse.joined:type_name -> google.protobuf.Timestamp
-	8,   // 34: syncbase.node.v1.ListPeersResponse.peer:type_name -> syncbase.node.v1.Peer
-	2,   // 35: syncbase.node.v1.FetchBlobResponse.state:type_name -> syncbase.node.v1.FetchState
-	3,   // 36: syncbase.node.v1.Blob.state:type_name -> syncbase.node.v1.BlobState
-	87,  // 37: syncbase.node.v1.StatBlobResponse.blob:type_name -> syncbase.node.v1.Blob
-	87,  // 38: syncbase.node.v1.ListBlobsResponse.blob:type_name -> syncbase.node.v1.Blob
-	7,   // 39: syncbase.node.v1.ListPluginsResponse.plugin:type_name -> syncbase.node.v1.Plugin
-	99,  // 40: syncbase.node.v1.DoctorResponse.finding:type_name -> syncbase.node.v1.DoctorResponse.Finding
-	100, // 41: syncbase.node.v1.DoctorResponse.summary:type_name -> syncbase.node.v1.DoctorResponse.Summary
-	105, // 42: syncbase.node.v1.ShowIdentityResponse.not_after:type_name -> google.protobuf.Timestamp
-	4,   // 43: syncbase.node.v1.NodeService.Status:input_type -> syncbase.node.v1.StatusRequest
-	10,  // 44: syncbase.node.v1.NodeService.CreateDatabase:input_type -> syncbase.node.v1.CreateDatabaseRequest
-	22,  // 45: syncbase.node.v1.NodeService.ListDatabases:input_type -> syncbase.node.v1.ListDatabasesRequest
-	24,  // 46: syncbase.node.v1.NodeService.DestroyDatabase:input_type -> syncbase.node.v1.DestroyDatabaseRequest
-	12,  // 47: syncbase.node.v1.NodeService.GetDatabase:input_type -> syncbase.node.v1.GetDatabaseRequest
-	14,  // 48: syncbase.node.v1.NodeService.UpdateDatabase:input_type -> syncbase.node.v1.UpdateDatabaseRequest
-	17,  // 49: syncbase.node.v1.NodeService.GetSchema:input_type -> syncbase.node.v1.GetSchemaRequest
-	19,  // 50: syncbase.node.v1.NodeService.SetSchema:input_type -> syncbase.node.v1.SetSchemaRequest
-	26,  // 51: syncbase.node.v1.NodeService.GetPermissions:input_type -> syncbase.node.v1.GetPermissionsRequest
-	28,  // 52: syncbase.node.v1.NodeService.SetPermissions:input_type -> syncbase.node.v1.SetPermissionsRequest
-	30,  // 53: syncbase.node.v1.NodeService.CreateCollection:input_type -> syncbase.node.v1.CreateCollectionRequest
-	32,  // 54: syncbase.node.v1.NodeService.ListCollections:input_type -> syncbase.node.v1.ListCollectionsRequest
-	34,  // 55: syncbase.node.v1.NodeService.DestroyCollection:input_type -> syncbase.node.v1.DestroyCollectionRequest
-	37,  // 56: syncbase.node.v1.NodeService.Get:input_type -> syncbase.node.v1.GetRequest
-	39,  // 57: syncbase.node.v1.NodeService.Scan:input_type -> syncbase.node.v1.ScanRequest
-	41,  // 58: syncbase.node.v1.NodeService.DeleteRange:input_type -> syncbase.node.v1.DeleteRangeRequest
-	43,  // 59: syncbase.node.v1.NodeService.BeginBatch:input_type -> syncbase.node.v1.BeginBatchRequest
-	45,  // 60: syncbase.node.v1.NodeService.WriteBatch:input_type -> syncbase.node.v1.WriteBatchRequest
-	47,  // 61: syncbase.node.v1.NodeService.CommitBatch:input_type -> syncbase.node.v1.CommitBatchRequest
-	49,  // 62: syncbase.node.v1.NodeService.AbortBatch:input_type -> syncbase.node.v1.AbortBatchRequest
-	55,  // 63: syncbase.node.v1.NodeService.Commit:input_type -> syncbase.node.v1.CommitRequest
-	57,  // 64: syncbase.node.v1.NodeService.Watch:input_type -> syncbase.node.v1.WatchRequest
-	62,  // 65: syncbase.node.v1.NodeService.History:input_type -> syncbase.node.v1.HistoryRequest
-	106, // 66: syncbase.node.v1.NodeService.ListConflicts:input_type -> syncbase.node.v1.ListConflictsRequest
-	107, // 67: syncbase.node.v1.NodeService.ResolveConflicts:input_type -> syncbase.node.v1.ResolveConflictsRequest
-	108, // 68: syncbase.node.v1.NodeService.ServeConflicts:input_type -> syncbase.node.v1.ServeConflictsRequest
-	66,  // 69: syncbase.node.v1.NodeService.CreateSyncgroup:input_type -> syncbase.node.v1.CreateSyncgroupRequest
-	68,  // 70: syncbase.node.v1.NodeService.JoinSyncgroup:input_type -> syncbase.node.v1.JoinSyncgroupRequest
-	70,  // 71: syncbase.node.v1.NodeService.ListSyncgroups:input_type -> syncbase.node.v1.ListSyncgroupsRequest
-	72,  // 72: syncbase.node.v1.NodeService.ListMembers:input_type -> syncbase.node.v1.ListMembersRequest
-	74,  // 73: syncbase.node.v1.NodeService.GetSyncgroupSpec:input_type -> syncbase.node.v1.GetSyncgroupSpecRequest
-	109, // 74: syncbase.node.v1.NodeService.SetSyncgroupSpec:input_type -> syncbase.node.v1.SetSyncgroupSpecRequest
-	110, // 75: syncbase.node.v1.NodeService.LeaveSyncgroup:input_type -> syncbase.node.v1.LeaveSyncgroupRequest
-	111, // 76: syncbase.node.v1.NodeService.DestroySyncgroup:input_type -> syncbase.node.v1.DestroySyncgroupRequest
-	112, // 77: syncbase.node.v1.NodeService.EjectMember:input_type -> syncbase.node.v1.EjectMemberRequest
-	113, // 78: syncbase.node.v1.NodeService.AllowMember:input_type -> syncbase.node.v1.AllowMemberRequest
-	114, // 79: syncbase.node.v1.NodeService.ListInvitations:input_type -> syncbase.node.v1.ListInvitationsRequest
-	115, // 80: syncbase.node.v1.NodeService.DeclineInvitation:input_type -> syncbase.node.v1.DeclineInvitationRequest
-	76,  // 81: syncbase.node.v1.NodeService.WaitSyncgroup:input_type -> syncbase.node.v1.WaitSyncgroupRequest
-	78,  // 82: syncbase.node.v1.NodeService.ListPeers:input_type -> syncbase.node.v1.ListPeersRequest
-	80,  // 83: syncbase.node.v1.NodeService.PutBlob:input_type -> syncbase.node.v1.PutBlobRequest
-	82,  // 84: syncbase.node.v1.NodeService.GetBlob:input_type -> syncbase.node.v1.GetBlobRequest
-	84,  // 85: syncbase.node.v1.NodeService.FetchBlob:input_type -> syncbase.node.v1.FetchBlobRequest
-	86,  // 86: syncbase.node.v1.NodeService.StatBlob:input_type -> syncbase.node.v1.StatBlobRequest
-	89,  // 87: syncbase.node.v1.NodeService.ListBlobs:input_type -> syncbase.node.v1.ListBlobsRequest
-	91,  // 88: syncbase.node.v1.NodeService.ListPlugins:input_type -> syncbase.node.v1.ListPluginsRequest
-	93,  // 89: syncbase.node.v1.NodeService.Backup:input_type -> syncbase.node.v1.BackupRequest
-	95,  // 90: syncbase.node.v1.NodeService.Doctor:input_type -> syncbase.node.v1.DoctorRequest
-	97,  // 91: syncbase.node.v1.NodeService.ShowIdentity:input_type -> syncbase.node.v1.ShowIdentityRequest
-	116, // 92: syncbase.node.v1.NodeService.AdjustClock:input_type -> syncbase.node.v1.AdjustClockRequest
-	5,   // 93: syncbase.node.v1.NodeService.Status:output_type -> syncbase.node.v1.StatusResponse
-	21,  // 94: syncbase.node.v1.NodeService.CreateDatabase:output_type -> syncbase.node.v1.CreateDatabaseResponse
-	23,  // 95: syncbase.node.v1.NodeService.ListDatabases:output_type -> syncbase.node.v1.ListDatabasesResponse
-	25,  // 96: syncbase.node.v1.NodeService.DestroyDatabase:output_type -> syncbase.node.v1.DestroyDatabaseResponse
-	13,  // 97: syncbase.node.v1.NodeService.GetDatabase:output_type -> syncbase.node.v1.GetDatabaseResponse
-	15,  // 98: syncbase.node.v1.NodeService.UpdateDatabase:output_type -> syncbase.node.v1.UpdateDatabaseResponse
-	18,  // 99: syncbase.node.v1.NodeService.GetSchema:output_type -> syncbase.node.v1.GetSchemaResponse
-	20,  // 100: syncbase.node.v1.NodeService.SetSchema:output_type -> syncbase.node.v1.SetSchemaResponse
-	27,  // 101: syncbase.node.v1.NodeService.GetPermissions:output_type -> syncbase.node.v1.GetPermissionsResponse
-	29,  // 102: syncbase.node.v1.NodeService.SetPermissions:output_type -> syncbase.node.v1.SetPermissionsResponse
-	31,  // 103: syncbase.node.v1.NodeService.CreateCollection:output_type -> syncbase.node.v1.CreateCollectionResponse
-	33,  // 104: syncbase.node.v1.NodeService.ListCollections:output_type -> syncbase.node.v1.ListCollectionsResponse
-	35,  // 105: syncbase.node.v1.NodeService.DestroyCollection:output_type -> syncbase.node.v1.DestroyCollectionResponse
-	38,  // 106: syncbase.node.v1.NodeService.Get:output_type -> syncbase.node.v1.GetResponse
-	40,  // 107: syncbase.node.v1.NodeService.Scan:output_type -> syncbase.node.v1.ScanResponse
-	42,  // 108: syncbase.node.v1.NodeService.DeleteRange:output_type -> syncbase.node.v1.DeleteRangeResponse
-	44,  // 109: syncbase.node.v1.NodeService.BeginBatch:output_type -> syncbase.node.v1.BeginBatchResponse
-	46,  // 110: syncbase.node.v1.NodeService.WriteBatch:output_type -> syncbase.node.v1.WriteBatchResponse
-	48,  // 111: syncbase.node.v1.NodeService.CommitBatch:output_type -> syncbase.node.v1.CommitBatchResponse
-	50,  // 112: syncbase.node.v1.NodeService.AbortBatch:output_type -> syncbase.node.v1.AbortBatchResponse
-	56,  // 113: syncbase.node.v1.NodeService.Commit:output_type -> syncbase.node.v1.CommitResponse
-	59,  // 114: syncbase.node.v1.NodeService.Watch:output_type -> syncbase.node.v1.WatchResponse
-	63,  // 115: syncbase.node.v1.NodeService.History:output_type -> syncbase.node.v1.HistoryResponse
-	117, // 116: syncbase.node.v1.NodeService.ListConflicts:output_type -> syncbase.node.v1.ListConflictsResponse
-	118, // 117: syncbase.node.v1.NodeService.ResolveConflicts:output_type -> syncbase.node.v1.ResolveConflictsResponse
-	119, // 118: syncbase.node.v1.NodeService.ServeConflicts:output_type -> syncbase.node.v1.ServeConflictsResponse
-	67,  // 119: syncbase.node.v1.NodeService.CreateSyncgroup:output_type -> syncbase.node.v1.CreateSyncgroupResponse
-	69,  // 120: syncbase.node.v1.NodeService.JoinSyncgroup:output_type -> syncbase.node.v1.JoinSyncgroupResponse
-	71,  // 121: syncbase.node.v1.NodeService.ListSyncgroups:output_type -> syncbase.node.v1.ListSyncgroupsResponse
-	73,  // 122: syncbase.node.v1.NodeService.ListMembers:output_type -> syncbase.node.v1.ListMembersResponse
-	75,  // 123: syncbase.node.v1.NodeService.GetSyncgroupSpec:output_type -> syncbase.node.v1.GetSyncgroupSpecResponse
-	120, // 124: syncbase.node.v1.NodeService.SetSyncgroupSpec:output_type -> syncbase.node.v1.SetSyncgroupSpecResponse
-	121, // 125: syncbase.node.v1.NodeService.LeaveSyncgroup:output_type -> syncbase.node.v1.LeaveSyncgroupResponse
-	122, // 126: syncbase.node.v1.NodeService.DestroySyncgroup:output_type -> syncbase.node.v1.DestroySyncgroupResponse
-	123, // 127: syncbase.node.v1.NodeService.EjectMember:output_type -> syncbase.node.v1.EjectMemberResponse
-	124, // 128: syncbase.node.v1.NodeService.AllowMember:output_type -> syncbase.node.v1.AllowMemberResponse
-	125, // 129: syncbase.node.v1.NodeService.ListInvitations:output_type -> syncbase.node.v1.ListInvitationsResponse
-	126, // 130: syncbase.node.v1.NodeService.DeclineInvitation:output_type -> syncbase.node.v1.DeclineInvitationResponse
-	77,  // 131: syncbase.node.v1.NodeService.WaitSyncgroup:output_type -> syncbase.node.v1.WaitSyncgroupResponse
-	79,  // 132: syncbase.node.v1.NodeService.ListPeers:output_type -> syncbase.node.v1.ListPeersResponse
-	81,  // 133: syncbase.node.v1.NodeService.PutBlob:output_type -> syncbase.node.v1.PutBlobResponse
-	83,  // 134: syncbase.node.v1.NodeService.GetBlob:output_type -> syncbase.node.v1.GetBlobResponse
-	85,  // 135: syncbase.node.v1.NodeService.FetchBlob:output_type -> syncbase.node.v1.FetchBlobResponse
-	88,  // 136: syncbase.node.v1.NodeService.StatBlob:output_type -> syncbase.node.v1.StatBlobResponse
-	90,  // 137: syncbase.node.v1.NodeService.ListBlobs:output_type -> syncbase.node.v1.ListBlobsResponse
-	92,  // 138: syncbase.node.v1.NodeService.ListPlugins:output_type -> syncbase.node.v1.ListPluginsResponse
-	94,  // 139: syncbase.node.v1.NodeService.Backup:output_type -> syncbase.node.v1.BackupResponse
-	96,  // 140: syncbase.node.v1.NodeService.Doctor:output_type -> syncbase.node.v1.DoctorResponse
-	98,  // 141: syncbase.node.v1.NodeService.ShowIdentity:output_type -> syncbase.node.v1.ShowIdentityResponse
-	127, // 142: syncbase.node.v1.NodeService.AdjustClock:output_type -> syncbase.node.v1.AdjustClockResponse
-	93,  // [93:143] is the sub-list for method output_type
-	43,  // [43:93] is the sub-list for method input_type
-	43,  // [43:43] is the sub-list for extension type_name
-	43,  // [43:43] is the sub-list for extension extendee
-	0,   // [0:43] is the sub-list for field type_name
+	58,  // 25: syncbase.node.v1.CommitEachRequest.commits:type_name -> syncbase.node.v1.IndependentCommit
+	51,  // 26: syncbase.node.v1.IndependentCommit.ops:type_name -> syncbase.node.v1.Op
+	60,  // 27: syncbase.node.v1.CommitEachResponse.outcomes:type_name -> syncbase.node.v1.CommitOutcome
+	62,  // 28: syncbase.node.v1.WatchRequest.patterns:type_name -> syncbase.node.v1.WatchPattern
+	65,  // 29: syncbase.node.v1.WatchResponse.changes:type_name -> syncbase.node.v1.Change
+	1,   // 30: syncbase.node.v1.Change.kind:type_name -> syncbase.node.v1.ChangeKind
+	36,  // 31: syncbase.node.v1.Change.row:type_name -> syncbase.node.v1.Row
+	64,  // 32: syncbase.node.v1.Change.access:type_name -> syncbase.node.v1.CollectionAccess
+	68,  // 33: syncbase.node.v1.HistoryResponse.versions:type_name -> syncbase.node.v1.HistoryVersion
+	109, // 34: syncbase.node.v1.HistoryVersion.time:type_name -> google.protobuf.Timestamp
+	69,  // 35: syncbase.node.v1.CreateSyncgroupRequest.collections:type_name -> syncbase.node.v1.SyncgroupCollection
+	109, // 36: syncbase.node.v1.ListMembersResponse.joined:type_name -> google.protobuf.Timestamp
+	8,   // 37: syncbase.node.v1.ListPeersResponse.peer:type_name -> syncbase.node.v1.Peer
+	2,   // 38: syncbase.node.v1.FetchBlobResponse.state:type_name -> syncbase.node.v1.FetchState
+	3,   // 39: syncbase.node.v1.Blob.state:type_name -> syncbase.node.v1.BlobState
+	91,  // 40: syncbase.node.v1.StatBlobResponse.blob:type_name -> syncbase.node.v1.Blob
+	91,  // 41: syncbase.node.v1.ListBlobsResponse.blob:type_name -> syncbase.node.v1.Blob
+	7,   // 42: syncbase.node.v1.ListPluginsResponse.plugin:type_name -> syncbase.node.v1.Plugin
+	103, // 43: syncbase.node.v1.DoctorResponse.finding:type_name -> syncbase.node.v1.DoctorResponse.Finding
+	104, // 44: syncbase.node.v1.DoctorResponse.summary:type_name -> syncbase.node.v1.DoctorResponse.Summary
+	109, // 45: syncbase.node.v1.ShowIdentityResponse.not_after:type_name -> google.protobuf.Timestamp
+	4,   // 46: syncbase.node.v1.NodeService.Status:input_type -> syncbase.node.v1.StatusRequest
+	10,  // 47: syncbase.node.v1.NodeService.CreateDatabase:input_type -> syncbase.node.v1.CreateDatabaseRequest
+	22,  // 48: syncbase.node.v1.NodeService.ListDatabases:input_type -> syncbase.node.v1.ListDatabasesRequest
+	24,  // 49: syncbase.node.v1.NodeService.DestroyDatabase:input_type -> syncbase.node.v1.DestroyDatabaseRequest
+	12,  // 50: syncbase.node.v1.NodeService.GetDatabase:input_type -> syncbase.node.v1.GetDatabaseRequest
+	14,  // 51: syncbase.node.v1.NodeService.UpdateDatabase:input_type -> syncbase.node.v1.UpdateDatabaseRequest
+	17,  // 52: syncbase.node.v1.NodeService.GetSchema:input_type -> syncbase.node.v1.GetSchemaRequest
+	19,  // 53: syncbase.node.v1.NodeService.SetSchema:input_type -> syncbase.node.v1.SetSchemaRequest
+	26,  // 54: syncbase.node.v1.NodeService.GetPermissions:input_type -> syncbase.node.v1.GetPermissionsRequest
+	28,  // 55: syncbase.node.v1.NodeService.SetPermissions:input_type -> syncbase.node.v1.SetPermissionsRequest
+	30,  // 56: syncbase.node.v1.NodeService.CreateCollection:input_type -> syncbase.node.v1.CreateCollectionRequest
+	32,  // 57: syncbase.node.v1.NodeService.ListCollections:input_type -> syncbase.node.v1.ListCollectionsRequest
+	34,  // 58: syncbase.node.v1.NodeService.DestroyCollection:input_type -> syncbase.node.v1.DestroyCollectionRequest
+	37,  // 59: syncbase.node.v1.NodeService.Get:input_type -> syncbase.node.v1.GetRequest
+	39,  // 60: syncbase.node.v1.NodeService.Scan:input_type -> syncbase.node.v1.ScanRequest
+	41,  // 61: syncbase.node.v1.NodeService.DeleteRange:input_type -> syncbase.node.v1.DeleteRangeRequest
+	43,  // 62: syncbase.node.v1.NodeService.BeginBatch:input_type -> syncbase.node.v1.BeginBatchRequest
+	45,  // 63: syncbase.node.v1.NodeService.WriteBatch:input_type -> syncbase.node.v1.WriteBatchRequest
+	47,  // 64: syncbase.node.v1.NodeService.CommitBatch:input_type -> syncbase.node.v1.CommitBatchRequest
+	49,  // 65: syncbase.node.v1.NodeService.AbortBatch:input_type -> syncbase.node.v1.AbortBatchRequest
+	55,  // 66: syncbase.node.v1.NodeService.Commit:input_type -> syncbase.node.v1.CommitRequest
+	57,  // 67: syncbase.node.v1.NodeService.CommitEach:input_type -> syncbase.node.v1.CommitEachRequest
+	61,  // 68: syncbase.node.v1.NodeService.Watch:input_type -> syncbase.node.v1.WatchRequest
+	66,  // 69: syncbase.node.v1.NodeService.History:input_type -> syncbase.node.v1.HistoryRequest
+	110, // 70: syncbase.node.v1.NodeService.ListConflicts:input_type -> syncbase.node.v1.ListConflictsRequest
+	111, // 71: syncbase.node.v1.NodeService.ResolveConflicts:input_type -> syncbase.node.v1.ResolveConflictsRequest
+	112, // 72: syncbase.node.v1.NodeService.ServeConflicts:input_type -> syncbase.node.v1.ServeConflictsRequest
+	70,  // 73: syncbase.node.v1.NodeService.CreateSyncgroup:input_type -> syncbase.node.v1.CreateSyncgroupRequest
+	72,  // 74: syncbase.node.v1.NodeService.JoinSyncgroup:input_type -> syncbase.node.v1.JoinSyncgroupRequest
+	74,  // 75: syncbase.node.v1.NodeService.ListSyncgroups:input_type -> syncbase.node.v1.ListSyncgroupsRequest
+	76,  // 76: syncbase.node.v1.NodeService.ListMembers:input_type -> syncbase.node.v1.ListMembersRequest
+	78,  // 77: syncbase.node.v1.NodeService.GetSyncgroupSpec:input_type -> syncbase.node.v1.GetSyncgroupSpecRequest
+	113, // 78: syncbase.node.v1.NodeService.SetSyncgroupSpec:input_type -> syncbase.node.v1.SetSyncgroupSpecRequest
+	114, // 79: syncbase.node.v1.NodeService.LeaveSyncgroup:input_type -> syncbase.node.v1.LeaveSyncgroupRequest
+	115, // 80: syncbase.node.v1.NodeService.DestroySyncgroup:input_type -> syncbase.node.v1.DestroySyncgroupRequest
+	116, // 81: syncbase.node.v1.NodeService.EjectMember:input_type -> syncbase.node.v1.EjectMemberRequest
+	117, // 82: syncbase.node.v1.NodeService.AllowMember:input_type -> syncbase.node.v1.AllowMemberRequest
+	118, // 83: syncbase.node.v1.NodeService.ListInvitations:input_type -> syncbase.node.v1.ListInvitationsRequest
+	119, // 84: syncbase.node.v1.NodeService.DeclineInvitation:input_type -> syncbase.node.v1.DeclineInvitationRequest
+	80,  // 85: syncbase.node.v1.NodeService.WaitSyncgroup:input_type -> syncbase.node.v1.WaitSyncgroupRequest
+	82,  // 86: syncbase.node.v1.NodeService.ListPeers:input_type -> syncbase.node.v1.ListPeersRequest
+	84,  // 87: syncbase.node.v1.NodeService.PutBlob:input_type -> syncbase.node.v1.PutBlobRequest
+	86,  // 88: syncbase.node.v1.NodeService.GetBlob:input_type -> syncbase.node.v1.GetBlobRequest
+	88,  // 89: syncbase.node.v1.NodeService.FetchBlob:input_type -> syncbase.node.v1.FetchBlobRequest
+	90,  // 90: syncbase.node.v1.NodeService.StatBlob:input_type -> syncbase.node.v1.StatBlobRequest
+	93,  // 91: syncbase.node.v1.NodeService.ListBlobs:input_type -> syncbase.node.v1.ListBlobsRequest
+	95,  // 92: syncbase.node.v1.NodeService.ListPlugins:input_type -> syncbase.node.v1.ListPluginsRequest
+	97,  // 93: syncbase.node.v1.NodeService.Backup:input_type -> syncbase.node.v1.BackupRequest
+	99,  // 94: syncbase.node.v1.NodeService.Doctor:input_type -> syncbase.node.v1.DoctorRequest
+	101, // 95: syncbase.node.v1.NodeService.ShowIdentity:input_type -> syncbase.node.v1.ShowIdentityRequest
+	120, // 96: syncbase.node.v1.NodeService.AdjustClock:input_type -> syncbase.node.v1.AdjustClockRequest
+	5,   // 97: syncbase.node.v1.NodeService.Status:output_type -> syncbase.node.v1.StatusResponse
+	21,  // 98: syncbase.node.v1.NodeService.CreateDatabase:output_type -> syncbase.node.v1.CreateDatabaseResponse
+	23,  // 99: syncbase.node.v1.NodeService.ListDatabases:output_type -> syncbase.node.v1.ListDatabasesResponse
+	25,  // 100: syncbase.node.v1.NodeService.DestroyDatabase:output_type -> syncbase.node.v1.DestroyDatabaseResponse
+	13,  // 101: syncbase.node.v1.NodeService.GetDatabase:output_type -> syncbase.node.v1.GetDatabaseResponse
+	15,  // 102: syncbase.node.v1.NodeService.UpdateDatabase:output_type -> syncbase.node.v1.UpdateDatabaseResponse
+	18,  // 103: syncbase.node.v1.NodeService.GetSchema:output_type -> syncbase.node.v1.GetSchemaResponse
+	20,  // 104: syncbase.node.v1.NodeService.SetSchema:output_type -> syncbase.node.v1.SetSchemaResponse
+	27,  // 105: syncbase.node.v1.NodeService.GetPermissions:output_type -> syncbase.node.v1.GetPermissionsResponse
+	29,  // 106: syncbase.node.v1.NodeService.SetPermissions:output_type -> syncbase.node.v1.SetPermissionsResponse
+	31,  // 107: syncbase.node.v1.NodeService.CreateCollection:output_type -> syncbase.node.v1.CreateCollectionResponse
+	33,  // 108: syncbase.node.v1.NodeService.ListCollections:output_type -> syncbase.node.v1.ListCollectionsResponse
+	35,  // 109: syncbase.node.v1.NodeService.DestroyCollection:output_type -> syncbase.node.v1.DestroyCollectionResponse
+	38,  // 110: syncbase.node.v1.NodeService.Get:output_type -> syncbase.node.v1.GetResponse
+	40,  // 111: syncbase.node.v1.NodeService.Scan:output_type -> syncbase.node.v1.ScanResponse
+	42,  // 112: syncbase.node.v1.NodeService.DeleteRange:output_type -> syncbase.node.v1.DeleteRangeResponse
+	44,  // 113: syncbase.node.v1.NodeService.BeginBatch:output_type -> syncbase.node.v1.BeginBatchResponse
+	46,  // 114: syncbase.node.v1.NodeService.WriteBatch:output_type -> syncbase.node.v1.WriteBatchResponse
+	48,  // 115: syncbase.node.v1.NodeService.CommitBatch:output_type -> syncbase.node.v1.CommitBatchResponse
+	50,  // 116: syncbase.node.v1.NodeService.AbortBatch:output_type -> syncbase.node.v1.AbortBatchResponse
+	56,  // 117: syncbase.node.v1.NodeService.Commit:output_type -> syncbase.node.v1.CommitResponse
+	59,  // 118: syncbase.node.v1.NodeService.CommitEach:output_type -> syncbase.node.v1.CommitEachResponse
+	63,  // 119: syncbase.node.v1.NodeService.Watch:output_type -> syncbase.node.v1.WatchResponse
+	67,  // 120: syncbase.node.v1.NodeService.History:output_type -> syncbase.node.v1.HistoryResponse
+	121, // 121: syncbase.node.v1.NodeService.ListConflicts:output_type -> syncbase.node.v1.ListConflictsResponse
+	122, // 122: syncbase.node.v1.NodeService.ResolveConflicts:output_type -> syncbase.node.v1.ResolveConflictsResponse
+	123, // 123: syncbase.node.v1.NodeService.ServeConflicts:output_type -> syncbase.node.v1.ServeConflictsResponse
+	71,  // 124: syncbase.node.v1.NodeService.CreateSyncgroup:output_type -> syncbase.node.v1.CreateSyncgroupResponse
+	73,  // 125: syncbase.node.v1.NodeService.JoinSyncgroup:output_type -> syncbase.node.v1.JoinSyncgroupResponse
+	75,  // 126: syncbase.node.v1.NodeService.ListSyncgroups:output_type -> syncbase.node.v1.ListSyncgroupsResponse
+	77,  // 127: syncbase.node.v1.NodeService.ListMembers:output_type -> syncbase.node.v1.ListMembersResponse
+	79,  // 128: syncbase.node.v1.NodeService.GetSyncgroupSpec:output_type -> syncbase.node.v1.GetSyncgroupSpecResponse
+	124, // 129: syncbase.node.v1.NodeService.SetSyncgroupSpec:output_type -> syncbase.node.v1.SetSyncgroupSpecResponse
+	125, // 130: syncbase.node.v1.NodeService.LeaveSyncgroup:output_type -> syncbase.node.v1.LeaveSyncgroupResponse
+	126, // 131: syncbase.node.v1.NodeService.DestroySyncgroup:output_type -> syncbase.node.v1.DestroySyncgroupResponse
+	127, // 132: syncbase.node.v1.NodeService.EjectMember:output_type -> syncbase.node.v1.EjectMemberResponse
+	128, // 133: syncbase.node.v1.NodeService.AllowMember:output_type -> syncbase.node.v1.AllowMemberResponse
+	129, // 134: syncbase.node.v1.NodeService.ListInvitations:output_type -> syncbase.node.v1.ListInvitationsResponse
+	130, // 135: syncbase.node.v1.NodeService.DeclineInvitation:output_type -> syncbase.node.v1.DeclineInvitationResponse
+	81,  // 136: syncbase.node.v1.NodeService.WaitSyncgroup:output_type -> syncbase.node.v1.WaitSyncgroupResponse
+	83,  // 137: syncbase.node.v1.NodeService.ListPeers:output_type -> syncbase.node.v1.ListPeersResponse
+	85,  // 138: syncbase.node.v1.NodeService.PutBlob:output_type -> syncbase.node.v1.PutBlobResponse
+	87,  // 139: syncbase.node.v1.NodeService.GetBlob:output_type -> syncbase.node.v1.GetBlobResponse
+	89,  // 140: syncbase.node.v1.NodeService.FetchBlob:output_type -> syncbase.node.v1.FetchBlobResponse
+	92,  // 141: syncbase.node.v1.NodeService.StatBlob:output_type -> syncbase.node.v1.StatBlobResponse
+	94,  // 142: syncbase.node.v1.NodeService.ListBlobs:output_type -> syncbase.node.v1.ListBlobsResponse
+	96,  // 143: syncbase.node.v1.NodeService.ListPlugins:output_type -> syncbase.node.v1.ListPluginsResponse
+	98,  // 144: syncbase.node.v1.NodeService.Backup:output_type -> syncbase.node.v1.BackupResponse
+	100, // 145: syncbase.node.v1.NodeService.Doctor:output_type -> syncbase.node.v1.DoctorResponse
+	102, // 146: syncbase.node.v1.NodeService.ShowIdentity:output_type -> syncbase.node.v1.ShowIdentityResponse
+	131, // 147: syncbase.node.v1.NodeService.AdjustClock:output_type -> syncbase.node.v1.AdjustClockResponse
+	97,  // [97:148] is the sub-list for method output_type
+	46,  // [46:97] is the sub-list for method input_type
+	46,  // [46:46] is the sub-list for extension type_name
+	46,  // [46:46] is the sub-list for extension extendee
+	0,   // [0:46] is the sub-list for field type_name
 }
 
 func init() { file_node_v1_node_proto_init() }
@@ -7161,7 +7402,7 @@ func file_node_v1_node_proto_init() {
 		(*Check_Absent)(nil),
 		(*Check_Value)(nil),
 	}
-	file_node_v1_node_proto_msgTypes[92].OneofWrappers = []any{
+	file_node_v1_node_proto_msgTypes[96].OneofWrappers = []any{
 		(*DoctorResponse_Finding_)(nil),
 		(*DoctorResponse_Summary_)(nil),
 	}
@@ -7171,7 +7412,7 @@ func file_node_v1_node_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_node_v1_node_proto_rawDesc), len(file_node_v1_node_proto_rawDesc)),
 			NumEnums:      4,
-			NumMessages:   97,
+			NumMessages:   101,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

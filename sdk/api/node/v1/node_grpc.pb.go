@@ -51,6 +51,7 @@ const (
 	NodeService_CommitBatch_FullMethodName       = "/syncbase.node.v1.NodeService/CommitBatch"
 	NodeService_AbortBatch_FullMethodName        = "/syncbase.node.v1.NodeService/AbortBatch"
 	NodeService_Commit_FullMethodName            = "/syncbase.node.v1.NodeService/Commit"
+	NodeService_CommitEach_FullMethodName        = "/syncbase.node.v1.NodeService/CommitEach"
 	NodeService_Watch_FullMethodName             = "/syncbase.node.v1.NodeService/Watch"
 	NodeService_History_FullMethodName           = "/syncbase.node.v1.NodeService/History"
 	NodeService_ListConflicts_FullMethodName     = "/syncbase.node.v1.NodeService/ListConflicts"
@@ -132,6 +133,9 @@ type NodeServiceClient interface {
 	// Commit applies operations together: all of them or nothing. When it returns they are as durable as the settings of the
 	// database say.
 	Commit(ctx context.Context, in *CommitRequest, opts ...grpc.CallOption) (*CommitResponse, error)
+	// CommitEach applies many small commits to one database, each by itself, as Commit would: what many callers of one client
+	// do at the same time. A stream that ends without an error has answered every commit that was applied.
+	CommitEach(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[CommitEachRequest, CommitEachResponse], error)
 	// Watch streams committed batches, in commit order, without gaps.
 	Watch(ctx context.Context, in *WatchRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchResponse], error)
 	// History returns the version graph of one row, newest first.
@@ -440,9 +444,22 @@ func (c *nodeServiceClient) Commit(ctx context.Context, in *CommitRequest, opts 
 	return out, nil
 }
 
+func (c *nodeServiceClient) CommitEach(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[CommitEachRequest, CommitEachResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &NodeService_ServiceDesc.Streams[3], NodeService_CommitEach_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[CommitEachRequest, CommitEachResponse]{ClientStream: stream}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type NodeService_CommitEachClient = grpc.BidiStreamingClient[CommitEachRequest, CommitEachResponse]
+
 func (c *nodeServiceClient) Watch(ctx context.Context, in *WatchRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchResponse], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &NodeService_ServiceDesc.Streams[3], NodeService_Watch_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &NodeService_ServiceDesc.Streams[4], NodeService_Watch_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -471,7 +488,7 @@ func (c *nodeServiceClient) History(ctx context.Context, in *HistoryRequest, opt
 
 func (c *nodeServiceClient) ListConflicts(ctx context.Context, in *ListConflictsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ListConflictsResponse], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &NodeService_ServiceDesc.Streams[4], NodeService_ListConflicts_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &NodeService_ServiceDesc.Streams[5], NodeService_ListConflicts_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -500,7 +517,7 @@ func (c *nodeServiceClient) ResolveConflicts(ctx context.Context, in *ResolveCon
 
 func (c *nodeServiceClient) ServeConflicts(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[ServeConflictsRequest, ServeConflictsResponse], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &NodeService_ServiceDesc.Streams[5], NodeService_ServeConflicts_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &NodeService_ServiceDesc.Streams[6], NodeService_ServeConflicts_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -533,7 +550,7 @@ func (c *nodeServiceClient) JoinSyncgroup(ctx context.Context, in *JoinSyncgroup
 
 func (c *nodeServiceClient) ListSyncgroups(ctx context.Context, in *ListSyncgroupsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ListSyncgroupsResponse], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &NodeService_ServiceDesc.Streams[6], NodeService_ListSyncgroups_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &NodeService_ServiceDesc.Streams[7], NodeService_ListSyncgroups_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -552,7 +569,7 @@ type NodeService_ListSyncgroupsClient = grpc.ServerStreamingClient[ListSyncgroup
 
 func (c *nodeServiceClient) ListMembers(ctx context.Context, in *ListMembersRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ListMembersResponse], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &NodeService_ServiceDesc.Streams[7], NodeService_ListMembers_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &NodeService_ServiceDesc.Streams[8], NodeService_ListMembers_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -631,7 +648,7 @@ func (c *nodeServiceClient) AllowMember(ctx context.Context, in *AllowMemberRequ
 
 func (c *nodeServiceClient) ListInvitations(ctx context.Context, in *ListInvitationsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ListInvitationsResponse], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &NodeService_ServiceDesc.Streams[8], NodeService_ListInvitations_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &NodeService_ServiceDesc.Streams[9], NodeService_ListInvitations_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -670,7 +687,7 @@ func (c *nodeServiceClient) WaitSyncgroup(ctx context.Context, in *WaitSyncgroup
 
 func (c *nodeServiceClient) ListPeers(ctx context.Context, in *ListPeersRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ListPeersResponse], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &NodeService_ServiceDesc.Streams[9], NodeService_ListPeers_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &NodeService_ServiceDesc.Streams[10], NodeService_ListPeers_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -689,7 +706,7 @@ type NodeService_ListPeersClient = grpc.ServerStreamingClient[ListPeersResponse]
 
 func (c *nodeServiceClient) PutBlob(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[PutBlobRequest, PutBlobResponse], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &NodeService_ServiceDesc.Streams[10], NodeService_PutBlob_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &NodeService_ServiceDesc.Streams[11], NodeService_PutBlob_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -702,7 +719,7 @@ type NodeService_PutBlobClient = grpc.ClientStreamingClient[PutBlobRequest, PutB
 
 func (c *nodeServiceClient) GetBlob(ctx context.Context, in *GetBlobRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[GetBlobResponse], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &NodeService_ServiceDesc.Streams[11], NodeService_GetBlob_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &NodeService_ServiceDesc.Streams[12], NodeService_GetBlob_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -721,7 +738,7 @@ type NodeService_GetBlobClient = grpc.ServerStreamingClient[GetBlobResponse]
 
 func (c *nodeServiceClient) FetchBlob(ctx context.Context, in *FetchBlobRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[FetchBlobResponse], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &NodeService_ServiceDesc.Streams[12], NodeService_FetchBlob_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &NodeService_ServiceDesc.Streams[13], NodeService_FetchBlob_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -750,7 +767,7 @@ func (c *nodeServiceClient) StatBlob(ctx context.Context, in *StatBlobRequest, o
 
 func (c *nodeServiceClient) ListBlobs(ctx context.Context, in *ListBlobsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ListBlobsResponse], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &NodeService_ServiceDesc.Streams[13], NodeService_ListBlobs_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &NodeService_ServiceDesc.Streams[14], NodeService_ListBlobs_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -769,7 +786,7 @@ type NodeService_ListBlobsClient = grpc.ServerStreamingClient[ListBlobsResponse]
 
 func (c *nodeServiceClient) ListPlugins(ctx context.Context, in *ListPluginsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ListPluginsResponse], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &NodeService_ServiceDesc.Streams[14], NodeService_ListPlugins_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &NodeService_ServiceDesc.Streams[15], NodeService_ListPlugins_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -798,7 +815,7 @@ func (c *nodeServiceClient) Backup(ctx context.Context, in *BackupRequest, opts 
 
 func (c *nodeServiceClient) Doctor(ctx context.Context, in *DoctorRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[DoctorResponse], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &NodeService_ServiceDesc.Streams[15], NodeService_Doctor_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &NodeService_ServiceDesc.Streams[16], NodeService_Doctor_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -885,6 +902,9 @@ type NodeServiceServer interface {
 	// Commit applies operations together: all of them or nothing. When it returns they are as durable as the settings of the
 	// database say.
 	Commit(context.Context, *CommitRequest) (*CommitResponse, error)
+	// CommitEach applies many small commits to one database, each by itself, as Commit would: what many callers of one client
+	// do at the same time. A stream that ends without an error has answered every commit that was applied.
+	CommitEach(grpc.BidiStreamingServer[CommitEachRequest, CommitEachResponse]) error
 	// Watch streams committed batches, in commit order, without gaps.
 	Watch(*WatchRequest, grpc.ServerStreamingServer[WatchResponse]) error
 	// History returns the version graph of one row, newest first.
@@ -1018,6 +1038,9 @@ func (UnimplementedNodeServiceServer) AbortBatch(context.Context, *AbortBatchReq
 }
 func (UnimplementedNodeServiceServer) Commit(context.Context, *CommitRequest) (*CommitResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Commit not implemented")
+}
+func (UnimplementedNodeServiceServer) CommitEach(grpc.BidiStreamingServer[CommitEachRequest, CommitEachResponse]) error {
+	return status.Error(codes.Unimplemented, "method CommitEach not implemented")
 }
 func (UnimplementedNodeServiceServer) Watch(*WatchRequest, grpc.ServerStreamingServer[WatchResponse]) error {
 	return status.Error(codes.Unimplemented, "method Watch not implemented")
@@ -1483,6 +1506,13 @@ func _NodeService_Commit_Handler(srv interface{}, ctx context.Context, dec func(
 	}
 	return interceptor(ctx, in, info, handler)
 }
+
+func _NodeService_CommitEach_Handler(srv interface{}, stream grpc.ServerStream) error {
+	return srv.(NodeServiceServer).CommitEach(&grpc.GenericServerStream[CommitEachRequest, CommitEachResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type NodeService_CommitEachServer = grpc.BidiStreamingServer[CommitEachRequest, CommitEachResponse]
 
 func _NodeService_Watch_Handler(srv interface{}, stream grpc.ServerStream) error {
 	m := new(WatchRequest)
@@ -2066,6 +2096,12 @@ var NodeService_ServiceDesc = grpc.ServiceDesc{
 			StreamName:    "Scan",
 			Handler:       _NodeService_Scan_Handler,
 			ServerStreams: true,
+		},
+		{
+			StreamName:    "CommitEach",
+			Handler:       _NodeService_CommitEach_Handler,
+			ServerStreams: true,
+			ClientStreams: true,
 		},
 		{
 			StreamName:    "Watch",

@@ -1159,6 +1159,49 @@ func local_request_NodeService_Commit_0(ctx context.Context, marshaler runtime.M
 	return msg, metadata, err
 }
 
+func request_NodeService_CommitEach_0(ctx context.Context, marshaler runtime.Marshaler, client extNodev1.NodeServiceClient, req *http.Request, pathParams map[string]string) (extNodev1.NodeService_CommitEachClient, runtime.ServerMetadata, error) {
+	var metadata runtime.ServerMetadata
+	stream, err := client.CommitEach(ctx)
+	if err != nil {
+		grpclog.Errorf("Failed to start streaming: %v", err)
+		return nil, metadata, err
+	}
+	dec := marshaler.NewDecoder(req.Body)
+	handleSend := func() error {
+		var protoReq extNodev1.CommitEachRequest
+		err := dec.Decode(&protoReq)
+		if errors.Is(err, io.EOF) {
+			return err
+		}
+		if err != nil {
+			grpclog.Errorf("Failed to decode request: %v", err)
+			return status.Errorf(codes.InvalidArgument, "Failed to decode request: %v", err)
+		}
+		if err := stream.Send(&protoReq); err != nil {
+			grpclog.Errorf("Failed to send request: %v", err)
+			return err
+		}
+		return nil
+	}
+	go func() {
+		for {
+			if err := handleSend(); err != nil {
+				break
+			}
+		}
+		if err := stream.CloseSend(); err != nil {
+			grpclog.Errorf("Failed to terminate client stream: %v", err)
+		}
+	}()
+	header, err := stream.Header()
+	if err != nil {
+		grpclog.Errorf("Failed to get header from client: %v", err)
+		return nil, metadata, err
+	}
+	metadata.HeaderMD = header
+	return stream, metadata, nil
+}
+
 var filter_NodeService_Watch_0 = &utilities.DoubleArray{Encoding: map[string]int{"database": 0}, Base: []int{1, 1, 0}, Check: []int{0, 1, 2}}
 
 func request_NodeService_Watch_0(ctx context.Context, marshaler runtime.Marshaler, client extNodev1.NodeServiceClient, req *http.Request, pathParams map[string]string) (extNodev1.NodeService_WatchClient, runtime.ServerMetadata, error) {
@@ -2892,6 +2935,13 @@ func RegisterNodeServiceHandlerServer(ctx context.Context, mux *runtime.ServeMux
 		forward_NodeService_Commit_0(annotatedContext, mux, outboundMarshaler, w, req, resp, mux.GetForwardResponseOptions()...)
 	})
 
+	mux.Handle(http.MethodPost, pattern_NodeService_CommitEach_0, func(w http.ResponseWriter, req *http.Request, pathParams map[string]string) {
+		err := status.Error(codes.Unimplemented, "streaming calls are not yet supported in the in-process transport")
+		_, outboundMarshaler := runtime.MarshalerForRequest(mux, req)
+		runtime.HTTPError(ctx, mux, outboundMarshaler, w, req, err)
+		return
+	})
+
 	mux.Handle(http.MethodGet, pattern_NodeService_Watch_0, func(w http.ResponseWriter, req *http.Request, pathParams map[string]string) {
 		err := status.Error(codes.Unimplemented, "streaming calls are not yet supported in the in-process transport")
 		_, outboundMarshaler := runtime.MarshalerForRequest(mux, req)
@@ -3767,6 +3817,23 @@ func RegisterNodeServiceHandlerClient(ctx context.Context, mux *runtime.ServeMux
 		}
 		forward_NodeService_Commit_0(annotatedContext, mux, outboundMarshaler, w, req, resp, mux.GetForwardResponseOptions()...)
 	})
+	mux.Handle(http.MethodPost, pattern_NodeService_CommitEach_0, func(w http.ResponseWriter, req *http.Request, pathParams map[string]string) {
+		ctx, cancel := context.WithCancel(req.Context())
+		defer cancel()
+		inboundMarshaler, outboundMarshaler := runtime.MarshalerForRequest(mux, req)
+		annotatedContext, err := runtime.AnnotateContext(ctx, mux, req, "/syncbase.node.v1.NodeService/CommitEach", runtime.WithHTTPPathPattern("/syncbase.node.v1.NodeService/CommitEach"))
+		if err != nil {
+			runtime.HTTPError(ctx, mux, outboundMarshaler, w, req, err)
+			return
+		}
+		resp, md, err := request_NodeService_CommitEach_0(annotatedContext, inboundMarshaler, client, req, pathParams)
+		annotatedContext = runtime.NewServerMetadataContext(annotatedContext, md)
+		if err != nil {
+			runtime.HTTPError(annotatedContext, mux, outboundMarshaler, w, req, err)
+			return
+		}
+		forward_NodeService_CommitEach_0(annotatedContext, mux, outboundMarshaler, w, req, func() (proto.Message, error) { return resp.Recv() }, mux.GetForwardResponseOptions()...)
+	})
 	mux.Handle(http.MethodGet, pattern_NodeService_Watch_0, func(w http.ResponseWriter, req *http.Request, pathParams map[string]string) {
 		ctx, cancel := context.WithCancel(req.Context())
 		defer cancel()
@@ -4289,6 +4356,7 @@ var (
 	pattern_NodeService_CommitBatch_0       = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2, 2, 3}, []string{"v1", "batches", "batch", "commit"}, ""))
 	pattern_NodeService_AbortBatch_0        = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2}, []string{"v1", "batches", "batch"}, ""))
 	pattern_NodeService_Commit_0            = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2, 2, 3}, []string{"v1", "db", "database", "commit"}, ""))
+	pattern_NodeService_CommitEach_0        = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1}, []string{"syncbase.node.v1.NodeService", "CommitEach"}, ""))
 	pattern_NodeService_Watch_0             = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2, 2, 3}, []string{"v1", "db", "database", "watch"}, ""))
 	pattern_NodeService_History_0           = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2, 2, 3, 1, 0, 4, 1, 5, 4, 2, 5, 1, 0, 4, 1, 5, 6}, []string{"v1", "db", "database", "collections", "collection", "history", "key"}, ""))
 	pattern_NodeService_ListConflicts_0     = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2, 2, 3}, []string{"v1", "db", "database", "conflicts"}, ""))
@@ -4346,6 +4414,7 @@ var (
 	forward_NodeService_CommitBatch_0       = runtime.ForwardResponseMessage
 	forward_NodeService_AbortBatch_0        = runtime.ForwardResponseMessage
 	forward_NodeService_Commit_0            = runtime.ForwardResponseMessage
+	forward_NodeService_CommitEach_0        = runtime.ForwardResponseStream
 	forward_NodeService_Watch_0             = runtime.ForwardResponseStream
 	forward_NodeService_History_0           = runtime.ForwardResponseMessage
 	forward_NodeService_ListConflicts_0     = runtime.ForwardResponseStream
