@@ -98,7 +98,7 @@ func (c *Client) pipedCommit(ctx context.Context, database string, ops []*nodev1
 
 // outcomeError is what failure makes of the same error of a call.
 func outcomeError(o *nodev1.CommitOutcome) *Error {
-	e := &Error{Message: o.GetError(), Reason: o.GetReason(), kind: kinds[codes.Code(o.GetCode())]}
+	e := &Error{Message: o.GetError(), Reason: o.GetReason(), Operation: int(o.GetOperation()), kind: kinds[codes.Code(o.GetCode())]}
 	if kind := reasons[e.Reason]; kind != nil {
 		e.kind = kind
 	}

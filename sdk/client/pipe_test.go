@@ -53,7 +53,7 @@ func (s *pipeServer) CommitEach(stream grpc.BidiStreamingServer[nodev1.CommitEac
 // outcomeOf refuses keys that begin with "bad".
 func outcomeOf(key string) *nodev1.CommitOutcome {
 	if key[:3] == "bad" {
-		return &nodev1.CommitOutcome{Code: uint32(codes.Aborted), Reason: "CONFLICT", Error: "check of " + key + " failed"}
+		return &nodev1.CommitOutcome{Code: uint32(codes.Aborted), Reason: "CONFLICT", Error: "check of " + key + " failed", Operation: 7}
 	}
 	return &nodev1.CommitOutcome{Versions: []string{"pipe " + key}}
 }
@@ -162,7 +162,7 @@ func TestPipeGivesEachItsAnswer(t *testing.T) {
 	for i, key := range keys {
 		if key[:3] == "bad" {
 			var e *Error
-			if !errors.Is(errs[i], ErrConflict) || !errors.As(errs[i], &e) || e.Reason != "CONFLICT" || e.Message != "check of "+key+" failed" {
+			if !errors.Is(errs[i], ErrConflict) || !errors.As(errs[i], &e) || e.Reason != "CONFLICT" || e.Message != "check of "+key+" failed" || e.Operation != 7 {
 				t.Errorf("%s: %v", key, errs[i])
 			}
 		} else if errs[i] != nil || versions[i] != "pipe "+key {

@@ -148,7 +148,11 @@ func (n *started) outcome() *nodev1.CommitOutcome {
 		}
 	}
 	code, reason := classify(err)
-	return &nodev1.CommitOutcome{Code: uint32(code), Error: err.Error(), Reason: reason}
+	o := &nodev1.CommitOutcome{Code: uint32(code), Error: err.Error(), Reason: reason}
+	if op := (*rows.OpError)(nil); errors.As(err, &op) {
+		o.Operation = uint32(op.Op + 1)
+	}
+	return o
 }
 
 // answer sends outcomes, as many at a time as there are, until the last one. It goes on after a failure, with nothing to

@@ -74,9 +74,9 @@ func TestCommitsOfAStreamAreIndependent(t *testing.T) {
 	}
 	var got []string
 	for _, o := range outcomes {
-		got = append(got, fmt.Sprint(reasonOf(outcomeErr(o)), " ", len(o.GetVersions())))
+		got = append(got, fmt.Sprint(reasonOf(outcomeErr(o)), " ", o.GetOperation(), " ", len(o.GetVersions())))
 	}
-	if want := "[OK 2 Aborted CONFLICT 0 InvalidArgument INVALID 0 InvalidArgument INVALID 0 OK 1]"; fmt.Sprint(got) != want {
+	if want := "[OK 0 2 Aborted CONFLICT 1 0 InvalidArgument INVALID 1 0 InvalidArgument INVALID 0 0 OK 0 1]"; fmt.Sprint(got) != want {
 		t.Errorf("%v, want %s", got, want)
 	}
 	for key, want := range map[string]string{"k": "1", "l": "3"} {

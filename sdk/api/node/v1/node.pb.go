@@ -3715,7 +3715,9 @@ type CommitOutcome struct {
 	// The message of the error.
 	Error string `protobuf:"bytes,3,opt,name=error,proto3" json:"error,omitempty"`
 	// The reason of its google.rpc.ErrorInfo.
-	Reason        string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	Reason string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	// The position, from 1, of the operation that was refused; 0 where it was not one of them.
+	Operation     uint32 `protobuf:"varint,5,opt,name=operation,proto3" json:"operation,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3776,6 +3778,13 @@ func (x *CommitOutcome) GetReason() string {
 		return x.Reason
 	}
 	return ""
+}
+
+func (x *CommitOutcome) GetOperation() uint32 {
+	if x != nil {
+		return x.Operation
+	}
+	return 0
 }
 
 // WatchRequest takes Read on the collection; of a whole database one sees the collections that one may read.
@@ -6806,12 +6815,13 @@ const file_node_v1_node_proto_rawDesc = "" +
 	"\x11IndependentCommit\x12&\n" +
 	"\x03ops\x18\x01 \x03(\v2\x14.syncbase.node.v1.OpR\x03ops\"Q\n" +
 	"\x12CommitEachResponse\x12;\n" +
-	"\boutcomes\x18\x01 \x03(\v2\x1f.syncbase.node.v1.CommitOutcomeR\boutcomes\"m\n" +
+	"\boutcomes\x18\x01 \x03(\v2\x1f.syncbase.node.v1.CommitOutcomeR\boutcomes\"\x8b\x01\n" +
 	"\rCommitOutcome\x12\x1a\n" +
 	"\bversions\x18\x01 \x03(\tR\bversions\x12\x12\n" +
 	"\x04code\x18\x02 \x01(\rR\x04code\x12\x14\n" +
 	"\x05error\x18\x03 \x01(\tR\x05error\x12\x16\n" +
-	"\x06reason\x18\x04 \x01(\tR\x06reason\"\xd0\x01\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reason\x12\x1c\n" +
+	"\toperation\x18\x05 \x01(\rR\toperation\"\xd0\x01\n" +
 	"\fWatchRequest\x12\x1a\n" +
 	"\bdatabase\x18\x01 \x01(\tR\bdatabase\x12\x1e\n" +
 	"\n" +
