@@ -34,6 +34,8 @@ type eventStream struct {
 	body   io.ReadCloser
 	lines  *bufio.Reader
 	lastID string
+	// untilID makes next return what has nothing but an id, too.
+	untilID bool
 }
 
 // events opens a watch; header has names and values in turn.
@@ -72,9 +74,15 @@ func (s *eventStream) next() (e event, err error) {
 		name, value, _ := strings.Cut(line, ":")
 		value = strings.TrimPrefix(value, " ")
 		switch {
-		case line == "" && !empty:
+		case line == "" && (e.comment || e.data != ""):
 			return e, nil
-		case line == "" || name == "retry":
+		case line == "":
+			if !empty && s.untilID {
+				return e, nil
+			}
+			e, empty = event{}, true // by the standard, what has no data is no event, but its id counts
+			continue
+		case name == "retry":
 			continue
 		case name == "":
 			e.comment = true
@@ -150,9 +158,11 @@ func TestHTTPWatchAcrossReconnections(t *testing.T) {
 		const path = "/v1/db/db/watch?collection=c"
 		s := v.events(path)
 		defer func() { _ = s.body.Close() }()
-		if e, err := s.next(); err != nil || e.id == "" {
+		s.untilID = true
+		if e, err := s.next(); err != nil || e.id == "" || e.data != "" {
 			rt.Fatalf("the first event: %+v %v, want a marker", e, err)
 		}
+		s.untilID = false
 		seen := 0
 		var want []string
 		for range rapid.IntRange(1, 12).Draw(rt, "steps") {
@@ -374,5 +384,33 @@ func TestHTTPStuckWatcher(t *testing.T) {
 	data, err := io.ReadAll(conn)
 	if err != nil || strings.Contains(string(data), `"key":"9"`) {
 		t.Errorf("%d bytes came, %v; want some and a cut", len(data), err)
+	}
+}
+
+// TestEventsFromTheStart wants a watch to say at once where it begins, in a way that applications do not see, so that a
+// client which loses the connection before the first change misses nothing.
+func TestEventsFromTheStart(t *testing.T) {
+	for _, path := range []string{"/v1/db/db/watch", "/v1/db/db/watch?initial=true", "/v1/db/db/watch?collection=c"} {
+		v := newWeb(t)
+		c := v.collection("db", "c")
+		s := v.events(path)
+		s.untilID = true
+		first, err := s.next()
+		// That there is nothing in the present state is news for who asked for it.
+		quiet := !strings.Contains(path, "initial")
+		if err != nil || first.id == "" || quiet != (first.data == "") || first.name != "" {
+			t.Fatalf("%s begins with %+v, %v", path, first, err)
+		}
+		_ = s.body.Close()
+		if _, err := c.Put(t.Context(), "k", 1); err != nil {
+			t.Fatal(err)
+		}
+		again := v.events(path, "Last-Event-ID", first.id)
+		if got := again.batch(); !strings.HasSuffix(got, "+k=1") {
+			t.Errorf("%s: after the first id came %s", path, got)
+		}
+		if again.lastID == first.id || again.lastID == "" {
+			t.Errorf("%s: the id after the change is %q", path, again.lastID)
+		}
 	}
 }

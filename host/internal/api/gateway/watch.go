@@ -18,7 +18,8 @@ import (
 // A watch is a stream of server-sent events, or of lines for who accepts nothing but those. Every message of the call is
 // one event whose data is the message. The marker after which the watch can go on is the id of the event, which browsers
 // send as Last-Event-ID when they connect again: a batch that comes in several messages has its id on the last,
-// so that it is never continued in its middle. What ends a stream is told in an event of its own, with the marker.
+// so that it is never continued in its middle. A marker without changes is an id
+// without data, unless it ends something. What ends a stream is told in an event of its own, with the marker.
 
 const (
 	eventType = "text/event-stream"
@@ -49,6 +50,7 @@ func (g *Gateway) serveWatch(w *paced, r *http.Request, p place) error {
 		return err
 	}
 	out := g.newWatchWriter(w, r)
+	out.begun = req.GetInitial() && req.GetResume() == ""
 	messages := receive(ctx, stream)
 	defer messages.wait()
 	defer cancel()
@@ -99,6 +101,8 @@ type watchWriter struct {
 	patience  time.Duration
 	heartbeat time.Duration
 	events    bool
+	// begun: what comes next belongs to a batch, or to an initial state, whose end the application waits for.
+	begun bool
 	// resume is the last marker that was written.
 	resume string
 	buf    []byte
@@ -178,9 +182,24 @@ func (o *watchWriter) event(m *nodev1.WatchResponse) error {
 		if m.GetResume() != "" {
 			o.buf = append(append(append(o.buf, "id: "...), m.GetResume()...), '\n')
 		}
+		begun := o.begun
+		o.begun = m.GetContinued()
+		if len(m.GetChanges()) == 0 && !begun && !m.GetContinued() {
+			return o.mark()
+		}
 		o.buf = append(o.buf, "data: "...)
 	}
 	o.buf = appendMessage(o.buf, m.ProtoReflect())
+	return o.send()
+}
+
+// mark writes a marker with which nothing has changed, such as the one at which a watch begins. An event without data tells
+// a client from where to go on, and is not handed to the application.
+func (o *watchWriter) mark() error {
+	if len(o.buf) == 0 {
+		return nil // not even a marker
+	}
+	o.buf = o.buf[:len(o.buf)-1] // send ends the line
 	return o.send()
 }
 

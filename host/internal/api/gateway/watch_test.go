@@ -58,7 +58,7 @@ func slowWatch(takes time.Duration, accept string) *slowClient {
 func TestSlowConsumer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		got := slowWatch(31*time.Second, "text/event-stream").got.String()
-		want := "retry: 1000\n\nid: one\ndata: {\"changes\":[],\"continued\":false,\"resume\":\"one\"}\n\n" +
+		want := "retry: 1000\n\nid: one\n\n" +
 			"event: error\ndata: {\"code\":\"RESOURCE_EXHAUSTED\",\"reason\":\"SLOW_CONSUMER\",\"message\":\"" + errSlow.Message + "\",\"resume\":\"one\"}\n\n"
 		if got != want {
 			t.Errorf("got %q\nwant %q", got, want)
