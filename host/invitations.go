@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -88,7 +89,19 @@ func (s syncgroups) Invitations(ctx context.Context) ([]api.Invitation, error) {
 	return list, nil
 }
 
-func (s syncgroups) Decline(_ context.Context, db, sg id.Name) error {
+// Decline takes an invitation out of the list. There has to be one, now or when it was declined before.
+func (s syncgroups) Decline(ctx context.Context, db, sg id.Name) error {
+	list, err := s.Invitations(ctx)
+	if err != nil {
+		return err
+	}
+	invited := slices.ContainsFunc(list, func(i api.Invitation) bool { return i.Database == db && i.Syncgroup == sg })
+	if before, err := s.h.memberships().declined(db, sg); err != nil || before {
+		return err
+	}
+	if !invited {
+		return fmt.Errorf("%w: no peer that is connected now invites this device to the syncgroup %s of the database %s", api.ErrNotFound, sg, db)
+	}
 	return s.h.memberships().decline(db, sg)
 }
 

@@ -185,5 +185,8 @@ func (a *app) credentials() client.Options {
 		Cert: cmp.Or(a.tls.Cert, a.getenv("SYNCBASE_CERT")),
 		Key:  cmp.Or(a.tls.Key, a.getenv("SYNCBASE_KEY")),
 		CA:   cmp.Or(a.tls.CA, a.getenv("SYNCBASE_CA")),
+		Warned: func(text string) {
+			fmt.Fprintf(a.err, "syncbase: warning: %s\n", oneLineText(text))
+		},
 	}
 }

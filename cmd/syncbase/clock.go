@@ -9,22 +9,22 @@ import (
 	"github.com/syncbase/syncbase/sdk/client"
 )
 
-// clockObject is the clock as scripts see it.
-type clockObject struct {
-	client.DevelopmentClock
-	ShiftSeconds float64 `json:"shift_seconds"`
-}
+// maxShift is how far the daemon lets its clock be moved at a time.
+const maxShift = 100 * 365 * 24 * time.Hour
 
 func (a *app) clockCommand() *cobra.Command {
 	var shift time.Duration
 	cmd := command("clock", "Show or shift the clock of a daemon in development", "syncbase clock --shift 48h", cobra.NoArgs,
 		func(ctx context.Context, _ []string) error {
+			if shift.Abs() > maxShift {
+				return usagef("--shift %v: want at most %v, which is a hundred years, ahead or back", shift, maxShift)
+			}
 			return a.connect(ctx, func(c *client.Client) error {
 				k, err := c.ShiftClock(ctx, shift)
 				if err != nil {
 					return err
 				}
-				return a.say(clockObject{k, k.Shift.Seconds()}, "%s, %v ahead of the machine", k.Now.Format(time.RFC3339), k.Shift)
+				return a.say(k, "%s, %v ahead of the machine", k.Now.Format(time.RFC3339), k.Shift)
 			})
 		})
 	cmd.Long = `Show or shift the clock by which a daemon stamps what it writes, to test what time does.

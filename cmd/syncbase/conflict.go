@@ -43,16 +43,13 @@ conflict.`
 
 func (a *app) conflictList(ctx context.Context, args []string) error {
 	return a.connect(ctx, func(c *client.Client) error {
-		names := namer{}
-		if !a.json() {
-			names = a.namer(ctx, c)
-		}
+		names := a.namer(ctx, c)
 		t := a.table("COLLECTION", "KEY", "LOCAL", "REMOTE", "ANCESTOR", "RESOLVER")
 		for conflict, err := range c.Database(args[0]).Conflicts(ctx) {
 			if err != nil {
 				return err
 			}
-			err := t.row(conflictOf(&conflict), names.short(conflict.Collection), clip(oneLineText(conflict.Key), 40),
+			err := t.row(conflictOf(&conflict, names), names.short(conflict.Collection), clip(oneLineText(conflict.Key), 40),
 				versionText(&conflict.Local), versionText(conflict.Remote), versionText(conflict.Ancestor), conflict.Resolver)
 			if err != nil {
 				return err
@@ -62,9 +59,9 @@ func (a *app) conflictList(ctx context.Context, args []string) error {
 	})
 }
 
-func conflictOf(c *client.Conflict) conflictObject {
+func conflictOf(c *client.Conflict, names namer) conflictObject {
 	o := conflictObject{
-		Collection: c.Collection, Key: c.Key, Resolver: c.Resolver, Shown: c.Shown,
+		Collection: names.short(c.Collection), Key: c.Key, Resolver: c.Resolver, Shown: c.Shown,
 		Local: versionValue(&c.Local), Remote: versionValue(c.Remote), Ancestor: versionValue(c.Ancestor),
 		Versions: []string{c.Local.Version},
 	}

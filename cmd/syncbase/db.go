@@ -76,7 +76,8 @@ func (a *app) dbDestroy(ctx context.Context, args []string) error {
 		if err := db.Destroy(ctx); err != nil {
 			return err
 		}
-		return a.say(map[string]string{"database": args[0]}, "destroyed %s", args[0])
+		name := a.namer(ctx, c).full(args[0])
+		return a.say(map[string]string{"database": name}, "destroyed %s", args[0])
 	})
 }
 
@@ -129,7 +130,8 @@ func (a *app) collectionDestroy(ctx context.Context, args []string) error {
 		if err := collection.Destroy(ctx); err != nil {
 			return err
 		}
-		return a.say(map[string]string{"collection": args[1]}, "destroyed %s", args[1])
+		name := a.namer(ctx, c).full(args[1])
+		return a.say(map[string]string{"collection": name}, "destroyed %s", args[1])
 	})
 }
 

@@ -19,6 +19,12 @@ func TestUsage(t *testing.T) {
 		"syncgroup create a b", "syncgroup wait a b --timeout soon", "identity issue x", "plugin check x --config {",
 		"watch a --resume m --initial", "db perms a --set {", "db perms a --set null", `db perms a --set {"Read":{"inn":[]}}`,
 		"watch a --resume=", "serve extra", "config check",
+		"serve --peer-listen nonsense", "serve --peer-listen host:port", "serve --peer-listen 127.0.0.1:70000", "serve --peer-listen=:-1",
+		"config print --peer-listen nonsense",
+		"delete-range a b --prefix=", "delete-range a b --all --prefix p", "clock --shift 2000000h", "clock --shift -2000000h", "clock --shift 99999999999h",
+		"syncgroup wait a b --timeout -1s", "syncgroup wait a b --timeout 99999999h", "import a b c --skip -1", "import a b c --skip 99999999999999999999999",
+		"scan a b --max 99999999999999999999", "syncgroup create a b -c x --priority -1", "syncgroup create a b -c x --priority 4294967296",
+		"blob get a " + someRef + " --offset -1", "db settings a --quota 99999999999999999999", "syncgroup create a b -c x --member-type king",
 		"doctor --accept-loss", "blob get a " + someRef + " -o json", "blob get a " + someRef + " --length 0",
 	} {
 		var out, errs bytes.Buffer

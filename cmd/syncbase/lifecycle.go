@@ -17,7 +17,8 @@ func (a *app) onSyncgroup(use, short, example, done string, do func(ctx context.
 			if err := do(ctx, sg); err != nil {
 				return err
 			}
-			return a.say(map[string]string{"syncgroup": sg.Name()}, done+" %s", sg.Name())
+			name := a.namer(ctx, c).full(sg.Name())
+			return a.say(map[string]string{"syncgroup": name}, done+" %s", sg.Name())
 		})
 	})
 }
@@ -39,8 +40,11 @@ syncgroup shares it. A new syncgroup may have the name again, and begins without
 }
 
 func (a *app) syncgroupDeclineCommand() *cobra.Command {
-	return a.onSyncgroup("decline DB SG", "Decline an invitation, so that it is not listed again", "syncbase syncgroup decline notes family", "declined",
+	cmd := a.onSyncgroup("decline DB SG", "Decline an invitation, so that it is not listed again", "syncbase syncgroup decline notes family", "declined",
 		func(ctx context.Context, sg *client.Syncgroup) error { return sg.Decline(ctx) })
+	cmd.Long = `Decline an invitation, so that it is not listed again. Exits with 3 if no peer that is connected invites this device to such
+a syncgroup.`
+	return cmd
 }
 
 // onMember makes a command about a member of a syncgroup.

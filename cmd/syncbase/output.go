@@ -175,6 +175,19 @@ func (n namer) short(name string) string {
 	return local
 }
 
+// full is the name with its owner, as far as that is known.
+func (n namer) full(name string) string {
+	switch {
+	case n.owner == "":
+		return name
+	case strings.HasPrefix(name, ":"):
+		return n.owner + name
+	case strings.Contains(name, ":"):
+		return strings.TrimPrefix(name, "spiffe://")
+	}
+	return n.owner + ":" + name
+}
+
 // lines buffers what is printed; joinFlush or Flush ends it.
 func (a *app) lines() *bufio.Writer { return bufio.NewWriterSize(a.out, 64<<10) }
 

@@ -146,13 +146,18 @@ func (a *app) scan(ctx context.Context, c *client.Collection, r client.Range) er
 
 func (a *app) deleteRangeCommand() *cobra.Command {
 	var r client.Range
+	var all bool
 	cmd := command("delete-range DB COLLECTION --start S --limit L", "Delete the rows with S <= key < L, or with a prefix", `
 syncbase delete-range notes todo --start 2019/ --limit 2020/
-syncbase delete-range notes todo --prefix shopping/`, cobra.ExactArgs(2),
+syncbase delete-range notes todo --prefix shopping/
+syncbase delete-range notes todo --all`, cobra.ExactArgs(2),
 		func(ctx context.Context, args []string) error {
+			bounded := r != client.Range{}
 			switch {
-			case r == client.Range{}:
-				return usagef("say where to begin with --start, where to end with --limit, or which keys with --prefix")
+			case !bounded && !all:
+				return usagef("say where to begin with --start, where to end with --limit, or which keys with --prefix; empty ones would be every row, which takes --all")
+			case bounded && all:
+				return usagef("--all cannot go together with --prefix, --start or --limit")
 			case r.Prefix != "" && (r.Start != "" || r.Limit != ""):
 				return usagef("--prefix cannot go together with --start or --limit")
 			}
@@ -167,5 +172,6 @@ syncbase delete-range notes todo --prefix shopping/`, cobra.ExactArgs(2),
 	cmd.Flags().StringVar(&r.Prefix, "prefix", "", "the keys that begin with this")
 	cmd.Flags().StringVar(&r.Start, "start", "", "first key")
 	cmd.Flags().StringVar(&r.Limit, "limit", "", "the key before which to end")
+	cmd.Flags().BoolVar(&all, "all", false, "every row")
 	return cmd
 }

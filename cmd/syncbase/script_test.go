@@ -2,8 +2,11 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -25,7 +28,7 @@ func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: filepath.Join("testdata", "script"),
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"await": await,
+			"await": await, "fields": fields,
 		},
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("HOME", env.WorkDir)
@@ -33,6 +36,42 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 	})
+}
+
+// fields NAMES wants every line of the last output to be a JSON object with these fields, and at least one line. A name may
+// lead into objects and lists: versions.0.time.
+func fields(ts *testscript.TestScript, neg bool, names []string) {
+	if neg || len(names) == 0 {
+		ts.Fatalf("usage: fields NAMES")
+	}
+	lines := strings.Split(strings.TrimSpace(ts.ReadFile("stdout")), "\n")
+	for _, line := range lines {
+		var object map[string]any
+		if err := json.Unmarshal([]byte(line), &object); err != nil {
+			ts.Fatalf("%q is no JSON object: %v", line, err)
+		}
+		for _, name := range names {
+			if !leadsTo(object, strings.Split(name, ".")) {
+				ts.Fatalf("no field %s in %s", name, line)
+			}
+		}
+	}
+}
+
+// leadsTo reports whether there is something at the end of a path.
+func leadsTo(value any, path []string) bool {
+	if len(path) == 0 {
+		return true
+	}
+	switch value := value.(type) {
+	case map[string]any:
+		inner, found := value[path[0]]
+		return found && leadsTo(inner, path[1:])
+	case []any:
+		i, err := strconv.Atoi(path[0])
+		return err == nil && i < len(value) && leadsTo(value[i], path[1:])
+	}
+	return false
 }
 
 // await DIR waits until the daemon with this data directory answers.

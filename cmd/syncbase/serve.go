@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/signal"
+	"strconv"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -87,6 +89,9 @@ func (a *app) overrides(flags map[string]any, peerListen, identity string) error
 		flags["node.data_dir"] = dir
 	}
 	if peerListen != "" {
+		if err := checkListen(peerListen); err != nil {
+			return err
+		}
 		flags["node.listen"] = []string{peerListen}
 	}
 	if identity != "" {
@@ -95,6 +100,18 @@ func (a *app) overrides(flags map[string]any, peerListen, identity string) error
 			return err
 		}
 		flags["identity.dir"] = dir
+	}
+	return nil
+}
+
+// checkListen checks the form of an address to listen at.
+func checkListen(text string) error {
+	_, port, err := net.SplitHostPort(text)
+	if err == nil {
+		_, err = strconv.ParseUint(port, 10, 16)
+	}
+	if err != nil {
+		return usagef("--peer-listen %q: want host:port with a port from 0 to 65535, such as 0.0.0.0:4001", text)
 	}
 	return nil
 }

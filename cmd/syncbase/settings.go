@@ -72,7 +72,7 @@ func (a *app) dbPause(paused bool, word string) action {
 			object := struct {
 				Database   string `json:"database"`
 				SyncPaused bool   `json:"sync_paused"`
-			}{args[0], settings.SyncPaused}
+			}{a.namer(ctx, c).full(args[0]), settings.SyncPaused}
 			return a.say(object, "syncing of %s is %s", args[0], word)
 		})
 	}

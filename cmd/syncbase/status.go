@@ -38,6 +38,12 @@ func (a *app) describe(s *client.Status) error {
 			return err
 		}
 	}
+	if k := s.DevelopmentClock; k != nil {
+		text := fmt.Sprintf("IN DEVELOPMENT, %v ahead of the machine: rows are stamped by it; never with real data", k.Shift)
+		if err := t.row(nil, "clock", text); err != nil {
+			return err
+		}
+	}
 	for _, k := range s.Clocks {
 		if k.SkewSeconds == 0 {
 			continue
@@ -59,6 +65,14 @@ func (a *app) describe(s *client.Status) error {
 	}
 	for _, x := range s.Sweeping {
 		if err := t.row(nil, "sweeping", names.short(x.Database)+" "+names.short(x.Collection)+", which was destroyed"); err != nil {
+			return err
+		}
+	}
+	for _, d := range s.Databases {
+		if !d.SyncPaused {
+			continue
+		}
+		if err := t.row(nil, "paused", names.short(d.Database)+" neither sends nor receives, until 'syncbase db resume'"); err != nil {
 			return err
 		}
 	}

@@ -206,6 +206,9 @@ func (a *app) syncgroupWaitCommand() *cobra.Command {
 	var timeout time.Duration
 	cmd := command("wait DB SG", "Wait until this device holds all that its reachable peers hold", `
 syncbase syncgroup wait notes family --timeout 30s`, cobra.ExactArgs(2), func(ctx context.Context, args []string) error {
+		if timeout < 0 {
+			return usagef("--timeout %v: want a time from now on, or 0 for no end", timeout)
+		}
 		return a.connect(ctx, func(c *client.Client) error {
 			return a.syncgroupWait(ctx, c, c.Database(args[0]).Syncgroup(args[1]), timeout)
 		})

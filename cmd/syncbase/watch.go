@@ -202,6 +202,8 @@ func changeOf(ch *client.Change, names namer) changeObject {
 	switch ch.Kind {
 	case client.Put:
 		o.value = valueOf(ch.Row.Value)
+	case client.Deleted:
+		o.Value = json.RawMessage("null")
 	case client.CollectionChanged:
 		o.Version = ch.Version
 	}

@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"encoding/json"
 	"time"
 
 	"google.golang.org/protobuf/types/known/durationpb"
@@ -14,6 +15,14 @@ type DevelopmentClock struct {
 	Now time.Time `json:"now"`
 	// Shift is how far Now is ahead of the machine's clock; it ends with the daemon.
 	Shift time.Duration `json:"-"`
+}
+
+// MarshalJSON writes the shift in seconds.
+func (k DevelopmentClock) MarshalJSON() ([]byte, error) {
+	return json.Marshal(struct {
+		Now          time.Time `json:"now"`
+		ShiftSeconds float64   `json:"shift_seconds"`
+	}{k.Now, k.Shift.Seconds()})
 }
 
 // ShiftClock moves the clock by which a daemon in development stamps what it writes; by nothing, it is only read. It takes

@@ -24,8 +24,8 @@ type Conflict struct {
 	Others []ConflictVersion
 	// Shown is the version that readers see.
 	Shown string
-	// Resolver is who is to resolve it: "app", "defer" or "plugin:NAME"; "last-wins" for a row that waits with others of
-	// its batch.
+	// Resolver is who is to resolve it, with all that has to be decided along with it: "app", "defer" or "plugin:NAME". Of a
+	// row that an application is offered only because it was written along with others, it is what the rules say of that row.
 	Resolver string
 }
 

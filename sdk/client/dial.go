@@ -33,6 +33,10 @@ type Options struct {
 	Cert, Key, CA string
 	// Server is the one daemon to speak to, as a SPIFFE ID; empty for any daemon of a believed authority.
 	Server string
+	// Warned, if set, is told what the daemon did and the caller may not have meant: a list that takes Admin from the caller, a
+	// rule for a plugin that the device does not have. It is called before the call that it is about returns, perhaps by several
+	// at a time.
+	Warned func(text string)
 }
 
 // maxMessageBytes admits the largest messages of a daemon.
@@ -64,7 +68,7 @@ func Dial(ctx context.Context, address string, opts Options) (*Client, error) {
 		grpc.WithInitialWindowSize(1 << 20),
 		grpc.WithInitialConnWindowSize(4 << 20),
 		grpc.WithDisableServiceConfig(),
-		grpc.WithUnaryInterceptor(checkUnary),
+		grpc.WithChainUnaryInterceptor(opts.warnings, checkUnary),
 		grpc.WithStreamInterceptor(checkStream),
 		grpc.WithConnectParams(grpc.ConnectParams{
 			Backoff:           backoff.Config{BaseDelay: firstPause, Multiplier: 2, Jitter: 0.2, MaxDelay: lastPause},

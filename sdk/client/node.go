@@ -31,6 +31,8 @@ type Status struct {
 	// Clocks say how wrong the clock of the daemon's machine is: in its own opinion, then for each database in which a
 	// peer is believed instead.
 	Clocks []Clock `json:"clocks"`
+	// DevelopmentClock is nil but for a daemon in development, whose owner may shift the clock.
+	DevelopmentClock *DevelopmentClock `json:"development_clock,omitempty"`
 	// Sweeping are collections that were destroyed and whose rows are still being removed from the disk.
 	Sweeping []Sweeping `json:"sweeping"`
 	// Conflicts are the databases with rows in conflict.
@@ -135,6 +137,9 @@ func (c *Client) Status(ctx context.Context) (Status, error) {
 		Sweeping: []Sweeping{}, Databases: []DatabaseSpace{},
 	}
 	s.Alarms = alarmsOf(resp.GetAlarms())
+	if k := resp.GetDevelopmentClock(); k != nil {
+		s.DevelopmentClock = &DevelopmentClock{Now: timeOf(k.GetNow()), Shift: k.GetShift().AsDuration()}
+	}
 	for _, d := range resp.GetDatabases() {
 		s.Databases = append(s.Databases, spaceOf(d))
 	}

@@ -24,6 +24,8 @@ type DatabaseSpace struct {
 	OpenConflicts uint64 `json:"open_conflicts"`
 	// HeldBy are those who keep the daemon from reclaiming what could go by its age or amount, the longest silent first.
 	HeldBy []Holder `json:"held_by"`
+	// SyncPaused: the database neither sends nor receives, until it is resumed.
+	SyncPaused bool `json:"sync_paused"`
 }
 
 // Holder keeps history or deletes from being reclaimed.
@@ -42,7 +44,7 @@ func spaceOf(d *nodev1.DatabaseSpace) DatabaseSpace {
 	s := DatabaseSpace{
 		Database: d.GetDatabase(), LiveBytes: d.GetLiveBytes(), GarbageBytes: d.GetGarbageBytes(), DiskBytes: d.GetDiskBytes(),
 		LogBytes: d.GetLogBytes(), LogBegins: d.GetLogBegins(), LogEnds: d.GetLogEnds(), OpenConflicts: d.GetOpenConflicts(),
-		HeldBy: []Holder{},
+		HeldBy: []Holder{}, SyncPaused: d.GetSyncPaused(),
 	}
 	for _, h := range d.GetHeldBy() {
 		s.HeldBy = append(s.HeldBy, Holder{

@@ -16,6 +16,17 @@ import (
 // A message with a text that is not UTF-8 cannot be sent, and the error of the transport does not say which. What is here
 // looks for the text once that has happened, so that calls which are in order pay nothing.
 
+// warnings hands what an answer warns of to whoever wants to know.
+func (o Options) warnings(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
+	err := invoke(ctx, method, req, reply, cc, opts...)
+	if answer, ok := reply.(interface{ GetWarnings() []string }); ok && err == nil && o.Warned != nil {
+		for _, text := range answer.GetWarnings() {
+			o.Warned(text)
+		}
+	}
+	return err
+}
+
 func checkUnary(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
 	return explain(invoke(ctx, method, req, reply, cc, opts...), req)
 }

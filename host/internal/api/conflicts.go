@@ -9,6 +9,7 @@ import (
 	nodev1 "github.com/syncbase/syncbase/sdk/api/node/v1"
 
 	"github.com/syncbase/syncbase/host/internal/id"
+	"github.com/syncbase/syncbase/host/internal/merge"
 	"github.com/syncbase/syncbase/host/internal/perm"
 	"github.com/syncbase/syncbase/host/internal/rows"
 )
@@ -35,6 +36,7 @@ func (s *Server) ListConflicts(req *nodev1.ListConflictsRequest, stream grpc.Ser
 		return err
 	}
 	readable := map[id.Collection]bool{}
+	settled := map[rows.ConflictRef]merge.Choice{}
 	for _, ref := range refs {
 		may, known := readable[ref.Collection]
 		if !known {
@@ -44,21 +46,32 @@ func (s *Server) ListConflicts(req *nodev1.ListConflictsRequest, stream grpc.Ser
 		if !may {
 			continue
 		}
-		if err := t.sendConflict(ref, stream); err != nil {
+		if err := t.sendConflict(ref, settled, stream); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (t *target) sendConflict(ref rows.ConflictRef, stream grpc.ServerStreamingServer[nodev1.ListConflictsResponse]) error {
+// sendConflict sends a conflict with who settles it: a row that was written along with others waits for whoever settles the
+// strictest of them. What is found out about those is kept in settled.
+func (t *target) sendConflict(ref rows.ConflictRef, settled map[rows.ConflictRef]merge.Choice, stream grpc.ServerStreamingServer[nodev1.ListConflictsResponse]) error {
 	c, err := t.db.Conflict(ref)
+	if _, known := settled[ref]; err == nil && !known {
+		var choice merge.Choice
+		var together []rows.ConflictRef
+		choice, together, err = t.db.ConflictChoice(ref)
+		for _, other := range together {
+			settled[other] = choice
+		}
+	}
 	if gone(err) {
 		return nil // resolved meanwhile
 	}
 	if err != nil {
 		return err
 	}
+	c.Choice = settled[ref]
 	return stream.Send(&nodev1.ListConflictsResponse{Conflict: conflictProto(&c)})
 }
 

@@ -157,7 +157,7 @@ func TestHTTPWalk(t *testing.T) {
 		{"GET", "/v1/db/notes/collections/todo/history/milk", "", 200, `"value":{"done":false}`},
 		{"GET", "/v1/db/notes/permissions", "", 200, `{"permissions":{"Admin":{"in":["home.local/owner"]}`},
 		{"GET", "/v1/db/notes/schema", "", 404, `"reason":"NO_SCHEMA"`},
-		{"PUT", "/v1/db/notes/schema", `{"version":1,"policy":{"rules":[]}}`, 200, `{}`},
+		{"PUT", "/v1/db/notes/schema", `{"version":1,"policy":{"rules":[]}}`, 200, `{"warnings":[]}`},
 		{"GET", "/v1/db/notes/schema", "", 200, `{"schema":{"version":1,"policy":{"rules":[]}}}`},
 		{"POST", "/v1/db/notes/commit", "{\"ops\":[{\"put\":{\"collection\":\"todo\",\"key\":\"a\",\"value\":{\"x\":1}}}," +
 			"{\"check\":{\"collection\":\"todo\",\"key\":\"milk\",\"value\": {\"done\":\n false} }}]}", 200, `{"versions":["0700000000000000.1-3",""]}`},

@@ -67,7 +67,11 @@ func (s *Server) SetSyncgroupSpec(ctx context.Context, req *nodev1.SetSyncgroupS
 	if err != nil {
 		return nil, err
 	}
-	return &nodev1.SetSyncgroupSpecResponse{Version: version}, nil
+	resp := &nodev1.SetSyncgroupSpecResponse{Version: version}
+	if spec, err := s.opts.Syncgroups.Spec(ctx, t.db.Name(), name); err == nil {
+		resp.Warnings = lockedOut(spec.Permissions, t.caller)
+	}
+	return resp, nil
 }
 
 // LeaveSyncgroup takes Write on the database.

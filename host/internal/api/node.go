@@ -26,6 +26,10 @@ func (s *Server) Status(ctx context.Context, _ *nodev1.StatusRequest) (*nodev1.S
 		HttpAddresses: facts.HTTPAddresses, Conflicts: s.conflictCounts(),
 	}
 	resp.Alarms = s.alarms()
+	if s.opts.Clock != nil {
+		now, ahead := s.opts.Clock.Shift(0)
+		resp.DevelopmentClock = &nodev1.DevelopmentClock{Now: timestamppb.New(now), Shift: durationpb.New(ahead)}
+	}
 	for _, c := range facts.Clocks {
 		resp.Clocks = append(resp.Clocks, clockProto(c))
 	}

@@ -80,9 +80,9 @@ func (s *Server) SetPermissions(ctx context.Context, req *nodev1.SetPermissionsR
 		if err := nothingBelow(req.GetCollection()); err != nil {
 			return nil, err
 		}
-		return setPermissions(ctx, req, perm.ServiceTags, func() (guardedList, error) { return s.administered(ctx) })
+		return s.setPermissions(ctx, req, perm.ServiceTags, func() (guardedList, error) { return s.administered(ctx) })
 	case req.GetCollection() == "":
-		return setPermissions(ctx, req, perm.DatabaseTags, func() (guardedList, error) {
+		return s.setPermissions(ctx, req, perm.DatabaseTags, func() (guardedList, error) {
 			t, err := s.open(ctx, req.GetDatabase())
 			if err != nil {
 				return nil, err
@@ -107,13 +107,16 @@ func (s *Server) SetPermissions(ctx context.Context, req *nodev1.SetPermissionsR
 		if err := s.batches.keep(x, len(req.GetPermissions())+readOverhead); err != nil {
 			return nil, err
 		}
-		return &nodev1.SetPermissionsResponse{}, same(c, x.tx.SetPermissions(c, list, given))
+		if err := x.tx.SetPermissions(c, list, given); err != nil {
+			return nil, same(c, err)
+		}
+		return &nodev1.SetPermissionsResponse{Warnings: s.lockout(ctx, req, list)}, nil
 	}
 	version, err := t.db.SetCollectionPermissions(c, list, given, t.administer)
 	if err != nil {
 		return nil, same(c, err)
 	}
-	return &nodev1.SetPermissionsResponse{Version: version.String()}, nil
+	return &nodev1.SetPermissionsResponse{Version: version.String(), Warnings: s.lockout(ctx, req, list)}, nil
 }
 
 // guardedList has an access list that is not a row: the store, or a database.
@@ -130,7 +133,7 @@ func (s *Server) administered(ctx context.Context) (guardedList, error) {
 
 // setPermissions makes the change depend on the very list that let the caller make it: it reads the version first and
 // then asks open whether the caller may.
-func setPermissions(ctx context.Context, req *nodev1.SetPermissionsRequest, tags []perm.Tag, open func() (guardedList, error)) (*nodev1.SetPermissionsResponse, error) {
+func (s *Server) setPermissions(ctx context.Context, req *nodev1.SetPermissionsRequest, tags []perm.Tag, open func() (guardedList, error)) (*nodev1.SetPermissionsResponse, error) {
 	on, err := open()
 	if err != nil {
 		return nil, err
@@ -151,6 +154,9 @@ func setPermissions(ctx context.Context, req *nodev1.SetPermissionsRequest, tags
 		if errors.Is(err, rows.ErrConflict) && req.GetVersion() == "" && ctx.Err() == nil {
 			continue
 		}
-		return &nodev1.SetPermissionsResponse{Version: version}, err
+		if err != nil {
+			return nil, err
+		}
+		return &nodev1.SetPermissionsResponse{Version: version, Warnings: s.lockout(ctx, req, list)}, nil
 	}
 }

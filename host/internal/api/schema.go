@@ -42,7 +42,10 @@ func (s *Server) SetSchema(ctx context.Context, req *nodev1.SetSchemaRequest) (*
 			return nil, err
 		}
 	}
-	return &nodev1.SetSchemaResponse{}, t.db.SetSchema(schema)
+	if err := t.db.SetSchema(schema); err != nil {
+		return nil, err
+	}
+	return &nodev1.SetSchemaResponse{Warnings: s.schemaWarnings(ctx, schema.Policy)}, nil
 }
 
 // qualified returns the policy with the owner put before bare names of collections, where the database's own owner would be

@@ -45,6 +45,7 @@ func (s *Server) space(db *rows.DB) (*nodev1.DatabaseSpace, error) {
 	p := &nodev1.DatabaseSpace{
 		Database: db.Name().String(), LiveBytes: space.Live, GarbageBytes: space.Garbage, DiskBytes: space.Disk, LogBytes: space.Log,
 		LogBegins: space.Floor, LogEnds: space.Seq, OpenConflicts: uint64(open),
+		SyncPaused: db.Settings().SyncPaused,
 	}
 	if s.opts.Holders == nil {
 		return p, nil

@@ -101,6 +101,8 @@ type watchWriter struct {
 	patience  time.Duration
 	heartbeat time.Duration
 	events    bool
+	// opened: the first message, which says where the watch begins, was written.
+	opened bool
 	// begun: what comes next belongs to a batch, or to an initial state, whose end the application waits for.
 	begun bool
 	// resume is the last marker that was written.
@@ -182,11 +184,11 @@ func (o *watchWriter) event(m *nodev1.WatchResponse) error {
 		if m.GetResume() != "" {
 			o.buf = append(append(append(o.buf, "id: "...), m.GetResume()...), '\n')
 		}
-		begun := o.begun
-		o.begun = m.GetContinued()
-		if len(m.GetChanges()) == 0 && !begun && !m.GetContinued() {
+		if len(m.GetChanges()) == 0 && !(o.opened && o.begun) && !m.GetContinued() {
+			o.opened = true
 			return o.mark()
 		}
+		o.opened, o.begun = true, m.GetContinued()
 		o.buf = append(o.buf, "data: "...)
 	}
 	o.buf = appendMessage(o.buf, m.ProtoReflect())

@@ -197,6 +197,61 @@ func (x *AdjustClockResponse) GetShift() *durationpb.Duration {
 	return nil
 }
 
+// DevelopmentClock is the clock of a daemon whose configuration says clock.development.
+type DevelopmentClock struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What the daemon takes the time to be.
+	Now *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=now,proto3" json:"now,omitempty"`
+	// How far that is ahead of the machine's clock.
+	Shift         *durationpb.Duration `protobuf:"bytes,2,opt,name=shift,proto3" json:"shift,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DevelopmentClock) Reset() {
+	*x = DevelopmentClock{}
+	mi := &file_node_v1_clock_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DevelopmentClock) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DevelopmentClock) ProtoMessage() {}
+
+func (x *DevelopmentClock) ProtoReflect() protoreflect.Message {
+	mi := &file_node_v1_clock_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DevelopmentClock.ProtoReflect.Descriptor instead.
+func (*DevelopmentClock) Descriptor() ([]byte, []int) {
+	return file_node_v1_clock_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *DevelopmentClock) GetNow() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Now
+	}
+	return nil
+}
+
+func (x *DevelopmentClock) GetShift() *durationpb.Duration {
+	if x != nil {
+		return x.Shift
+	}
+	return nil
+}
+
 var File_node_v1_clock_proto protoreflect.FileDescriptor
 
 const file_node_v1_clock_proto_rawDesc = "" +
@@ -210,6 +265,9 @@ const file_node_v1_clock_proto_rawDesc = "" +
 	"\x12AdjustClockRequest\x12)\n" +
 	"\x02by\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\x02by\"t\n" +
 	"\x13AdjustClockResponse\x12,\n" +
+	"\x03now\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x03now\x12/\n" +
+	"\x05shift\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x05shift\"q\n" +
+	"\x10DevelopmentClock\x12,\n" +
 	"\x03now\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x03now\x12/\n" +
 	"\x05shift\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x05shiftB5Z3github.com/syncbase/syncbase/sdk/api/node/v1;nodev1b\x06proto3"
 
@@ -225,25 +283,28 @@ func file_node_v1_clock_proto_rawDescGZIP() []byte {
 	return file_node_v1_clock_proto_rawDescData
 }
 
-var file_node_v1_clock_proto_msgTypes = make([]protoimpl.MessageInfo, 3)
+var file_node_v1_clock_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
 var file_node_v1_clock_proto_goTypes = []any{
 	(*Clock)(nil),                 // 0: syncbase.node.v1.Clock
 	(*AdjustClockRequest)(nil),    // 1: syncbase.node.v1.AdjustClockRequest
 	(*AdjustClockResponse)(nil),   // 2: syncbase.node.v1.AdjustClockResponse
-	(*durationpb.Duration)(nil),   // 3: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil), // 4: google.protobuf.Timestamp
+	(*DevelopmentClock)(nil),      // 3: syncbase.node.v1.DevelopmentClock
+	(*durationpb.Duration)(nil),   // 4: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil), // 5: google.protobuf.Timestamp
 }
 var file_node_v1_clock_proto_depIdxs = []int32{
-	3, // 0: syncbase.node.v1.Clock.skew:type_name -> google.protobuf.Duration
-	4, // 1: syncbase.node.v1.Clock.server:type_name -> google.protobuf.Timestamp
-	3, // 2: syncbase.node.v1.AdjustClockRequest.by:type_name -> google.protobuf.Duration
-	4, // 3: syncbase.node.v1.AdjustClockResponse.now:type_name -> google.protobuf.Timestamp
-	3, // 4: syncbase.node.v1.AdjustClockResponse.shift:type_name -> google.protobuf.Duration
-	5, // [5:5] is the sub-list for method output_type
-	5, // [5:5] is the sub-list for method input_type
-	5, // [5:5] is the sub-list for extension type_name
-	5, // [5:5] is the sub-list for extension extendee
-	0, // [0:5] is the sub-list for field type_name
+	4, // 0: syncbase.node.v1.Clock.skew:type_name -> google.protobuf.Duration
+	5, // 1: syncbase.node.v1.Clock.server:type_name -> google.protobuf.Timestamp
+	4, // 2: syncbase.node.v1.AdjustClockRequest.by:type_name -> google.protobuf.Duration
+	5, // 3: syncbase.node.v1.AdjustClockResponse.now:type_name -> google.protobuf.Timestamp
+	4, // 4: syncbase.node.v1.AdjustClockResponse.shift:type_name -> google.protobuf.Duration
+	5, // 5: syncbase.node.v1.DevelopmentClock.now:type_name -> google.protobuf.Timestamp
+	4, // 6: syncbase.node.v1.DevelopmentClock.shift:type_name -> google.protobuf.Duration
+	7, // [7:7] is the sub-list for method output_type
+	7, // [7:7] is the sub-list for method input_type
+	7, // [7:7] is the sub-list for extension type_name
+	7, // [7:7] is the sub-list for extension extendee
+	0, // [0:7] is the sub-list for field type_name
 }
 
 func init() { file_node_v1_clock_proto_init() }
@@ -257,7 +318,7 @@ func file_node_v1_clock_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_node_v1_clock_proto_rawDesc), len(file_node_v1_clock_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   3,
+			NumMessages:   4,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

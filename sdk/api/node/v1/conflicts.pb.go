@@ -193,7 +193,8 @@ type Conflict struct {
 	Others []*ConflictVersion `protobuf:"bytes,6,rep,name=others,proto3" json:"others,omitempty"`
 	// The version that readers see.
 	Shown string `protobuf:"bytes,7,opt,name=shown,proto3" json:"shown,omitempty"`
-	// Who is to resolve it: "app", "defer" or "plugin:NAME"; "last-wins" for a row that waits with others of its batch.
+	// Who is to resolve it, with all that has to be decided along with it: "app", "defer" or "plugin:NAME". Of a row that is
+	// offered only because it was written along with others, what the rules say of that row.
 	Resolver      string `protobuf:"bytes,8,opt,name=resolver,proto3" json:"resolver,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

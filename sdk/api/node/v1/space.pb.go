@@ -44,7 +44,9 @@ type DatabaseSpace struct {
 	// Rows whose conflict waits for somebody to resolve it.
 	OpenConflicts uint64 `protobuf:"varint,8,opt,name=open_conflicts,json=openConflicts,proto3" json:"open_conflicts,omitempty"`
 	// Who keeps this device from reclaiming what could go by its age or amount. At most 16, the longest silent first.
-	HeldBy        []*Holder `protobuf:"bytes,9,rep,name=held_by,json=heldBy,proto3" json:"held_by,omitempty"`
+	HeldBy []*Holder `protobuf:"bytes,9,rep,name=held_by,json=heldBy,proto3" json:"held_by,omitempty"`
+	// The database neither sends nor receives, until it is resumed.
+	SyncPaused    bool `protobuf:"varint,10,opt,name=sync_paused,json=syncPaused,proto3" json:"sync_paused,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -142,6 +144,13 @@ func (x *DatabaseSpace) GetHeldBy() []*Holder {
 	return nil
 }
 
+func (x *DatabaseSpace) GetSyncPaused() bool {
+	if x != nil {
+		return x.SyncPaused
+	}
+	return false
+}
+
 // Holder keeps history or deletes from being reclaimed.
 type Holder struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -220,7 +229,7 @@ var File_node_v1_space_proto protoreflect.FileDescriptor
 
 const file_node_v1_space_proto_rawDesc = "" +
 	"\n" +
-	"\x13node/v1/space.proto\x12\x10syncbase.node.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xbf\x02\n" +
+	"\x13node/v1/space.proto\x12\x10syncbase.node.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe0\x02\n" +
 	"\rDatabaseSpace\x12\x1a\n" +
 	"\bdatabase\x18\x01 \x01(\tR\bdatabase\x12\x1d\n" +
 	"\n" +
@@ -233,7 +242,10 @@ const file_node_v1_space_proto_rawDesc = "" +
 	"log_begins\x18\x06 \x01(\x04R\tlogBegins\x12\x19\n" +
 	"\blog_ends\x18\a \x01(\x04R\alogEnds\x12%\n" +
 	"\x0eopen_conflicts\x18\b \x01(\x04R\ropenConflicts\x121\n" +
-	"\aheld_by\x18\t \x03(\v2\x18.syncbase.node.v1.HolderR\x06heldBy\"\x92\x01\n" +
+	"\aheld_by\x18\t \x03(\v2\x18.syncbase.node.v1.HolderR\x06heldBy\x12\x1f\n" +
+	"\vsync_paused\x18\n" +
+	" \x01(\bR\n" +
+	"syncPaused\"\x92\x01\n" +
 	"\x06Holder\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x1c\n" +
 	"\tsyncgroup\x18\x02 \x01(\tR\tsyncgroup\x12\x16\n" +

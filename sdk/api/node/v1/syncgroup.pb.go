@@ -99,7 +99,9 @@ func (x *SetSyncgroupSpecRequest) GetVersion() string {
 type SetSyncgroupSpecResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// "device.epoch-generation" of the row that holds the specification.
-	Version       string `protobuf:"bytes,1,opt,name=version,proto3" json:"version,omitempty"`
+	Version string `protobuf:"bytes,1,opt,name=version,proto3" json:"version,omitempty"`
+	// What was taken and may not be what was meant, such as that the caller has no Admin any more. For people.
+	Warnings      []string `protobuf:"bytes,2,rep,name=warnings,proto3" json:"warnings,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -139,6 +141,13 @@ func (x *SetSyncgroupSpecResponse) GetVersion() string {
 		return x.Version
 	}
 	return ""
+}
+
+func (x *SetSyncgroupSpecResponse) GetWarnings() []string {
+	if x != nil {
+		return x.Warnings
+	}
+	return nil
 }
 
 // LeaveSyncgroupRequest takes Write on the database.
@@ -797,9 +806,10 @@ const file_node_v1_syncgroup_proto_rawDesc = "" +
 	"\bdatabase\x18\x01 \x01(\tR\bdatabase\x12\x1c\n" +
 	"\tsyncgroup\x18\x02 \x01(\tR\tsyncgroup\x12\x12\n" +
 	"\x04spec\x18\x03 \x01(\fR\x04spec\x12\x18\n" +
-	"\aversion\x18\x04 \x01(\tR\aversion\"4\n" +
+	"\aversion\x18\x04 \x01(\tR\aversion\"P\n" +
 	"\x18SetSyncgroupSpecResponse\x12\x18\n" +
-	"\aversion\x18\x01 \x01(\tR\aversion\"Q\n" +
+	"\aversion\x18\x01 \x01(\tR\aversion\x12\x1a\n" +
+	"\bwarnings\x18\x02 \x03(\tR\bwarnings\"Q\n" +
 	"\x15LeaveSyncgroupRequest\x12\x1a\n" +
 	"\bdatabase\x18\x01 \x01(\tR\bdatabase\x12\x1c\n" +
 	"\tsyncgroup\x18\x02 \x01(\tR\tsyncgroup\"\x18\n" +
