@@ -2,6 +2,7 @@ package kv
 
 import (
 	"bytes"
+	"errors"
 	"slices"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -13,6 +14,8 @@ type Iter struct {
 	// beyond, last and hi are set where something is lost: the keys after each loss, the last key that was met, and the end.
 	beyond   [][]byte
 	last, hi []byte
+	// ended: all up to the end is lost.
+	ended bool
 }
 
 func newIter(r pebble.Reader, lo, hi []byte) (*Iter, error) {
@@ -49,9 +52,10 @@ func (i *Iter) leap(ok bool) bool {
 			return false // nothing was known to be lost here
 		}
 		if i.hi != nil && bytes.Compare(i.beyond[at], i.hi) >= 0 {
-			return i.it.SeekGE(i.hi) // the end, and no failure
+			i.ended = true
+			return false
 		}
-		i.last = i.beyond[at]
+		i.last, i.ended = i.beyond[at], false
 		ok = i.it.SeekGE(i.last)
 	}
 	if ok && len(i.beyond) > 0 {
@@ -66,7 +70,7 @@ func (i *Iter) Prev() bool { return i.it.Prev() }
 // SeekGE moves to the first key that is not less than key.
 func (i *Iter) SeekGE(key []byte) bool {
 	if len(i.beyond) > 0 {
-		i.last = bytes.Clone(key)
+		i.last, i.ended = bytes.Clone(key), false
 	}
 	return i.leap(i.it.SeekGE(key))
 }
@@ -91,7 +95,13 @@ func (i *Iter) Key() []byte { return i.it.Key() }
 func (i *Iter) Value() []byte { return i.it.Value() }
 
 // Close ends the iteration and returns the first error that cut it short, if any.
-func (i *Iter) Close() error { return readError(i.it.Close()) }
+func (i *Iter) Close() error {
+	err := readError(i.it.Close())
+	if i.ended && errors.Is(err, ErrDamaged) {
+		return nil
+	}
+	return err
+}
 
 // PrefixEnd returns the least key greater than every key with the prefix, and nil when there is none.
 func PrefixEnd(prefix []byte) []byte {

@@ -244,7 +244,8 @@ func openError(dir string, err error) error {
 	if strings.Contains(err.Error(), "format major version") {
 		return fmt.Errorf("%w: %s: %v", ErrNewerFormat, dir, err)
 	}
-	if damaged(err) || errors.Is(err, fs.ErrNotExist) || errors.Is(err, pebble.ErrDBDoesNotExist) {
+	if damaged(err) || errors.Is(err, fs.ErrNotExist) || errors.Is(err, pebble.ErrDBDoesNotExist) ||
+		strings.Contains(err.Error(), "already exists and is") {
 		return fmt.Errorf("%w: open %s: %v; %s", ErrDamaged, filepath.Clean(dir), err, whatNow)
 	}
 	return fmt.Errorf("open %s: %w", filepath.Clean(dir), err)

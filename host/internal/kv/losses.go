@@ -21,6 +21,8 @@ type Loss struct {
 	After, UpTo []byte
 	// Writes that were lost, at most, some of which may have been superseded long ago; -1 where that cannot be told.
 	Writes int
+	// beyond is a key up to which the file cannot be read, if that is not UpTo.
+	beyond []byte
 }
 
 // bound is the part of a table that belongs to the store: lo <= key < hi; nil is no bound.
@@ -138,7 +140,7 @@ func tableLosses(ctx context.Context, from vfs.FS, dir, name string, as *listed)
 	if err != nil {
 		return []Loss{wholeTable(name, as, err)}, nil
 	}
-	losses, err := t.losses()
+	losses, err := t.losses(as)
 	return losses, errors.Join(err, t.close())
 }
 
@@ -165,7 +167,7 @@ func before(key []byte) []byte {
 }
 
 // losses counts what is missing.
-func (t *table) losses() ([]Loss, error) {
+func (t *table) losses(as *listed) ([]Loss, error) {
 	if len(t.gaps) == 0 && t.removals == nil {
 		return nil, nil
 	}
@@ -179,14 +181,17 @@ func (t *table) losses() ([]Loss, error) {
 			return nil, err
 		}
 	}
-	return t.lossesAfter(it.read), nil
+	return t.lossesAfter(it.read, as), nil
 }
 
 // lossesAfter lists the gaps when it is known how many entries could be read.
-func (t *table) lossesAfter(read int) []Loss {
+func (t *table) lossesAfter(read int, as *listed) []Loss {
 	var list []Loss
 	for _, g := range t.gaps {
-		l := Loss{File: t.name, Cause: causeOf(g.cause), After: g.after, UpTo: g.upTo, Writes: -1}
+		l := Loss{beyond: g.upTo, File: t.name, Cause: causeOf(g.cause), After: g.after, UpTo: g.upTo, Writes: -1}
+		if as != nil && as.largest != nil {
+			l.UpTo = least(g.upTo, as.largest)
+		}
 		if len(t.gaps) == 1 && t.entries >= 0 {
 			l.Writes = t.entries - read
 		}
@@ -206,7 +211,7 @@ func Around(r Reader, losses []Loss) Reader {
 	a := around{Reader: r}
 	for _, l := range losses {
 		if l.UpTo != nil {
-			a.beyond = append(a.beyond, append(bytes.Clone(l.UpTo), 0))
+			a.beyond = append(a.beyond, append(bytes.Clone(most(l.UpTo, l.beyond)), 0))
 		}
 	}
 	slices.SortFunc(a.beyond, bytes.Compare)

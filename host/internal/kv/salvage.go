@@ -200,10 +200,11 @@ type wreck struct {
 func openWreck(ctx context.Context, dir string, opts Options, report func(Loss)) (_ *wreck, err error) {
 	opts = opts.withDefaults()
 	w := &wreck{fs: opts.fileSystem(), dir: dir, report: report, entered: map[string]pebble.SeqNum{}}
-	if err := checkFormatFile(w.fs, dir, opts.version); err != nil {
+	if err := checkFormatFile(w.fs, dir, opts.version); errors.Is(err, ErrDamaged) {
+		report(Loss{File: formatFile, Cause: plain(err)})
+	} else if err != nil {
 		return nil, err
-	}
-	if w.format, err = readSmall(w.fs, w.fs.PathJoin(dir, formatFile)); err != nil {
+	} else if w.format, err = readSmall(w.fs, w.fs.PathJoin(dir, formatFile)); err != nil {
 		return nil, err
 	}
 	if w.lock, err = pebble.LockDirectory(dir, w.fs); err != nil {
@@ -342,7 +343,7 @@ func (w *wreck) openTables(ctx context.Context) error {
 			w.lost = append(w.lost, l)
 			continue
 		}
-		w.lost = append(w.lost, t.lossesAfter(0)...)
+		w.lost = append(w.lost, t.lossesAfter(0, w.tables[name])...)
 		it, err := t.iter()
 		if err != nil {
 			return errors.Join(err, t.close())
@@ -478,7 +479,7 @@ func (w *wreck) merge(visit func(write) error) error {
 		}
 	}
 	for _, it := range w.iters {
-		for _, l := range it.t.lossesAfter(it.read) {
+		for _, l := range it.t.lossesAfter(it.read, w.tables[it.t.name]) {
 			w.report(l)
 		}
 	}

@@ -140,7 +140,7 @@ func (c *checker) store() error {
 	var writer id.Writer
 	data, err := c.from.Get(keyWriter)
 	switch {
-	case errors.Is(err, kv.ErrNotFound):
+	case errors.Is(err, kv.ErrNotFound), c.unknown(err):
 	case err != nil:
 		return err
 	case len(data) != wire.WriterLen:
@@ -172,12 +172,20 @@ func (c *checker) store() error {
 	if err != nil {
 		return err
 	}
-	if err := c.orphans(nums); err != nil {
+	if writer.Device == (id.Device{}) {
+		if writer, err = c.lostWriter(dbs); err != nil {
+			return err
+		}
+		for _, d := range dbs {
+			d.writer.Device = writer.Device
+		}
+	}
+	if err := errors.Join(c.numbers(nums), c.orphans(nums, writer.Device)); err != nil {
 		return err
 	}
 	for _, db := range dbs {
 		c.sum.Databases++
-		for _, step := range []func() error{db.collections, db.reclaimed, db.sequence, db.knowledge, db.burials, db.rows, db.tombstones, db.openHeads, db.log, db.digests, db.size} {
+		for _, step := range []func() error{db.collections, db.unnamed, db.reclaimed, db.sequence, db.knowledge, db.burials, db.rows, db.tombstones, db.openHeads, db.log, db.digests, db.size} {
 			if err := step(); err != nil {
 				return err
 			}
@@ -187,7 +195,8 @@ func (c *checker) store() error {
 }
 
 // orphans looks for keys of databases that do not exist, by leaping from one number to the next.
-func (c *checker) orphans(nums map[uint32]bool) error {
+func (c *checker) orphans(nums map[uint32]bool, device id.Device) error {
+	named := map[uint32]bool{} // they get a name again
 	for _, space := range spacesOfDatabase {
 		it, err := c.from.Iter([]byte{space}, []byte{space + 1})
 		if err != nil {
@@ -200,8 +209,15 @@ func (c *checker) orphans(nums map[uint32]bool) error {
 				continue
 			}
 			num := binary.BigEndian.Uint32(it.Key()[1:])
-			if !nums[num] {
-				c.mendable(id.Name{}, dropPrefix(dbKey(space, num)), RuleOwner, it.Key(), "there is no database with the number %d", num)
+			if !nums[num] && !named[num] {
+				m, err := c.lostDatabase(num, device)
+				if err != nil {
+					return errors.Join(err, it.Close())
+				}
+				if named[num] = m.apply != nil; !named[num] {
+					m = dropPrefix(dbKey(space, num))
+				}
+				c.mendable(id.Name{}, m, RuleOwner, it.Key(), "there is no database with the number %d", num)
 			}
 			next := kv.PrefixEnd(dbKey(space, num))
 			ok = it.SeekGE(next)
@@ -415,7 +431,7 @@ func (d *checkedDB) rows() error {
 				d.bad(RuleEncoding, key, "access list: %v", err)
 			}
 		}
-		faults = errors.Join(faults, d.logged(key, lossy(d.rebuild(key)), binary.BigEndian.Uint32(key[5:]), head.Version))
+		faults = errors.Join(faults, d.logged(key, d.relog(key, &head), binary.BigEndian.Uint32(key[5:]), head.Version))
 	})
 	return errors.Join(err, faults)
 }
@@ -433,7 +449,7 @@ func (d *checkedDB) tombstones() error {
 		if _, err := d.from.Get(row); err == nil {
 			d.mendable(d.name, d.rebuild(key), RuleRow, key, "the row is there as well")
 		}
-		faults = errors.Join(faults, d.logged(key, lossy(d.rebuild(key)), binary.BigEndian.Uint32(key[5:]), head.Version))
+		faults = errors.Join(faults, d.logged(key, d.relog(key, &head), binary.BigEndian.Uint32(key[5:]), head.Version))
 	})
 	return errors.Join(err, faults)
 }
@@ -499,7 +515,7 @@ func (d *checkedDB) record(key []byte, coll *checkedCollection, rec *wire.Record
 	}
 	// The record of a collection itself may lie in several scopes and is known at each of them only later.
 	if rec.Key != "" && !d.know.Holds(coll.id, rec.Key, v) && !d.rec.formerVector(d.writer.Device).Covers(v) {
-		d.bad(RuleLog, key, "version %s of a row is not known at any scope", v)
+		d.bad(RuleLog, key, "version %s of a row is not known at any scope; that heals when a peer sends it again", v)
 	}
 	if rec.Kind == wire.Link {
 		return nil

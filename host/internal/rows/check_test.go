@@ -79,7 +79,7 @@ const (
 )
 
 var corruptions = map[string]corruption{
-	"a log record is lost": {func(d *device, b *kv.Batch) { b.Delete(logKey(1, 1, id.Version{Writer: d.db.Writer(), Gen: 1})) }, RuleChange, curedAtALoss},
+	"a log record is lost": {func(d *device, b *kv.Batch) { b.Delete(logKey(1, 1, id.Version{Writer: d.db.Writer(), Gen: 1})) }, RuleChange, cured},
 	"a row is lost":        {func(d *device, b *kv.Batch) { b.Delete(rowKey(spaceRow, 1, 1, "new")) }, RuleLog, cured},
 	"a row is old": {func(d *device, b *kv.Batch) {
 		head, err := d.kv.Get(rowKey(spaceRow, 1, 1, "theirs"))
@@ -149,7 +149,9 @@ var corruptions = map[string]corruption{
 	"the name of a local value is unreadable": {func(d *device, b *kv.Batch) {
 		b.Set(append(dbKey(spaceSyncgroup, 1), 'x'), nil)
 	}, RuleEncoding, curedAtALoss},
-	"a key is cut short": {func(d *device, b *kv.Batch) { b.Set([]byte{spaceRow, 0, 0}, nil) }, RuleEncoding, curedAtALoss},
+	"the device is lost":        {func(d *device, b *kv.Batch) { b.Delete(keyWriter) }, RuleOwner, cured},
+	"the next database is lost": {func(d *device, b *kv.Batch) { b.Delete(keyNextDB) }, RuleOwner, cured},
+	"a key is cut short":        {func(d *device, b *kv.Batch) { b.Set([]byte{spaceRow, 0, 0}, nil) }, RuleEncoding, curedAtALoss},
 	"rows of a database that is gone": {func(d *device, b *kv.Batch) {
 		b.Set(rowKey(spaceRow, 9, 1, "k"), nil)
 		b.Set(rowKey(spaceTomb, 9, 1, "l"), nil)

@@ -397,14 +397,29 @@ func (db *DB) enter(b *kv.Batch, c id.Collection, fresh map[id.Collection]*colle
 		return coll
 	}
 	coll := &collection{id: c, num: uint32(len(db.colls)+len(fresh)) + 1}
-	value := append([]byte{valueVersion}, byte(c.Kind))
-	value = binary.AppendUvarint(value, uint64(len(c.Name.Owner)))
-	value = append(value, c.Name.Owner...)
-	value = binary.AppendUvarint(value, uint64(len(c.Name.Local)))
-	value = append(value, c.Name.Local...)
-	b.Set(collKey(spaceCollection, db.num, coll.num), value)
+	for db.byNum[coll.num] != nil || numbered(fresh, coll.num) { // a repair may have left numbers out
+		coll.num++
+	}
+	b.Set(collKey(spaceCollection, db.num, coll.num), appendCollection(nil, c))
 	fresh[c] = coll
 	return coll
+}
+
+func numbered(fresh map[id.Collection]*collection, num uint32) bool {
+	for _, coll := range fresh {
+		if coll.num == num {
+			return true
+		}
+	}
+	return false
+}
+
+func appendCollection(dst []byte, c id.Collection) []byte {
+	dst = append(dst, valueVersion, byte(c.Kind))
+	dst = binary.AppendUvarint(dst, uint64(len(c.Name.Owner)))
+	dst = append(dst, c.Name.Owner...)
+	dst = binary.AppendUvarint(dst, uint64(len(c.Name.Local)))
+	return append(dst, c.Name.Local...)
 }
 
 // adopt takes fresh entries into the database after their batch was applied. Called with mu held.

@@ -37,7 +37,7 @@ func Repair(ctx context.Context, store *kv.Store, opts RepairOptions, report fun
 	// tried has what was mended already: a remedy that did not help is not tried again.
 	tried := map[string]bool{}
 	for round := 0; ; round++ {
-		r := repairer{kv: store, rows: map[string]bool{}, lists: map[uint32]*listing{}}
+		r := repairer{kv: store, rows: map[string]bool{}, lists: map[uint32]*listing{}, listed: map[uint32]map[id.Version]uint64{}}
 		var todo, rest []Finding
 		sum, err := Check(ctx, store, func(f Finding) {
 			again := tried[string(f.Rule)+string(f.Key)+f.Text]
@@ -75,6 +75,8 @@ type repairer struct {
 	rows map[string]bool
 	// lists are sequences with gaps, by the number of the database.
 	lists map[uint32]*listing
+	// listed says where sequences list versions, by the number of the database, once it was asked for.
+	listed map[uint32]map[id.Version]uint64
 	// heads are values of sequences that were changed in this round.
 	heads map[string]changedSeq
 }

@@ -1,0 +1,85 @@
+package host_test
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/syncbase/syncbase/host"
+	"github.com/syncbase/syncbase/host/internal/id"
+	"github.com/syncbase/syncbase/host/internal/rows"
+)
+
+// TestSalvage loses or damages each file of a store in turn. A repair that accepts loss leaves a store that is sound and takes
+// writes, or says why it cannot; the damaged one is put aside as it was; and one that does not accept loss touches nothing.
+func TestSalvage(t *testing.T) {
+	whole := t.TempDir()
+	if err := unpack(filepath.Join("testdata", "format", "v1.tar.gz"), whole); err != nil {
+		t.Fatal(err)
+	}
+	openGolden(t, whole).close() // what was in the log lies in tables now
+	sound, err := host.CheckStore(t.Context(), whole, func(f host.Finding) { t.Errorf("%+v", f) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	entries, err := os.ReadDir(filepath.Join(whole, "store"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	remove := func(name string) error { return os.Remove(name) }
+	garble := func(name string) error {
+		data, err := os.ReadFile(name)
+		if err == nil && len(data) > 0 {
+			data[len(data)/2] ^= 0x10
+			err = os.WriteFile(name, data, 0o600)
+		}
+		return err
+	}
+	for _, e := range entries {
+		if e.IsDir() {
+			continue
+		}
+		for what, damage := range map[string]func(string) error{"gone": remove, "garbled": garble} {
+			t.Run(e.Name()+" "+what, func(t *testing.T) {
+				dir := t.TempDir()
+				if err := os.CopyFS(dir, os.DirFS(whole)); err != nil {
+					t.Fatal(err)
+				}
+				if err := damage(filepath.Join(dir, "store", e.Name())); err != nil {
+					t.Fatal(err)
+				}
+				found, err := host.CheckStore(t.Context(), dir, func(host.Finding) {})
+				if err == nil && found.Findings == 0 {
+					return // it was not needed
+				}
+				if err != nil {
+					t.Logf("check: %v", err)
+				}
+				if r := repair(t, dir, host.RepairOptions{}); r.Repaired > 0 || r.Copy != "" {
+					t.Errorf("repaired without accepting loss: %+v", r)
+				}
+				r := repair(t, dir, host.RepairOptions{AcceptLoss: true})
+				// What is known of others' writes comes back by syncing, and nothing else is left.
+				if r.Left.Findings > 3 || r.Saved == 0 || r.Left.Rows != sound.Rows {
+					t.Errorf("%+v, want all %d rows", r, sound.Rows)
+				}
+				if _, err := os.Stat(filepath.Join(r.Copy, "store")); err != nil {
+					t.Errorf("the damaged store was not put aside: %v", err)
+				}
+				if again := repair(t, dir, host.RepairOptions{AcceptLoss: true}); again.Repaired > 0 {
+					t.Errorf("there was something left: %+v", again)
+				}
+				g := openGolden(t, dir)
+				dbs, _ := g.rows.Databases()
+				for _, db := range dbs {
+					for _, c := range db.Collections() {
+						if _, err := db.Commit([]rows.Op{{Collection: c, Key: "after", Value: []byte("1")}}, nil); err != nil && c.Kind == id.Rows {
+							t.Errorf("a write to %s %s: %v", db.Name(), c, err)
+						}
+					}
+				}
+				g.close()
+			})
+		}
+	}
+}
