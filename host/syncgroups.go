@@ -211,7 +211,7 @@ func (s syncgroups) state(db *rows.DB, g syncgroup.Group) (api.SyncgroupState, e
 		return api.SyncgroupState{}, err
 	}
 	state := api.SyncgroupState{
-		Database: db.Name(), Name: g.Name, Members: uint64(len(members)), Connected: uint64(len(links)), State: string(g.State),
+		Database: db.Name(), Name: g.Name, Members: uint64(len(members)), Connected: uint64(len(links)), State: string(g.State), Reason: g.Outside,
 	}
 	if err := s.h.describePublication(db, g, &state); err != nil {
 		return state, err
@@ -265,7 +265,7 @@ func (s syncgroups) Wait(ctx context.Context, dbName, name id.Name) (int, error)
 			return 0, err
 		}
 		if !g.State.Synchronises() {
-			return 0, fmt.Errorf("%w: this device is no member of %s (%s)", api.ErrPrecondition, name, g.State)
+			return 0, fmt.Errorf("%w: this device is no member of %s any more (%s); what it has stays, read-only", api.ErrPrecondition, name, g.Outside)
 		}
 		members, err := syncgroup.Members(db, name)
 		if err != nil {

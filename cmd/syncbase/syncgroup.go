@@ -166,7 +166,7 @@ func (a *app) syncgroupList(ctx context.Context, args []string) error {
 			}
 			short := names.short(g.Name)
 			object := map[string]string{
-				"syncgroup": short, "name": g.Name, "state": g.State, "publish": g.Publish, "publish_error": g.PublishError,
+				"syncgroup": short, "name": g.Name, "state": g.State, "publish": g.Publish, "publish_error": g.PublishError, "reason": g.Reason,
 			}
 			if err := t.row(object, append([]any{short}, notable(g)...)...); err != nil {
 				return err
@@ -180,6 +180,9 @@ func (a *app) syncgroupList(ctx context.Context, args []string) error {
 func notable(g client.SyncgroupStanding) (cells []any) {
 	if g.State != "member" || g.Publish == "pending" {
 		cells = append(cells, g.State)
+	}
+	if g.Reason != "" && g.Reason != g.State {
+		cells = append(cells, oneLineText(g.Reason))
 	}
 	if g.Publish == "pending" {
 		cells = append(cells, strings.TrimSuffix("publishing is pending: "+g.PublishError, ": "))

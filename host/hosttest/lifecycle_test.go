@@ -207,6 +207,9 @@ func TestEjectedUntilAllowed(t *testing.T) {
 				c.Heal()
 			}
 			eventually(t, "c hears of it", func() bool { return state(t, d) == "ejected" })
+			if got := standing(t, d).GetReason(); !strings.Contains(got, "ejected") {
+				t.Errorf("c was ejected because of %q", got)
+			}
 			frozen(t, d, "k", `1`)
 			if got := a.Rows()["from c"]; got != "" {
 				t.Errorf("a took %s from c, which was ejected", got)
@@ -332,10 +335,23 @@ func TestRemovedReaderIsCutOff(t *testing.T) {
 		if got := d.Rows(); len(got) != 0 {
 			t.Errorf("c, which may not read any more, got %v", got)
 		}
+		if got := standing(t, d); got.GetState() != "removed" || !strings.Contains(got.GetReason(), "not on the access list") || !strings.Contains(got.GetReason(), "/device/") {
+			t.Errorf("c takes itself for %v, want removed, with who says so", got)
+		}
+		_, err = d.API().WaitSyncgroup(t.Context(), &nodev1.WaitSyncgroupRequest{Database: hosttest.Database, Syncgroup: hosttest.Syncgroup})
+		wantCode(t, "wait of who was removed", err, codes.FailedPrecondition)
+		d.Stop()
+		d.Start()
+		if got := state(t, d); got != "removed" {
+			t.Errorf("after a restart c takes itself for %s", got)
+		}
 		setSpec(t, a, strings.Replace(list, "%", "", 1))
 		c.Settle(5 * time.Minute)
 		if got := d.Rows(); len(got) != 2 {
 			t.Errorf("c, which may read again, has %v", got)
+		}
+		if got := standing(t, d); got.GetState() != "member" || got.GetReason() != "" {
+			t.Errorf("c, which may read again, takes itself for %v", got)
 		}
 	})
 }

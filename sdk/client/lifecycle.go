@@ -54,6 +54,8 @@ type SyncgroupStanding struct {
 	State string
 	// Publish is pending or published, empty when nobody asked for it; PublishError is why this device failed at it last.
 	Publish, PublishError string
+	// Reason says why this device is no member any more, who says so and since when; empty for members.
+	Reason string
 }
 
 // SyncgroupStandings lists the syncgroups that this device is, or was, a member of.
@@ -61,7 +63,7 @@ func (d *Database) SyncgroupStandings(ctx context.Context) iter.Seq2[SyncgroupSt
 	return list(ctx, d.c, func(ctx context.Context) (grpc.ServerStreamingClient[nodev1.ListSyncgroupsResponse], error) {
 		return d.c.api.ListSyncgroups(ctx, &nodev1.ListSyncgroupsRequest{Database: d.name})
 	}, func(m *nodev1.ListSyncgroupsResponse) SyncgroupStanding {
-		return SyncgroupStanding{Name: m.GetSyncgroup(), State: m.GetState(), Publish: m.GetPublish(), PublishError: m.GetPublishError()}
+		return SyncgroupStanding{Name: m.GetSyncgroup(), State: m.GetState(), Publish: m.GetPublish(), PublishError: m.GetPublishError(), Reason: m.GetReason()}
 	})
 }
 

@@ -146,6 +146,8 @@ type SyncgroupState struct {
 	Members, Connected, LagRecords uint64
 	// State is member, pending, removed, left, ejected or destroyed.
 	State string
+	// Reason says why this device is no member any more; empty for members.
+	Reason string
 	// Publish is pending or published, empty when nobody asked for it; PublishError is why this device failed at it last.
 	Publish, PublishError string
 }

@@ -203,7 +203,7 @@ func (s *Server) ListSyncgroups(req *nodev1.ListSyncgroupsRequest, stream grpc.S
 			continue
 		}
 		resp := &nodev1.ListSyncgroupsResponse{
-			Syncgroup: state.Name.String(), State: state.State, Publish: state.Publish, PublishError: state.PublishError,
+			Syncgroup: state.Name.String(), State: state.State, Publish: state.Publish, PublishError: state.PublishError, Reason: state.Reason,
 		}
 		if err := stream.Send(resp); err != nil {
 			return err

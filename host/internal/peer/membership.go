@@ -22,7 +22,7 @@ const (
 	maxInvitedBytes = 16 << 10
 )
 
-// Standing is how a caller stands to a syncgroup: "member", "left" or "ejected".
+// Standing is how a caller stands to a syncgroup: "member", "left", "ejected" or "removed".
 type Standing struct {
 	Syncgroup  id.Name
 	Membership string
@@ -50,6 +50,7 @@ var memberships = map[string]peerv1.Membership{
 	"member":  peerv1.Membership_MEMBERSHIP_MEMBER,
 	"left":    peerv1.Membership_MEMBERSHIP_LEFT,
 	"ejected": peerv1.Membership_MEMBERSHIP_EJECTED,
+	"removed": peerv1.Membership_MEMBERSHIP_REMOVED,
 }
 
 func checkSpec(spec []byte) error {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/syncbase/syncbase/host/internal/id"
+	"github.com/syncbase/syncbase/host/internal/perm"
 	"github.com/syncbase/syncbase/host/internal/rows"
 )
 
@@ -167,7 +168,21 @@ func Stand(db *rows.DB, name id.Name, p id.Principal) (Standing, error) {
 	if err == nil && (!found || g.State != Active && g.State != Destroyed) {
 		err = fmt.Errorf("%w: %s", ErrNone, name)
 	}
-	return Standing{Gone: m.Gone, Ended: g.State == Destroyed, Since: m.since()}, err
+	s := Standing{Gone: m.Gone, Ended: g.State == Destroyed, Since: m.since()}
+	if err != nil || s.Gone != "" || g.Spec.Permissions.Allows(p, perm.Read) {
+		return s, err
+	}
+	s.Gone, s.Since, err = GoneRemoved, time.Time{}, nil
+	if row, rowErr := db.Get(Metadata(name), specKey); rowErr == nil {
+		s.Since = row.Time.Wall()
+	}
+	return s, err
+}
+
+// laterSpec reports whether a specification of that time would be later than the one that is here.
+func laterSpec(db *rows.DB, name id.Name, t time.Time) bool {
+	row, err := db.Get(Metadata(name), specKey)
+	return err == nil && t.After(row.Time.Wall())
 }
 
 // Heed takes the word of a member with Admin for it that this device is no member any more, and reports whether that
@@ -189,11 +204,18 @@ func Heed(db *rows.DB, name id.Name, from id.Principal, said Standing) (bool, er
 		return false, nil
 	case !trusts(&g, from) || registered && !said.Since.After(own.since()):
 		return false, nil
+	case said.Gone == GoneRemoved && (g.State == Removed || !laterSpec(db, name, said.Since)):
+		return false, nil
 	}
-	if err := enforce(db, name, Ejected); err != nil {
+	state := Ejected
+	if said.Gone == GoneRemoved {
+		state = Removed
+	}
+	if err := enforce(db, name, state); err != nil {
 		return false, err
 	}
-	l.Ejected = true
+	l.Ejected = state == Ejected
+	l.Refused = &refusal{By: from, Since: said.Since, Spec: g.Version.String()}
 	err = l.store(db, name)
 	return err == nil, errors.Join(err, Enforce(db))
 }

@@ -44,6 +44,8 @@ const (
 	GoneLeft Gone = "left"
 	// GoneEjected may not, until somebody with Admin allows it.
 	GoneEjected Gone = "ejected"
+	// GoneRemoved is not in registers: the access list does not name the principal any more.
+	GoneRemoved Gone = "removed"
 )
 
 func (m *Member) since() time.Time {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/syncbase/syncbase/host/internal/id"
 	"github.com/syncbase/syncbase/host/internal/kv"
@@ -47,6 +48,44 @@ type local struct {
 	Until []byte `json:"until,omitempty"`
 	// Ejected: a member with Admin said so, which its metadata never will.
 	Ejected bool `json:"ejected,omitempty"`
+	// Refused is what a member with Admin said of the membership last.
+	Refused *refusal `json:"refused,omitempty"`
+}
+
+// refusal is the word of a member with Admin that this device is no member any more.
+type refusal struct {
+	By    id.Principal `json:"by"`
+	Since time.Time    `json:"since"`
+	// Spec is the version of the specification that this device had then. When another one arrives it counts instead of
+	// the word of that member, if that was about the access list.
+	Spec string `json:"spec,omitempty"`
+}
+
+// removed reports whether a member with Admin said that the access list does not name this device any more.
+func (l *local) removed(g *Group) bool {
+	return l.Refused != nil && !l.Ejected && l.Refused.Spec == g.Version.String()
+}
+
+// outside says why this device is no member any more, for people.
+func (l *local) outside(g *Group, own Member) string {
+	when := func(t time.Time) string { return t.UTC().Format(time.DateTime) + " UTC" }
+	switch {
+	case g.State == Ejected && own.Gone == GoneEjected:
+		return fmt.Sprintf("ejected by %s on %s", own.By, when(own.since()))
+	case g.State == Ejected && l.Refused != nil:
+		return fmt.Sprintf("ejected on %s, says %s", when(l.Refused.Since), l.Refused.By)
+	case g.State == Ejected:
+		return "ejected, says a member with Admin"
+	case g.State == Removed && l.removed(g):
+		return fmt.Sprintf("not on the access list any more since %s, says %s", when(l.Refused.Since), l.Refused.By)
+	case g.State == Removed:
+		return "not on the access list any more"
+	case g.State == Left:
+		return "left on " + when(own.since())
+	case g.State == Destroyed:
+		return "destroyed"
+	}
+	return ""
 }
 
 // Find returns a syncgroup that this device is, or was, a member of.
@@ -97,15 +136,15 @@ func (l *local) group(db *rows.DB, name id.Name) (Group, error) {
 	if g.Spec, err = parseSpec(spec); err != nil {
 		return g, err
 	}
-	g.State, err = l.state(db, &g)
+	own, registered, err := l.register(db, name)
+	if err == nil {
+		g.State, err = l.state(db, &g, own, registered)
+	}
+	g.Outside = l.outside(&g, own)
 	return g, err
 }
 
-func (l *local) state(db *rows.DB, g *Group) (State, error) {
-	own, registered, err := l.register(db, g.Name)
-	if err != nil {
-		return "", err
-	}
+func (l *local) state(db *rows.DB, g *Group, own Member, registered bool) (State, error) {
 	pending, err := l.pending(db, g.Name, registered)
 	if err != nil {
 		return "", err
@@ -124,7 +163,7 @@ func (l *local) state(db *rows.DB, g *Group) (State, error) {
 		return Ejected, nil
 	case registered && own.Gone != "":
 		return Left, nil
-	case registered && !g.Spec.Permissions.Allows(own.Principal, perm.Read):
+	case registered && (!g.Spec.Permissions.Allows(own.Principal, perm.Read) || l.removed(g)):
 		return Removed, nil
 	}
 	return Active, nil

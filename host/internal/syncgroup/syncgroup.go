@@ -142,6 +142,8 @@ type Group struct {
 	Spec     Spec
 	Version  id.Version
 	Admitter id.Principal
+	// Outside says why this device is no member any more, for people; empty for members.
+	Outside string
 }
 
 // Create makes a syncgroup with self as its only member. The collections must exist. One that was destroyed can be created

@@ -4834,7 +4834,9 @@ type ListSyncgroupsResponse struct {
 	// Empty unless it is to be published: then pending or published.
 	Publish string `protobuf:"bytes,3,opt,name=publish,proto3" json:"publish,omitempty"`
 	// Why the last attempt of this device to publish it failed.
-	PublishError  string `protobuf:"bytes,4,opt,name=publish_error,json=publishError,proto3" json:"publish_error,omitempty"`
+	PublishError string `protobuf:"bytes,4,opt,name=publish_error,json=publishError,proto3" json:"publish_error,omitempty"`
+	// Why this device is no member any more, who says so and since when, for people; empty for members.
+	Reason        string `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -4893,6 +4895,13 @@ func (x *ListSyncgroupsResponse) GetPublish() string {
 func (x *ListSyncgroupsResponse) GetPublishError() string {
 	if x != nil {
 		return x.PublishError
+	}
+	return ""
+}
+
+func (x *ListSyncgroupsResponse) GetReason() string {
+	if x != nil {
+		return x.Reason
 	}
 	return ""
 }
@@ -6932,12 +6941,13 @@ const file_node_v1_node_proto_rawDesc = "" +
 	"\vadmitted_by\x18\x02 \x01(\tR\n" +
 	"admittedBy\"3\n" +
 	"\x15ListSyncgroupsRequest\x12\x1a\n" +
-	"\bdatabase\x18\x01 \x01(\tR\bdatabase\"\x8b\x01\n" +
+	"\bdatabase\x18\x01 \x01(\tR\bdatabase\"\xa3\x01\n" +
 	"\x16ListSyncgroupsResponse\x12\x1c\n" +
 	"\tsyncgroup\x18\x01 \x01(\tR\tsyncgroup\x12\x14\n" +
 	"\x05state\x18\x02 \x01(\tR\x05state\x12\x18\n" +
 	"\apublish\x18\x03 \x01(\tR\apublish\x12#\n" +
-	"\rpublish_error\x18\x04 \x01(\tR\fpublishError\"N\n" +
+	"\rpublish_error\x18\x04 \x01(\tR\fpublishError\x12\x16\n" +
+	"\x06reason\x18\x05 \x01(\tR\x06reason\"N\n" +
 	"\x12ListMembersRequest\x12\x1a\n" +
 	"\bdatabase\x18\x01 \x01(\tR\bdatabase\x12\x1c\n" +
 	"\tsyncgroup\x18\x02 \x01(\tR\tsyncgroup\"\x91\x01\n" +

@@ -34,6 +34,8 @@ const (
 	Membership_MEMBERSHIP_LEFT Membership = 2
 	// It was ejected.
 	Membership_MEMBERSHIP_EJECTED Membership = 3
+	// The access list does not give it Read any more. Its data stays as it is; it may ask again.
+	Membership_MEMBERSHIP_REMOVED Membership = 4
 )
 
 // Enum value maps for Membership.
@@ -43,12 +45,14 @@ var (
 		1: "MEMBERSHIP_MEMBER",
 		2: "MEMBERSHIP_LEFT",
 		3: "MEMBERSHIP_EJECTED",
+		4: "MEMBERSHIP_REMOVED",
 	}
 	Membership_value = map[string]int32{
 		"MEMBERSHIP_UNSPECIFIED": 0,
 		"MEMBERSHIP_MEMBER":      1,
 		"MEMBERSHIP_LEFT":        2,
 		"MEMBERSHIP_EJECTED":     3,
+		"MEMBERSHIP_REMOVED":     4,
 	}
 )
 
@@ -494,13 +498,14 @@ const file_peer_v1_membership_proto_rawDesc = "" +
 	"\bdatabase\x18\x01 \x01(\v2\x16.syncbase.peer.v1.NameR\bdatabase\x124\n" +
 	"\tsyncgroup\x18\x02 \x01(\v2\x16.syncbase.peer.v1.NameR\tsyncgroup\x12 \n" +
 	"\vdescription\x18\x03 \x01(\tR\vdescription\x12\x18\n" +
-	"\acreator\x18\x04 \x01(\tR\acreator*l\n" +
+	"\acreator\x18\x04 \x01(\tR\acreator*\x84\x01\n" +
 	"\n" +
 	"Membership\x12\x1a\n" +
 	"\x16MEMBERSHIP_UNSPECIFIED\x10\x00\x12\x15\n" +
 	"\x11MEMBERSHIP_MEMBER\x10\x01\x12\x13\n" +
 	"\x0fMEMBERSHIP_LEFT\x10\x02\x12\x16\n" +
-	"\x12MEMBERSHIP_EJECTED\x10\x032\x94\x02\n" +
+	"\x12MEMBERSHIP_EJECTED\x10\x03\x12\x16\n" +
+	"\x12MEMBERSHIP_REMOVED\x10\x042\x94\x02\n" +
 	"\x11MembershipService\x12Q\n" +
 	"\bStanding\x12!.syncbase.peer.v1.StandingRequest\x1a\".syncbase.peer.v1.StandingResponse\x12N\n" +
 	"\aPublish\x12 .syncbase.peer.v1.PublishRequest\x1a!.syncbase.peer.v1.PublishResponse\x12\\\n" +
