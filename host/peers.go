@@ -228,6 +228,7 @@ func (l peerList) List(context.Context) ([]api.Peer, error) {
 		if s.Err != nil {
 			p.Error = s.Err.Error()
 		}
+		shared := false // a database with it; of several, the one that was compared longest ago counts
 		for _, db := range dbs {
 			p.LagRecords += l.h.engine.Lag(s.Principal, db)
 			if fault := l.h.engine.Fault(s.Principal, db); fault != nil {
@@ -235,8 +236,11 @@ func (l peerList) List(context.Context) ([]api.Peer, error) {
 			}
 			compared := l.h.engine.Compared(s.Principal, db)
 			p.Divergences += compared.Divergences
-			if compared.At.After(p.Verified) {
-				p.Verified = compared.At
+			if shares, err := l.h.engine.Shares(db, s.Principal); err != nil || !shares {
+				continue // it may be that all of its syncgroups are destroyed by now
+			}
+			if !shared || compared.At.Before(p.Verified) {
+				shared, p.Verified = true, compared.At
 			}
 		}
 		list = append(list, p)

@@ -140,46 +140,12 @@ func (s syncgroups) admission(ctx context.Context, db, name id.Name, how api.Joi
 		admission, err := link.Join(ctx, db, name, string(as))
 		return link.Peer(), admission, joinError(target, err)
 	}
-	ctx, cancel := context.WithTimeout(ctx, joinPatience)
-	defer cancel()
-	tried := map[*peer.Link]bool{}
-	for {
-		for _, link := range s.h.peers.Links() {
-			if tried[link] || !expected(link) {
-				continue
-			}
-			tried[link] = true
-			if admission, err := link.Join(ctx, db, name, string(as)); err == nil {
-				return link.Peer(), admission, nil
-			}
-		}
-		select {
-		case <-ctx.Done():
-			return peer.Peer{}, peer.Admission{}, fmt.Errorf("%w: none of %d reachable peers admitted this device to %s; give an address with --peer",
-				api.ErrUnavailable, len(tried), name)
-		case <-time.After(joinPoll):
-		}
-	}
-}
-
-// joinPatience is how long a join without a target waits for somebody who admits this device.
-const joinPatience = 30 * time.Second
-
-// joinPoll is how often a join without a target looks whether somebody new can be reached.
-const joinPoll = 100 * time.Millisecond
-
-func joinError(target string, err error) error {
-	switch {
-	case err == nil:
-		return nil
-	case errors.Is(err, peer.ErrRefused):
-		return fmt.Errorf("%w: %s: %w", api.ErrDenied, target, err)
-	case errors.Is(err, peer.ErrNotFound), errors.Is(err, peer.ErrDenied):
-		return fmt.Errorf("%w: %s has no such syncgroup, or does not admit this device: %w", api.ErrNotFound, target, err)
-	case errors.Is(err, peer.ErrUnreachable), errors.Is(err, peer.ErrUnknown):
-		return fmt.Errorf("%w: %s: %w", api.ErrUnavailable, target, err)
-	}
-	return err
+	return s.askAround(ctx, name, &asking{
+		ask: func(ctx context.Context, link *peer.Link) (peer.Admission, error) {
+			return link.Join(ctx, db, name, string(as))
+		},
+		expected: expected,
+	})
 }
 
 func (s syncgroups) States(context.Context) ([]api.SyncgroupState, error) {

@@ -141,6 +141,9 @@ syncbase syncgroup join notes family --peer 192.168.1.7:4001 --member-type serve
 				return err
 			}
 			return a.connect(ctx, func(c *client.Client) error {
+				if opts.Peer == "" && isTerminal(a.err) {
+					fmt.Fprintln(a.err, "asking every peer that can be reached, which takes up to 30 s ...")
+				}
 				name, by, err := c.Database(args[0]).Syncgroup(args[1]).Join(ctx, opts)
 				if err != nil {
 					return err
@@ -149,7 +152,8 @@ syncbase syncgroup join notes family --peer 192.168.1.7:4001 --member-type serve
 			})
 		})
 	cmd.Long = `Make this device a member of a syncgroup. The database is created if it is not there yet. Without --peer every peer that
-is known or discovered is asked.`
+is known or discovered is asked: the exit code is 3 when none of them has the syncgroup or would tell of it, 1 when one says
+that it does not let this device in.`
 	cmd.Flags().StringVar(&opts.Peer, "peer", "", "host:port or name of the peer to ask")
 	cmd.Flags().StringVar(&opts.Expect, "expect", "", "principal that the peer must be or belong to; nobody else is asked")
 	memberTypeFlag(cmd, &opts.MemberType)
@@ -231,9 +235,10 @@ func (a *app) syncgroupWait(ctx context.Context, c *client.Client, sg *client.Sy
 		waiting, cancel = context.WithTimeout(ctx, timeout)
 	}
 	defer cancel()
+	begun := time.Now()
 	peers, err := sg.Wait(waiting)
 	if err == nil {
-		return a.say(map[string]uint64{"peers": peers}, "level with %s", count(peers, "peer"))
+		return a.sayLevel(ctx, c, sg, peers)
 	}
 	// The daemon, which knows of the deadline, may be the first to say that the time is up.
 	late := waiting.Err() != nil || errors.Is(err, context.DeadlineExceeded)
@@ -242,27 +247,74 @@ func (a *app) syncgroupWait(ctx context.Context, c *client.Client, sg *client.Sy
 	}
 	asking, stop := context.WithTimeout(ctx, reasonTime)
 	defer stop()
-	return fmt.Errorf("not level with the peers after %s: %s", timeout, whyNotLevel(asking, c, sg))
+	return fmt.Errorf("not level with the peers after %s: %s", timeout, whyNotLevel(asking, c, sg, begun))
 }
 
-// whyNotLevel asks the daemon what a syncgroup waits for.
-func whyNotLevel(ctx context.Context, c *client.Client, sg *client.Syncgroup) string {
+// sayLevel says that a wait is over, when a comparison last showed that all who can be reached hold the same, and what
+// somebody has to see to. Who may not ask for the status hears that it is over.
+func (a *app) sayLevel(ctx context.Context, c *client.Client, sg *client.Syncgroup, peers uint64) error {
+	done := struct {
+		Peers    uint64         `json:"peers"`
+		Verified time.Time      `json:"verified,omitzero"`
+		Alarms   []client.Alarm `json:"alarms,omitempty"`
+	}{Peers: peers}
+	text := "level with " + count(peers, "peer")
+	if status, members, err := ofSyncgroup(ctx, c, sg); err == nil {
+		done.Alarms = status.Alarms
+		var compared bool
+		if done.Verified, compared = verified(status, members); compared && !done.Verified.IsZero() {
+			text += ", compared with all of them on " + ago(done.Verified) + " or later"
+		}
+		for _, alarm := range status.Alarms {
+			text += "\nalarm: " + oneLineText(alarm.Text)
+		}
+	}
+	return a.say(done, "%s", text)
+}
+
+// verified returns the oldest time at which a comparison showed that a member who is connected holds the same; compared is false
+// if there is one with whom none has.
+func verified(s *client.Status, members map[string]bool) (oldest time.Time, compared bool) {
+	for i := range s.Peers {
+		p := &s.Peers[i]
+		switch {
+		case !p.Connected || p.Principal == s.Principal || !members[p.Principal]:
+		case p.Verified.IsZero():
+			return time.Time{}, false
+		case oldest.IsZero() || p.Verified.Before(oldest):
+			oldest = p.Verified
+		}
+	}
+	return oldest, true
+}
+
+// ofSyncgroup asks for the status of the daemon and the members of a syncgroup.
+func ofSyncgroup(ctx context.Context, c *client.Client, sg *client.Syncgroup) (*client.Status, map[string]bool, error) {
 	status, err := c.Status(ctx)
 	if err != nil {
-		return "and the daemon does not say why: " + err.Error()
+		return nil, nil, err
 	}
 	members := map[string]bool{}
 	for m, err := range sg.Members(ctx) {
 		if err != nil {
-			return "and the daemon does not say why: " + err.Error()
+			return nil, nil, err
 		}
 		members[m.Member] = true
 	}
-	return missing(&status, members)
+	return &status, members, nil
 }
 
-// missing says what keeps a daemon from being level with the other members of a syncgroup.
-func missing(s *client.Status, members map[string]bool) string {
+// whyNotLevel asks the daemon what a syncgroup has waited for since begun.
+func whyNotLevel(ctx context.Context, c *client.Client, sg *client.Syncgroup, begun time.Time) string {
+	status, members, err := ofSyncgroup(ctx, c, sg)
+	if err != nil {
+		return "and the daemon does not say why: " + err.Error()
+	}
+	return missing(status, members, begun)
+}
+
+// missing says what keeps a daemon from being level with the other members of a syncgroup. All of them were asked at begun.
+func missing(s *client.Status, members map[string]bool, begun time.Time) string {
 	var behind, away []string
 	reachable := 0
 	for i := range s.Peers {
@@ -273,6 +325,12 @@ func missing(s *client.Status, members map[string]bool) string {
 		case !p.Connected && p.Error != "":
 			away = append(away, fmt.Sprintf("%s is not connected: %s", name, oneLineText(p.Error)))
 		case !p.Connected:
+		case !p.LastContact.IsZero() && p.LastContact.Before(begun):
+			behind = append(behind, fmt.Sprintf("%s is connected, but has not said anything since %s", name, ago(p.LastContact)))
+			reachable++
+		case p.Error != "":
+			behind = append(behind, fmt.Sprintf("%s: %s", name, oneLineText(p.Error)))
+			reachable++
 		case p.LagRecords > 0:
 			behind = append(behind, fmt.Sprintf("still %s behind %s", count(p.LagRecords, "record"), name))
 			reachable++

@@ -2,12 +2,15 @@ package main
 
 import (
 	"testing"
+	"time"
 
 	"github.com/syncbase/syncbase/sdk/client"
 )
 
 func TestMissing(t *testing.T) {
 	const me, phone, laptop = "h/owner/device/me", "h/owner/device/phone", "h/owner/device/laptop"
+	begun := time.Now()
+	before := begun.Add(-time.Minute)
 	for _, c := range []struct {
 		what, want string
 		peers      []client.Peer
@@ -25,10 +28,35 @@ func TestMissing(t *testing.T) {
 			{Name: "phone", Principal: phone, Connected: true, LagRecords: 2}, {Name: "laptop", Principal: laptop, Connected: true, LagRecords: 3},
 		}},
 		{"nothing known to be missing", "1 peer connected, but not yet compared to the end", []client.Peer{{Name: "phone", Principal: phone, Connected: true}}},
+		{"silent", "phone is connected, but has not said anything since " + ago(before) + "; still 1 record behind laptop", []client.Peer{
+			{Name: "phone", Principal: phone, Connected: true, LastContact: before},
+			{Name: "laptop", Principal: laptop, Connected: true, LastContact: begun.Add(time.Second), LagRecords: 1},
+		}},
+		{"serves nothing", "phone: it serves nothing", []client.Peer{{Name: "phone", Principal: phone, Connected: true, Error: "it serves nothing"}}},
 	} {
-		got := missing(&client.Status{Principal: me, Peers: c.peers}, map[string]bool{me: true, phone: true, laptop: true})
+		got := missing(&client.Status{Principal: me, Peers: c.peers}, map[string]bool{me: true, phone: true, laptop: true}, begun)
 		if got != c.want {
 			t.Errorf("%s: %q, want %q", c.what, got, c.want)
 		}
+	}
+}
+
+// What a wait says of comparisons is the oldest of those with members that are connected, and nothing if one was never made.
+func TestVerifiedIsTheOldest(t *testing.T) {
+	const me, phone, laptop, away = "h/owner/device/me", "h/owner/device/phone", "h/owner/device/laptop", "h/owner/device/away"
+	now := time.Now()
+	s := &client.Status{Principal: me, Peers: []client.Peer{
+		{Principal: phone, Connected: true, Verified: now},
+		{Principal: laptop, Connected: true, Verified: now.Add(-time.Minute)},
+		{Principal: away, Verified: now.Add(-time.Hour)},
+		{Principal: "h/owner/device/stranger", Connected: true},
+	}}
+	members := map[string]bool{me: true, phone: true, laptop: true, away: true}
+	if got, compared := verified(s, members); !compared || !got.Equal(now.Add(-time.Minute)) {
+		t.Errorf("verified %s, %t; want a minute ago", got, compared)
+	}
+	s.Peers[2].Connected, s.Peers[2].Verified = true, time.Time{}
+	if got, compared := verified(s, members); compared {
+		t.Errorf("verified %s, although there is one that was not compared", got)
 	}
 }

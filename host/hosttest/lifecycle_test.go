@@ -215,8 +215,10 @@ func TestEjectedUntilAllowed(t *testing.T) {
 				t.Errorf("a took %s from c, which was ejected", got)
 			}
 			for _, at := range []*hosttest.Host{a, b} {
-				wantCode(t, "c joins again", d.TryJoin(t.Context(), hosttest.Syncgroup, at), codes.NotFound)
+				wantCode(t, "c joins again", d.TryJoin(t.Context(), hosttest.Syncgroup, at), codes.PermissionDenied)
 			}
+			joinsSoon(t, d, hosttest.Syncgroup, codes.PermissionDenied, "was ejected")
+			joinsSoon(t, d, "nobody has it", codes.NotFound, "none of the 2 peers")
 			resp, err := b.API().AllowMember(t.Context(), &nodev1.AllowMemberRequest{Database: hosttest.Database, Syncgroup: hosttest.Syncgroup, Member: "c"})
 			mustDo(t, resp, err)
 			wantMembers(t, "a b", b)
@@ -309,6 +311,16 @@ func TestConcurrentSpecsAreMerged(t *testing.T) {
 			t.Errorf("merged to %+v, want both changes and %v", got, want)
 		}
 	})
+}
+
+// joinsSoon checks what comes of a join that names no peer, and that the answer does not wait for others to turn up.
+func joinsSoon(t *testing.T, h *hosttest.Host, name string, code codes.Code, says string) {
+	t.Helper()
+	begun := time.Now()
+	_, err := h.API().JoinSyncgroup(t.Context(), &nodev1.JoinSyncgroupRequest{Database: hosttest.Database, Syncgroup: name})
+	if took := time.Since(begun); status.Code(err) != code || !strings.Contains(status.Convert(err).Message(), says) || took > 4*time.Second {
+		t.Errorf("join %q: %v after %s; want %s and %q at once", name, err, took, code, says)
+	}
 }
 
 // A reader that is taken off the access list gets nothing more from anybody who knows, and goes on when it is back on it.

@@ -1,9 +1,11 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 
 	"github.com/syncbase/syncbase/host/internal/delta"
 	"github.com/syncbase/syncbase/host/internal/id"
@@ -14,13 +16,9 @@ import (
 // Level returns when this device holds everything of the syncgroup that the peers held when they were asked. It needs
 // somebody to be following them.
 func (e *Engine) Level(ctx context.Context, db *rows.DB, g syncgroup.Group, peers []Opener) error {
-	var want []delta.ScopeVector
-	for _, open := range peers {
-		held, err := probe(ctx, db, []id.Name{g.Name}, withInside(db, g.Spec.Scopes(g.Name)), open)
-		if err != nil {
-			return err
-		}
-		want = append(want, held...)
+	want, err := probeAll(ctx, db, g, peers)
+	if err != nil {
+		return err
 	}
 	for {
 		state, more := db.More()
@@ -39,6 +37,23 @@ func (e *Engine) Level(ctx context.Context, db *rows.DB, g syncgroup.Group, peer
 			return ctx.Err()
 		}
 	}
+}
+
+// probeAll asks all peers at once what they hold of the syncgroup: one that hangs does not keep the others from being asked.
+func probeAll(ctx context.Context, db *rows.DB, g syncgroup.Group, peers []Opener) (want []delta.ScopeVector, err error) {
+	var all sync.WaitGroup
+	// mu guards want and err.
+	var mu sync.Mutex
+	for _, open := range peers {
+		all.Go(func() {
+			held, probeErr := probe(ctx, db, []id.Name{g.Name}, withInside(db, g.Spec.Scopes(g.Name)), open)
+			mu.Lock()
+			defer mu.Unlock()
+			want, err = append(want, held...), cmp.Or(err, probeErr)
+		})
+	}
+	all.Wait()
+	return want, err
 }
 
 func level(know *delta.Knowledge, want []delta.ScopeVector) bool {
