@@ -50,7 +50,8 @@ const (
 type Options struct {
 	// CacheBytes bounds the block cache. Default 64 MiB.
 	CacheBytes int64
-	// MemTableBytes bounds one memory table; two may exist at a time. Default 16 MiB.
+	// MemTableBytes bounds one memory table; two may exist at a time. Files of Pebble's log are as large, and up to
+	// four are kept to be used again. Default 8 MiB.
 	MemTableBytes uint64
 	// IngestBytes is from which size on Batch.Ingest writes tables. Default 1 MiB; in a MemFS 4 KiB, so that tests with little
 	// data go that way, too.
@@ -82,7 +83,7 @@ func (o Options) withDefaults() Options {
 		o.CacheBytes = 64 << 20
 	}
 	if o.MemTableBytes == 0 {
-		o.MemTableBytes = 16 << 20
+		o.MemTableBytes = 8 << 20
 	}
 	if o.IngestBytes == 0 && o.FS != nil {
 		o.IngestBytes = 4 << 10

@@ -3,7 +3,7 @@ package rows
 import (
 	"errors"
 	"fmt"
-	"strings"
+	"unsafe"
 
 	"github.com/syncbase/syncbase/host/internal/hlc"
 	"github.com/syncbase/syncbase/host/internal/id"
@@ -167,20 +167,22 @@ const maxKeyBlock = 4096
 
 // keyStrings makes strings of many keys with few allocations: they are cut from blocks, of which the first are small.
 type keyStrings struct {
-	block strings.Builder
+	// block is never written again where a string is.
+	block []byte
 	next  int
 }
 
 func (k *keyStrings) string(key []byte) string {
-	n := k.block.Len()
-	if k.block.Cap()-n < len(key) {
-		k.next = min(max(2*k.next, 128), maxKeyBlock)
-		k.block.Reset()
-		k.block.Grow(max(k.next, len(key)))
-		n = 0
+	if len(key) == 0 {
+		return ""
 	}
-	k.block.Write(key)
-	return k.block.String()[n:]
+	n := len(k.block)
+	if cap(k.block)-n < len(key) {
+		k.next = min(max(2*k.next, 128), maxKeyBlock)
+		k.block, n = make([]byte, 0, max(k.next, len(key))), 0
+	}
+	k.block = append(k.block, key...)
+	return unsafe.String(&k.block[n], len(key))
 }
 
 // Local is a small value that an upper room keeps with the database on this device alone.
