@@ -43,6 +43,7 @@ var benchmarks = []struct {
 }{
 	{"./host/internal/kv", "^BenchmarkLoad$", "171x"},
 	{"./host/internal/kv", "^BenchmarkGroupCommit$", "20000x"},
+	{"./host/internal/kv", "^BenchmarkSketchSync$", "1x"},
 	{"./host/internal/blobs", "^BenchmarkPut(Nowhere|Directory)$", "1s"},
 	{"./sdk/plugin/blobstore", "^BenchmarkHop$", "1s"},
 }

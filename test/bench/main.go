@@ -23,6 +23,7 @@ type options struct {
 	dir     string
 	binary  string
 	micro   bool
+	idle    time.Duration
 	// only names the measurements to take, all of them if empty.
 	only only
 }
@@ -37,6 +38,7 @@ func main() {
 	flag.StringVar(&opts.dir, "dir", os.TempDir(), "where the daemons keep their data during the run")
 	flag.StringVar(&opts.binary, "binary", "", "the program to measure; default: built from this module")
 	flag.BoolVar(&opts.micro, "baselines", true, "also run the Go benchmarks that the figures are compared with")
+	flag.DurationVar(&opts.idle, "idle", time.Minute, "how long a pair is watched that has nothing to do")
 	flag.Func("only", "take only these measurements, as a list with commas: "+strings.Join(measurements, ", "), opts.only.parse)
 	flag.Parse()
 

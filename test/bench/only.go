@@ -7,7 +7,7 @@ import (
 )
 
 // measurements are what -only may name. The import and the initial sync come before everything else and are always taken.
-var measurements = []string{"sync", "latency", "scan", "writers", "watchers", "blobs"}
+var measurements = []string{"sync", "latency", "change", "stream", "idle", "scan", "writers", "watchers", "blobs"}
 
 // only is a choice of measurements; nothing chosen is all of them.
 type only []string

@@ -64,7 +64,10 @@ func measureRows(ctx context.Context, opts options, a, b *daemon, t *table) erro
 		name string
 		take func() error
 	}{
-		{"latency", func() error { return measureLatency(ctx, opts.puts, a, b, t) }},
+		{"latency", func() error { return measureLatency(ctx, "bench/", opts.puts, a, b, t) }},
+		{"change", func() error { return measureChange(ctx, opts.puts, rows, a, b, t) }},
+		{"stream", func() error { return measureStream(ctx, 40*opts.puts, a, b, t) }},
+		{"idle", func() error { return measureIdle(ctx, opts.idle, a, b, t) }},
 		{"scan", func() error { return measureScan(ctx, a, t) }},
 		{"writers", func() error { return measureWriters(ctx, 40*opts.puts, a, t) }},
 		{"watchers", func() error { return measureWatchers(ctx, opts.puts/5, a, t) }},
@@ -178,8 +181,8 @@ func count(ctx context.Context, d *daemon, want int) error {
 	return nil
 }
 
-// measureLatency puts rows on a, one after the other, and takes the time until a watch on b has the change.
-func measureLatency(ctx context.Context, puts int, a, b *daemon, t *table) error {
+// measureLatency puts rows with the prefix on a, one after the other, and takes the time until a watch on b has the change.
+func measureLatency(ctx context.Context, prefix string, puts int, a, b *daemon, t *table) error {
 	ctx, cancel := context.WithTimeout(ctx, syncLimit)
 	defer cancel()
 	// events has the time at which each change was seen; opened is closed when the watch is there.
@@ -187,7 +190,7 @@ func measureLatency(ctx context.Context, puts int, a, b *daemon, t *table) error
 	failed := make(chan error, 1)
 	go func() {
 		first := true
-		for batch, err := range b.Database(database).Watch(ctx, client.WatchOptions{Prefix: "bench/"}) {
+		for batch, err := range b.Database(database).Watch(ctx, client.WatchOptions{Prefix: prefix}) {
 			if err != nil {
 				failed <- err
 				return
@@ -210,7 +213,7 @@ func measureLatency(ctx context.Context, puts int, a, b *daemon, t *table) error
 	var put, after, whole durations
 	for i := range puts {
 		began := time.Now()
-		if _, err := c.Put(ctx, fmt.Sprintf("bench/%06d", i), map[string]int{"n": i}); err != nil {
+		if _, err := c.Put(ctx, fmt.Sprintf("%s%06d", prefix, i), map[string]int{"n": i}); err != nil {
 			return err
 		}
 		returned := time.Now()

@@ -265,7 +265,7 @@ var mutants = []mutant{
 	},
 	{
 		name: "engine-stuck", file: engineDir + "/follow.go", tests: engineDir,
-		old: "case err != nil || level(know, held):", new: "case err != nil || level(know, held) || before == nil:",
+		old: "case level(know, held):", new: "case level(know, held) || before == nil:",
 		breaks: "a pull that misses something is never opened anew",
 	},
 	{

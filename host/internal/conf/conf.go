@@ -113,7 +113,8 @@ type History struct {
 
 // Sync paces the exchange with peers.
 type Sync struct {
-	// Interval is how often a peer is asked what it holds: the safety net below the pulls that are held open.
+	// Interval is how often a peer is asked what it holds: the safety net below the pulls that are held open. While nothing is
+	// lacking it grows to eight times as long.
 	Interval time.Duration `yaml:"interval"`
 }
 

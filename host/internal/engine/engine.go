@@ -55,8 +55,8 @@ type Events struct {
 
 // Engine exchanges records of all databases of a store. Safe for concurrent use.
 type Engine struct {
-	// Audit is the period of the safety net below open pulls: how often a follower asks a peer what it holds, and opens
-	// the pull anew if it lacks the same since the last time. Set it before Follow; 0 means never.
+	// Audit is the period of the safety net below open pulls: how often a follower asks a peer what it holds (less and less
+	// often while nothing is lacking, down to an eighth), and opens the pull anew if it lacks the same since the last time. Set it before Follow; 0 means never.
 	Audit time.Duration
 
 	store      *rows.Store

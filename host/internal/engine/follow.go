@@ -249,31 +249,38 @@ func (f *follower) checkOn(ctx context.Context, names []id.Name, scopes []id.Sco
 	}
 }
 
-// stuck asks the peer now and then what it holds, until ctx ends. It reports true when something was lacking twice in a
-// row and nothing came in between: the open pull has missed it.
+// auditRest is how many times longer than Engine.Audit it takes at the most until a peer is asked again that had nothing new.
+const auditRest = 8
+
+// stuck asks the peer now and then what it holds, until ctx ends, and less and less often while nothing is lacking. It reports true
+// when something was lacking twice in a row and nothing came in between: the open pull has missed it.
 func (f *follower) stuck(ctx context.Context, names []id.Name, scopes []id.Scope) bool {
 	if f.e.Audit <= 0 {
 		return false
 	}
-	ticker := time.NewTicker(f.e.Audit)
-	defer ticker.Stop()
+	period := f.e.Audit
+	timer := time.NewTimer(period)
+	defer timer.Stop()
 	var before *delta.Knowledge
 	for {
 		select {
 		case <-ctx.Done():
 			return false
-		case <-ticker.C:
+		case <-timer.C:
 		}
 		held, err := probe(ctx, f.db, names, scopes, f.open)
 		know := f.db.Published().Know
 		switch {
-		case err != nil || level(know, held):
-			before = nil
+		case err != nil:
+			before, period = nil, f.e.Audit
+		case level(know, held):
+			before, period = nil, min(2*period, auditRest*f.e.Audit)
 		case before != nil && level(before, delta.Request(know, scopes)):
 			return true
 		default:
-			before = know
+			before, period = know, f.e.Audit
 		}
+		timer.Reset(period)
 	}
 }
 

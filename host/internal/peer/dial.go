@@ -26,6 +26,8 @@ const (
 	// A peer that is silent for as long as both together is taken for dead.
 	pingAfter   = 10 * time.Second
 	pingTimeout = 10 * time.Second
+	// serverPingAfter is later than pingAfter, so that who was dialled pings only who has stopped to.
+	serverPingAfter = 15 * time.Second
 )
 
 // channel is a connection whose other end has proven who it is, and has accepted us.
