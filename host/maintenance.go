@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -19,6 +20,10 @@ const storeDir = "store"
 type Restored struct {
 	Files int
 	Bytes int64
+	// Owners are those of the databases. Identity is who the daemon will be, by what lies in the data directory; empty if it is
+	// to make an identity of its own, which may not read what belongs to others.
+	Owners   []string
+	Identity string
 }
 
 // RestoreStore makes the store of a data directory, which must not have one, from a backup that it verifies first. The
@@ -40,7 +45,29 @@ func RestoreStore(ctx context.Context, backup, dataDir string) (Restored, error)
 	for _, f := range files {
 		r.Bytes += f.Size
 	}
-	return r, nil
+	return r, r.who(dataDir)
+}
+
+// who finds out to whom the data belongs, and who will be there to read it.
+func (r *Restored) who(dataDir string) error {
+	store, err := kv.Open(filepath.Join(dataDir, storeDir), kv.Options{ReadOnly: true, Steps: formatSteps})
+	if err != nil {
+		return err
+	}
+	atlas, err := rows.NewAtlas(store)
+	if err = errors.Join(err, store.Close()); err != nil {
+		return err
+	}
+	for _, owner := range atlas.Owners() {
+		r.Owners = append(r.Owners, string(owner))
+	}
+	dir := filepath.Join(dataDir, backupIdentity)
+	if _, err := os.Stat(filepath.Join(dir, "key.pem")); err == nil {
+		i, err := ShowIdentity(dir)
+		r.Identity = string(i.Owner)
+		return err
+	}
+	return nil
 }
 
 // randomNumber is hard to meet twice.

@@ -2,7 +2,11 @@ package main
 
 import (
 	"context"
+	"fmt"
+	"io"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -30,6 +34,14 @@ type copied struct {
 	client.Backup
 }
 
+// restored is a copy that was brought back.
+type restored struct {
+	copied
+	// Owners of databases; Identity is who the daemon will be, empty if it has none yet.
+	Owners   []string `json:"owners"`
+	Identity string   `json:"identity,omitempty"`
+}
+
 func (a *app) backup(ctx context.Context, dir string, opts client.BackupOptions) error {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
@@ -40,7 +52,12 @@ func (a *app) backup(ctx context.Context, dir string, opts client.BackupOptions)
 		if err != nil {
 			return advise(ctx, err, "%s has no manifest and is no backup; remove it", dir)
 		}
-		return a.say(copied{dir, done}, "%s holds %d files, %d bytes", dir, done.Files, done.Bytes)
+		return a.show(copied{dir, done}, func(w io.Writer) {
+			fmt.Fprintf(w, "%s holds %d files, %d bytes\n", dir, done.Files, done.Bytes)
+			if !opts.WithIdentity {
+				fmt.Fprintln(w, "It does not hold the identity, without which a restored device may not read its own data: keep a copy of that directory, too.")
+			}
+		})
 	})
 }
 
@@ -66,5 +83,23 @@ func (a *app) restore(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	return a.say(copied{dir, done}, "%s has its store again: %d files, %d bytes", dir, done.Files, done.Bytes)
+	return a.show(done, func(w io.Writer) {
+		fmt.Fprintf(w, "%s has its store again: %d files, %d bytes\n", dir, done.Files, done.Bytes)
+		if hint := done.hint(dir); hint != "" {
+			fmt.Fprintln(w, hint)
+		}
+	})
+}
+
+// hint says who may read what was restored, where that is not who will be there.
+func (r *restored) hint(dir string) string {
+	if len(r.Owners) == 0 || slices.Contains(r.Owners, r.Identity) {
+		return ""
+	}
+	who := "there is no identity yet, and a new one"
+	if r.Identity != "" {
+		who = "the identity there, " + r.Identity + ","
+	}
+	return fmt.Sprintf("The data belongs to %s; %s may not read it unless access lists say so. Put the device's former identity into %s before the daemon starts.",
+		strings.Join(r.Owners, ", "), who, filepath.Join(dir, "identity"))
 }

@@ -76,9 +76,12 @@ func configCheck(file string) error { return host.CheckConfig(file) }
 func defaultDataDir() (string, error) { return host.DefaultDataDir() }
 
 // restoreStore makes the store of a data directory from a backup.
-func restoreStore(ctx context.Context, backup, dataDir string) (client.Backup, error) {
+func restoreStore(ctx context.Context, backup, dataDir string) (restored, error) {
 	r, err := host.RestoreStore(ctx, backup, dataDir)
-	return client.Backup{Files: uint64(r.Files), Bytes: uint64(r.Bytes)}, err
+	return restored{
+		copied: copied{Directory: dataDir, Backup: client.Backup{Files: uint64(r.Files), Bytes: uint64(r.Bytes)}},
+		Owners: append([]string{}, r.Owners...), Identity: r.Identity,
+	}, err
 }
 
 // checkStore looks through the store of a data directory that no daemon has open.

@@ -216,10 +216,12 @@ func verifyFile(ctx context.Context, fs vfs.FS, path string, want BackupFile) er
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	got.Name = want.Name
-	if err != nil || got != want {
-		return fmt.Errorf("%w: file %s has %d bytes with SHA-256 %s, the manifest says %d with %s (%v)",
-			ErrBackup, want.Name, got.Size, got.SHA256, want.Size, want.SHA256, err)
+	if err != nil {
+		return fmt.Errorf("%w: file %s: %v", ErrBackup, want.Name, err)
+	}
+	if got.Name = want.Name; got != want {
+		return fmt.Errorf("%w: file %s has %d bytes with SHA-256 %s, the manifest says %d with %s",
+			ErrBackup, want.Name, got.Size, got.SHA256, want.Size, want.SHA256)
 	}
 	return nil
 }

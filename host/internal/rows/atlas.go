@@ -2,8 +2,8 @@ package rows
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/syncbase/syncbase/host/internal/id"
@@ -26,7 +26,7 @@ func NewAtlas(from kv.Reader) (*Atlas, error) {
 	for ok := it.First(); ok; ok = it.Next() {
 		a.Learn(it.Key(), it.Value())
 	}
-	return a, errors.Join(it.Close())
+	return a, it.Close()
 }
 
 // Learn takes note of a name, if the key has one.
@@ -55,6 +55,15 @@ func (a *Atlas) Learn(key, value []byte) {
 		}
 		a.colls[db][binary.BigEndian.Uint32(key[5:])] = coll
 	}
+}
+
+// Owners are the owners of databases, in order.
+func (a *Atlas) Owners() []id.Principal {
+	owners := map[id.Principal]bool{}
+	for _, name := range a.dbs {
+		owners[name.Owner] = true
+	}
+	return slices.Sorted(maps.Keys(owners))
 }
 
 // kinds of keys, in words.

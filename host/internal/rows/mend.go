@@ -2,6 +2,7 @@ package rows
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"slices"
 
@@ -69,15 +70,27 @@ func forgetSelf(key []byte, v id.Vector, self id.Writer) mend {
 	}}
 }
 
+// rowSource says what a row is made anew by, beside the log.
+type rowSource struct {
+	// reclaimed: a part of the log is gone.
+	reclaimed bool
+	// reach covers the versions that were destroyed with their collection.
+	reach id.Vector
+}
+
 // rebuild makes a row anew from the log, or its tombstone, with its open heads. What reclaiming leaves of the log is enough
 // for peers to converge by, and so for this.
 func (d *checkedDB) rebuild(key []byte) mend {
 	if len(key) < collKeyLen {
 		return mend{}
 	}
-	ref, reclaimed := string(key[1:]), d.floor.floor > 0
+	ref := string(key[1:])
+	from := rowSource{reclaimed: d.floor.floor > 0}
+	if coll := d.colls[binary.BigEndian.Uint32(key[5:])]; coll != nil && len(key) > collKeyLen {
+		from.reach = coll.burial.reach
+	}
 	return mend{what: "make the row anew from the log", apply: func(r *repairer, _ *kv.Batch) error {
-		r.rows[ref] = reclaimed
+		r.rows[ref] = from
 		return nil
 	}}
 }

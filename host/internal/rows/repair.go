@@ -37,7 +37,7 @@ func Repair(ctx context.Context, store *kv.Store, opts RepairOptions, report fun
 	// tried has what was mended already: a remedy that did not help is not tried again.
 	tried := map[string]bool{}
 	for round := 0; ; round++ {
-		r := repairer{kv: store, rows: map[string]bool{}, lists: map[uint32]*listing{}, listed: map[uint32]map[id.Version]uint64{}}
+		r := repairer{kv: store, rows: map[string]rowSource{}, lists: map[uint32]*listing{}, listed: map[uint32]map[id.Version]uint64{}}
 		var todo, rest []Finding
 		sum, err := Check(ctx, store, func(f Finding) {
 			again := tried[string(f.Rule)+string(f.Key)+f.Text]
@@ -71,8 +71,8 @@ func Repair(ctx context.Context, store *kv.Store, opts RepairOptions, report fun
 // repairer carries out the mends of one round.
 type repairer struct {
 	kv *kv.Store
-	// rows are to be made anew, by their keys without the space; the value says whether the log was reclaimed.
-	rows map[string]bool
+	// rows are to be made anew, by their keys without the space.
+	rows map[string]rowSource
 	// lists are sequences with gaps, by the number of the database.
 	lists map[uint32]*listing
 	// listed says where sequences list versions, by the number of the database, once it was asked for.
@@ -190,14 +190,19 @@ func (r *repairer) makeRows(ctx context.Context, b *kv.Batch) error {
 }
 
 // makeRow writes a row anew from its records. Without any, a row whose log was reclaimed stays as it is.
-func makeRow(b *kv.Batch, ref string, records []logged, reclaimed bool) {
-	if len(records) == 0 && reclaimed {
+func makeRow(b *kv.Batch, ref string, records []logged, from rowSource) {
+	if len(records) == 0 && from.reclaimed {
 		return
 	}
 	slices.SortStableFunc(records, inOrder)
 	var state history.State
 	for i := range records {
 		state.Apply(&records[i].rec, records[i].h.time)
+	}
+	for i := range state.Heads {
+		if h := &state.Heads[i]; from.reach.Covers(h.Version) {
+			h.Deleted, h.Raw, h.Type, h.Value = true, false, "", nil
+		}
 	}
 	row, tomb := append([]byte{spaceRow}, ref...), append([]byte{spaceTomb}, ref...)
 	b.Delete(row)

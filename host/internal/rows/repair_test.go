@@ -178,3 +178,36 @@ func TestRepairAfterReclaiming(t *testing.T) {
 		t.Errorf("rows changed (-before +after):\n%s", diff)
 	}
 }
+
+// TestRepairLeavesTheBuriedBuried makes rows anew that were destroyed with their collection, and what is known of that: they do
+// not come back.
+func TestRepairLeavesTheBuriedBuried(t *testing.T) {
+	for name, plant := range map[string]func(b *kv.Batch){
+		"a tombstone is unreadable": func(b *kv.Batch) { b.Set(rowKey(spaceTomb, 1, 1, "k"), []byte{9}) },
+		"a tombstone is lost":       func(b *kv.Batch) { b.Delete(rowKey(spaceTomb, 1, 1, "k")) },
+		"the burial is lost too": func(b *kv.Batch) {
+			b.Delete(rowKey(spaceTomb, 1, 1, "k"))
+			b.Delete(collKey(spaceBurial, 1, 1))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := newDevice(t, 1).create()
+			d.put("k", `1`)
+			d.renewCollection()
+			d.sweep()
+			d.put("new", `2`)
+			before := d.rows()
+			b := d.kv.NewBatch()
+			plant(b)
+			if err := b.Commit(kv.Sync); err != nil {
+				t.Fatal(err)
+			}
+			if repaired, left, opened := d.repair(RepairOptions{}); len(repaired) == 0 || len(left) > 0 || !opened {
+				t.Fatalf("repaired %v, left %v, opened %t", repaired, left, opened)
+			}
+			if diff := cmp.Diff(before, d.rows()); diff != "" {
+				t.Errorf("rows changed (-before +after):\n%s", diff)
+			}
+		})
+	}
+}
