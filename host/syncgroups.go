@@ -31,7 +31,7 @@ func (s syncgroups) Create(_ context.Context, caller id.Principal, dbName, name 
 	}
 	as, err := syncgroup.ParseMemberType(from.MemberType)
 	if err != nil {
-		return fmt.Errorf("%w: %w", api.ErrInvalid, err)
+		return api.Kind(api.ErrInvalid, err)
 	}
 	spec := syncgroup.Spec{
 		Description: from.Description, Permissions: from.Permissions, Creator: caller, Publish: from.Publish, Private: from.Private,
@@ -61,7 +61,7 @@ func forClients(err error) error {
 	case errors.Is(err, syncgroup.ErrDenied):
 		return fmt.Errorf("%w: %w", api.ErrDenied, err)
 	case errors.Is(err, syncgroup.ErrInvalid):
-		return fmt.Errorf("%w: %w", api.ErrInvalid, err)
+		return api.Kind(api.ErrInvalid, err)
 	case errors.Is(err, syncgroup.ErrState):
 		return fmt.Errorf("%w: %w", api.ErrPrecondition, err)
 	case errors.Is(err, syncgroup.ErrConflict):
@@ -111,7 +111,7 @@ func (s syncgroups) typeToJoinAs(dbName, name id.Name, text string) (syncgroup.M
 	}
 	as, err := syncgroup.ParseMemberType(text)
 	if err != nil {
-		return "", fmt.Errorf("%w: %w", api.ErrInvalid, err)
+		return "", api.Kind(api.ErrInvalid, err)
 	}
 	return as, nil
 }

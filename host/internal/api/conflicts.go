@@ -122,7 +122,10 @@ func (s *Server) ResolveConflicts(ctx context.Context, req *nodev1.ResolveConfli
 	list := make([]rows.Resolution, len(req.GetResolutions()))
 	for i, r := range req.GetResolutions() {
 		if list[i], err = names.resolution(r); err != nil {
-			return nil, fmt.Errorf("resolution %d: %w", i+1, err)
+			if len(list) > 1 {
+				err = fmt.Errorf("resolution %d: %w", i+1, err)
+			}
+			return nil, err
 		}
 	}
 	versions, err := t.db.Resolve(list, t.guarded())

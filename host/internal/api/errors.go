@@ -32,6 +32,14 @@ var (
 	ErrUnavailable  = errors.New("not available at the moment")
 )
 
+// Kind makes an error one of those without a word of its own, for errors that say enough.
+func Kind(sentinel, err error) error { return &kindError{sentinel, err} }
+
+type kindError struct{ kind, err error }
+
+func (e *kindError) Error() string   { return e.err.Error() }
+func (e *kindError) Unwrap() []error { return []error{e.kind, e.err} }
+
 var (
 	errAnonymous = errors.New("the caller has not proven who it is")
 	errDraining  = fmt.Errorf("%w: the daemon is shutting down", ErrUnavailable)
