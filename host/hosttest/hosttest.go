@@ -79,6 +79,8 @@ type Cluster struct {
 	network *network
 	hosts   map[string]*Host
 	order   []string
+	// twins run on copies of hosts' data.
+	twins []*Host
 }
 
 // New starts the daemons; they end with the test.
@@ -113,6 +115,9 @@ func New(t testing.TB, opts Options) *Cluster {
 	t.Cleanup(func() {
 		for _, name := range c.order {
 			c.hosts[name].Stop()
+		}
+		for _, h := range c.twins {
+			h.Stop()
 		}
 		// What a test has left cut, nobody is to wait for.
 		c.network.reset(func(way) bool { return true })
@@ -165,6 +170,11 @@ func (c *Cluster) Heal() {
 			c.network.set(c.way(from, to), func(c *condition) { c.cut = false })
 		}
 	}
+}
+
+// Limit lets no more than so many bytes a second through from one host to another; 0 is no limit.
+func (c *Cluster) Limit(from, to string, bytesPerSecond int) {
+	c.network.set(c.way(from, to), func(c *condition) { c.rate = bytesPerSecond })
 }
 
 // Reset breaks the connections between two hosts; what is under way is lost. New ones can be made at once.

@@ -32,6 +32,9 @@ type way struct{ from, to string }
 type condition struct {
 	cut   bool
 	delay time.Duration
+	// rate is how many bytes a second fit through, 0 as many as come; busy is until when it is taken up by what was sent.
+	rate int
+	busy time.Time
 	// bytes counts what was carried.
 	bytes uint64
 }
@@ -236,7 +239,15 @@ func (n *network) send(w way, bytes int) time.Time {
 	defer n.mu.Unlock()
 	c := n.at(w)
 	c.bytes += uint64(bytes)
-	return time.Now().Add(c.delay)
+	due := time.Now()
+	if c.rate > 0 {
+		if c.busy.After(due) {
+			due = c.busy
+		}
+		due = due.Add(time.Duration(bytes) * time.Second / time.Duration(c.rate))
+		c.busy = due
+	}
+	return due.Add(c.delay)
 }
 
 func (c *wire) close() {

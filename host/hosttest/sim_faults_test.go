@@ -73,7 +73,7 @@ func (s *simulation) disturb() {
 			s.snapshots[name] = snapshot{h.Snapshot(), s.begun[name]}
 		}
 	case 3:
-		if taken {
+		if taken && s.flavour != withOlder { // without witnesses nobody notices
 			s.returnTo(name, old)
 		}
 	}
@@ -83,6 +83,8 @@ func (s *simulation) disturb() {
 func (s *simulation) returnTo(name string, to snapshot) {
 	s.tell("set %s back to where it had begun %d of %d writes", name, to.begun, s.begun[name])
 	h := s.c.Host(name)
+	s.truth.restart(name)
+	s.truth.release(name)
 	h.SetBack(to.Snapshot)
 	s.setBack[name] = true
 	delete(s.watches, name)

@@ -1,0 +1,212 @@
+package hosttest_test
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/syncbase/syncbase/host/hosttest"
+	"github.com/syncbase/syncbase/host/internal/delta"
+	"github.com/syncbase/syncbase/host/internal/id"
+	nodev1 "github.com/syncbase/syncbase/sdk/api/node/v1"
+)
+
+// flavour is what is special about a random history, beside what befalls all of them.
+type flavour string
+
+const (
+	plain flavour = "nothing special"
+	// withRules: conflicts of some rows are left to people, or to a resolver that comes in the end.
+	withRules flavour = "rules for conflicts"
+	// withOlder: some hosts speak the first version of the protocol.
+	withOlder flavour = "older hosts"
+	// withLiar: some hosts lie for a while, one at a time.
+	withLiar flavour = "a liar"
+	// withTwin: a copy of a host's data runs beside it for a while.
+	withTwin flavour = "a copy"
+)
+
+// repairs tells whether hosts find by comparing what they lack. That comes by name, row by row, so batches are whole only in the
+// end.
+func (f flavour) repairs() bool { return f == withLiar || f == withTwin }
+
+var flavours = []flavour{plain, withRules, withOlder, withLiar, withTwin}
+
+func (s *simulation) tap(from, to string, open *delta.Open) hosttest.Answer {
+	heard := s.truth.tap(from, to, open)
+	if s.liar.is(from) {
+		return s.liar.answer
+	}
+	return heard
+}
+
+// olderOf makes some hosts older, but not all.
+func (s *simulation) olderOf(names []string) func(string) bool {
+	if s.flavour != withOlder {
+		return nil
+	}
+	old := slices.Clone(names)
+	s.random.Shuffle(len(old), func(i, j int) { old[i], old[j] = old[j], old[i] })
+	old = old[:1+s.random.IntN(len(old)-1)]
+	s.tell("older are %v", old)
+	return func(host string) bool { return slices.Contains(old, host) }
+}
+
+// setRules says who decides about which conflicts.
+func (s *simulation) setRules(h *hosttest.Host) {
+	_, err := h.API().SetSchema(s.t.Context(), &nodev1.SetSchemaRequest{Database: hosttest.Database, Schema: &nodev1.Schema{
+		Version: 1, Policy: []byte(`{"rules":[{"collection":"notes","prefix":"open/","resolver":"defer"},{"collection":"notes","prefix":"app/","resolver":"app"}]}`),
+	}})
+	if err != nil {
+		s.t.Errorf("%s: set rules: %v", h.Name(), err)
+	}
+}
+
+// left tells whether conflicts of the row are left to somebody.
+func left(key string) bool { return strings.HasPrefix(key, "open/") || strings.HasPrefix(key, "app/") }
+
+// createInner makes a collection that hosts a and b share with each other alone.
+func (s *simulation) createInner() {
+	api, ctx := s.c.Host("a").API(), s.t.Context()
+	_, err := api.CreateCollection(ctx, &nodev1.CreateCollectionRequest{Database: hosttest.Database, Collection: inner})
+	if err == nil {
+		_, err = api.CreateSyncgroup(ctx, &nodev1.CreateSyncgroupRequest{
+			Database: hosttest.Database, Syncgroup: inner, Collections: []*nodev1.SyncgroupCollection{{Collection: inner}},
+		})
+	}
+	if err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// writeInner writes what the others must not see, or lets b share it.
+func (s *simulation) writeInner() {
+	a, b := s.c.Host("a"), s.c.Host("b")
+	if s.random.IntN(2) == 0 && a.Running() && b.Running() && slices.Contains(s.joined, "b") {
+		ctx, cancel := context.WithTimeout(s.t.Context(), 20*time.Second)
+		defer cancel()
+		s.tell("b joins %s: %v", inner, b.TryJoin(ctx, inner, a))
+	} else if a.Running() {
+		put := &nodev1.Op{Op: &nodev1.Op_Put{Put: &nodev1.Put{Collection: inner, Key: fmt.Sprint("inner ", s.random.IntN(9)), Value: []byte("1")}}}
+		_, err := a.TryCommit(s.t.Context(), put)
+		s.tell("a writes to %s: %v", inner, err)
+	}
+}
+
+// vary does what not every history has.
+func (s *simulation) vary() {
+	switch n := s.random.IntN(4); {
+	case n == 0:
+		s.writeInner()
+	case n == 1 || s.flavour != withLiar && s.flavour != withTwin:
+		from, to := s.two()
+		rate := []int{0, 3_000, 30_000}[s.random.IntN(3)]
+		s.tell("let %d bytes a second through from %s to %s", rate, from, to)
+		s.c.Limit(from, to, rate)
+	case s.flavour == withLiar:
+		name := s.one(s.joined)
+		s.tell("%s lies", name)
+		for _, h := range s.c.Hosts() { // who hears invented things repeats them
+			s.truth.release(h.Name())
+		}
+		s.liar.become(name)
+		s.resetAll(name)
+	default:
+		s.copyOne()
+	}
+}
+
+func (s *simulation) resetAll(name string) {
+	for _, h := range s.c.Hosts() {
+		s.c.Reset(name, h.Name())
+	}
+}
+
+// copyOne starts a copy, or lets the one that runs write.
+func (s *simulation) copyOne() {
+	if s.twin != nil {
+		ops, writes := s.compose(s.twin.Name())
+		s.tell("the copy writes")
+		s.commit(s.twin, s.twin.API(), ops, writes)
+		return
+	}
+	h := s.c.Host(s.one(s.joined))
+	if !h.Running() {
+		return
+	}
+	s.tell("copy %s", h.Name())
+	s.truth.release(h.Name())
+	s.setBack[h.Name()] = true
+	s.twin = h.Twin()
+}
+
+// mend ends what was special.
+func (s *simulation) mend() {
+	for _, from := range s.c.Hosts() {
+		for _, to := range s.c.Hosts() {
+			s.c.Limit(from.Name(), to.Name(), 0)
+		}
+	}
+	if s.twin != nil {
+		s.twin.Stop()
+	}
+	if s.flavour == withLiar {
+		s.liar.become("")
+		for _, h := range s.c.Hosts() {
+			s.resetAll(h.Name())
+		}
+	}
+}
+
+// bound is how long the hosts may take to agree after all faults. What was withheld, or named twice, only comparing brings to
+// light.
+func (s *simulation) bound() time.Duration {
+	if s.flavour.repairs() {
+		return 2 * time.Hour
+	}
+	return 5 * time.Minute
+}
+
+// truthful checks that a host has what it says that it holds: of each row that, or something later.
+func (s *simulation) truthful(name string) {
+	s.t.Helper()
+	h := s.c.Host(name)
+	if !h.Running() || s.flavour.repairs() || s.setBack[name] {
+		return
+	}
+	for _, w := range s.claimed(name) {
+		hist, err := h.API().History(s.t.Context(), &nodev1.HistoryRequest{Database: hosttest.Database, Collection: hosttest.Collection, Key: w.key})
+		if err != nil {
+			s.t.Errorf("%s said that it holds %s of %s: %v", name, w.version, w.key, err)
+			continue
+		}
+		if at := timeIn(hist, hist.GetHead()); at.Before(w.time) {
+			s.t.Errorf("%s said that it holds %s of %s, written at %s, and has %s of %s", name, w.version, w.key, w.time, hist.GetHead(), at)
+		}
+	}
+}
+
+// claimed are some of the acknowledged writes that the host has said it holds.
+func (s *simulation) claimed(name string) (list []write) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	held := s.truth.held(name, hosttest.Collection)
+	for key, writes := range s.acknowledged {
+		for _, w := range writes {
+			v, err := id.ParseVersion(w.version)
+			if err != nil {
+				s.t.Fatal(err)
+			}
+			if !s.setBack[w.host] && !w.time.IsZero() && held.Covers(v) {
+				w.key = key
+				list = append(list, w)
+			}
+		}
+	}
+	slices.SortFunc(list, func(a, b write) int { return cmp.Or(cmp.Compare(a.key, b.key), cmp.Compare(a.version, b.version)) })
+	s.random.Shuffle(len(list), func(i, j int) { list[i], list[j] = list[j], list[i] })
+	return list[:min(len(list), 12)]
+}
