@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"time"
@@ -33,7 +34,15 @@ const (
 // end.
 func (f flavour) repairs() bool { return f == withLiar || f == withTwin }
 
-var flavours = []flavour{plain, withRules, withOlder, withLiar, withTwin}
+// flavourOf draws a flavour. Histories with repairs, which take long to heal, are left to soaks, which begin where the first 200
+// end.
+func flavourOf(seed uint64, random *rand.Rand) flavour {
+	flavours := []flavour{plain, withRules, withOlder, withLiar, withTwin}
+	if seed <= 200 {
+		flavours = flavours[:3]
+	}
+	return flavours[random.IntN(len(flavours))]
+}
 
 func (s *simulation) tap(from, to string, open *delta.Open) hosttest.Answer {
 	heard := s.truth.tap(from, to, open)

@@ -97,7 +97,7 @@ func newSimulation(t *testing.T, seed uint64) *simulation {
 		acknowledged: map[string][]write{}, doubtful: map[string][]write{},
 		truth: newTruth("a", "b"), liar: newLiar(seed),
 	}
-	s.flavour = flavours[s.random.IntN(len(flavours))]
+	s.flavour = flavourOf(seed, s.random)
 	names := []string{"a", "b", "c", "d", "e"}[:3+s.random.IntN(3)]
 	topology := s.random.IntN(3)
 	s.c = hosttest.New(t, hosttest.Options{
