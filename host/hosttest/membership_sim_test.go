@@ -111,7 +111,7 @@ func (s *comings) say(h *hosttest.Host, what string, err error) {
 	s.t.Helper()
 	s.tell("%s: %s: %v", h.Name(), what, err)
 	switch status.Code(err) {
-	case codes.OK, codes.FailedPrecondition, codes.NotFound, codes.Unavailable, codes.DeadlineExceeded:
+	case codes.OK, codes.FailedPrecondition, codes.NotFound, codes.PermissionDenied, codes.Unavailable, codes.DeadlineExceeded:
 	default:
 		s.t.Errorf("%s: %s: %v", h.Name(), what, err)
 	}
