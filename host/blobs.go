@@ -112,7 +112,7 @@ func (h *Host) arrived(from id.Device, fresh []rows.Arrival) {
 }
 
 func (h *Host) mark(ref chunk.Ref, d id.Device) {
-	if d == h.rows.Writer().Device {
+	if d == h.rows.Writer().Device || d == (id.Device{}) {
 		return
 	}
 	if err := h.blobs.MarkLocationNow(ref, blobs.Location{Device: d, Seen: time.Now()}); err != nil {

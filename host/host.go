@@ -91,6 +91,11 @@ type Host struct {
 	// replaced whenever there is another one.
 	doubts  map[id.Principal]map[*rows.DB]bool
 	doubted chan struct{}
+	// refusing is closed and replaced whenever what this device refuses has changed.
+	refusing chan struct{}
+
+	// refusals is what others refuse; it has a lock of its own.
+	refusals refusalBook
 }
 
 // New opens the data directory and the identity, creating both when absent, and starts nothing. The caller must Run the
@@ -103,8 +108,9 @@ func New(opts Options) (*Host, error) {
 	h := &Host{
 		opts: opts, log: opts.Log, ready: make(chan struct{}), linked: make(chan struct{}),
 		doubts: map[id.Principal]map[*rows.DB]bool{}, doubted: make(chan struct{}), publishable: make(chan struct{}, 1),
-		copies: newOwnCopies(),
+		copies: newOwnCopies(), refusing: make(chan struct{}),
 	}
+	h.refusals.h = h
 	h.development()
 	h.draining, h.drain = context.WithCancel(context.Background())
 	dir := opts.Config.Node.DataDir
@@ -164,7 +170,10 @@ func (h *Host) openStores() (err error) {
 	if err := h.enforceAll(); err != nil {
 		return err
 	}
-	h.engine = engine.New(h.rows, engine.Events{Received: h.received, Failed: h.pullFailed, Renewed: h.renewed, Rebased: h.rebased, Diverged: h.diverged})
+	h.engine = engine.New(h.rows, engine.Events{
+		Received: h.received, Failed: h.pullFailed, Renewed: h.renewed, Rebased: h.rebased, Diverged: h.diverged,
+		SetAside: h.setAside, Retried: h.retried, RetryFailed: h.retryFailed,
+	})
 	h.engine.Audit = h.opts.Config.Sync.Interval
 	return nil
 }
@@ -230,6 +239,7 @@ func (h *Host) serve(ctx context.Context, local net.Listener, proof credentials.
 	sessions := start(h.peers.Run)
 	reclaimer := start(h.reclaimer().Run)
 	sweeper := start(h.sweep)
+	retrying := start(h.engine.Retry)
 	discovery := start(h.runDiscovery)
 	members := start(h.introduceMembers)
 	publishing := start(h.publishSyncgroups)
@@ -246,7 +256,7 @@ func (h *Host) serve(ctx context.Context, local net.Listener, proof credentials.
 		close(h.ready)
 		select {
 		case <-ctx.Done():
-		case <-firstFailure(plugins, durable, fetcher, clock, sessions, reclaimer, sweeper, discovery, members, publishing, desks, listeners, web):
+		case <-firstFailure(plugins, durable, fetcher, clock, sessions, reclaimer, sweeper, retrying, discovery, members, publishing, desks, listeners, web):
 		}
 	}
 	h.log.Info("stopping")
@@ -254,7 +264,7 @@ func (h *Host) serve(ctx context.Context, local net.Listener, proof credentials.
 	h.drain()
 	web.cancel() // together with the listeners
 	err = errors.Join(err, unpacking.stop())
-	for _, l := range []*layer{listeners, web, desks, publishing, members, discovery, sweeper, reclaimer, sessions, clock, fetcher, plugins, durable} {
+	for _, l := range []*layer{listeners, web, desks, publishing, members, discovery, retrying, sweeper, reclaimer, sessions, clock, fetcher, plugins, durable} {
 		err = errors.Join(err, l.stop())
 	}
 	return errors.Join(err, marks.stop())

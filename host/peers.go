@@ -32,6 +32,7 @@ func (h *Host) newPeers() (err error) {
 		OnCopies:  h.metCopies,
 		Features:  h.opts.Seams.Features,
 		Comparer:  h.comparer(),
+		Refusals:  h.refusalBook(),
 		Name:      h.opts.Config.Node.Name,
 		Software:  h.opts.Version,
 		Addresses: h.PeerAddresses,
@@ -81,6 +82,7 @@ func (h *Host) follow(ctx context.Context, link *peer.Link) {
 	asking.Go(func() { h.clock.compare(ctx, link) })
 	asking.Go(func() { h.askStanding(ctx, link) })
 	asking.Go(func() { h.compare(ctx, link) })
+	asking.Go(func() { h.reportRefused(ctx, link) })
 	h.engine.Follow(ctx, enginePeer(p), opener(link))
 	asking.Wait()
 	if !h.linkedBeside(link) {
@@ -148,6 +150,10 @@ func (h *Host) pullFailed(db *rows.DB, from engine.Peer, err error) {
 	if errors.Is(err, peer.ErrUnreachable) || status.Code(err) == codes.Canceled {
 		// The peer went away or stops; what the session says of it is enough.
 		h.log.Debug("pull ended with its connection", "peer", from.Name, "database", db.Name(), "error", err)
+		return
+	}
+	if errors.Is(err, rows.ErrLettersFull) {
+		h.log.Error("nothing is taken from a peer: too much of what it sends is refused", "peer", from.Name, "database", db.Name(), "error", err)
 		return
 	}
 	if errors.Is(err, rows.ErrRefused) {
@@ -269,6 +275,7 @@ func (h *Host) newAPI() (err error) {
 		Rows: h.rows, Owner: h.identity.Owner(), Caller: identity.Caller, Node: node{h},
 		Syncgroups: syncgroups{h}, Blobs: blobService{h}, Peers: peerList{h}, Plugins: pluginList{h},
 		Resolvers: h.desks, Clock: h.shiftable(), Backup: h.backup, Holders: h.holders, Alarms: h.alarms,
+		Refusals: refusals{h},
 	})
 	return err
 }

@@ -244,6 +244,9 @@ func (s syncgroups) Wait(ctx context.Context, dbName, name id.Name) (int, error)
 		alone := len(members) == 1 && members[0].Principal == s.h.identity.Principal()
 		if alone || len(links) > 0 {
 			done, err := s.level(ctx, db, g, links)
+			if err == nil && done {
+				err = allApplied(db, g)
+			}
 			if done || err != nil {
 				return len(links), err
 			}

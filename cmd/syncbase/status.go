@@ -91,6 +91,9 @@ func (a *app) describe(s *client.Status) error {
 	if err := a.conflictCounts(names, s.Conflicts); err != nil {
 		return err
 	}
+	if err := a.refusedCounts(names, s.Refused); err != nil {
+		return err
+	}
 	columns := []string{"DATABASE", "SYNCGROUP", "MEMBERS", "CONNECTED", "LAG"}
 	return a.section("syncgroups", len(s.Syncgroups), columns, func(t *table) error {
 		return each(s.Syncgroups, t, func(t *table, g client.SyncgroupState) error {
@@ -173,7 +176,8 @@ func (a *app) peerCommand() *cobra.Command {
 				}
 				return t.end()
 			})
-		}))
+		}),
+		a.peerRefusedCommand(), a.peerRetryCommand())
 }
 
 func (a *app) versionCommand() *cobra.Command {

@@ -37,6 +37,8 @@ type Status struct {
 	Sweeping []Sweeping `json:"sweeping"`
 	// Conflicts are the databases with rows in conflict.
 	Conflicts []ConflictCount `json:"conflicts"`
+	// Refused are the databases with commits that are refused somewhere.
+	Refused []RefusedCount `json:"refused"`
 	// Databases are what each database takes.
 	Databases []DatabaseSpace `json:"databases"`
 	// Alarms are what somebody has to see to; mostly there are none.
@@ -134,7 +136,7 @@ func (c *Client) Status(ctx context.Context) (Status, error) {
 		Name: resp.GetName(), Device: resp.GetDevice(), Version: resp.GetVersion(), DataDir: resp.GetDataDir(),
 		PeerAddress: resp.GetPeerAddress(), Principal: resp.GetPrincipal(), HTTPAddresses: append([]string{}, resp.GetHttpAddresses()...),
 		Plugins: []Plugin{}, Peers: []Peer{}, Syncgroups: []SyncgroupState{}, Clocks: []Clock{}, Conflicts: []ConflictCount{},
-		Sweeping: []Sweeping{}, Databases: []DatabaseSpace{},
+		Sweeping: []Sweeping{}, Databases: []DatabaseSpace{}, Refused: []RefusedCount{},
 	}
 	s.Alarms = alarmsOf(resp.GetAlarms())
 	if k := resp.GetDevelopmentClock(); k != nil {
@@ -145,6 +147,9 @@ func (c *Client) Status(ctx context.Context) (Status, error) {
 	}
 	for _, n := range resp.GetConflicts() {
 		s.Conflicts = append(s.Conflicts, ConflictCount{Database: n.GetDatabase(), Open: n.GetOpen(), Overflow: n.GetOverflow()})
+	}
+	for _, n := range resp.GetRefused() {
+		s.Refused = append(s.Refused, RefusedCount{Database: n.GetDatabase(), Here: n.GetHere(), Elsewhere: n.GetElsewhere()})
 	}
 	for _, x := range resp.GetSweeping() {
 		s.Sweeping = append(s.Sweeping, Sweeping{Database: x.GetDatabase(), Collection: x.GetCollection()})

@@ -226,6 +226,12 @@ var accesses = []access{
 	{"ListPeers", func(ctx context.Context, c nodev1.NodeServiceClient) error {
 		return drain(c.ListPeers(ctx, &nodev1.ListPeersRequest{}))
 	}, ok, refused, refused, refused, refused},
+	{"ListRefused", func(ctx context.Context, c nodev1.NodeServiceClient) error {
+		return drain(c.ListRefused(ctx, &nodev1.ListRefusedRequest{Database: "home.local/owner:db"}))
+	}, ok, refused, refused, refused, hidden},
+	{"RetryRefused", func(ctx context.Context, c nodev1.NodeServiceClient) error {
+		return must(c.RetryRefused(ctx, &nodev1.RetryRefusedRequest{Database: "home.local/owner:db"}))
+	}, ok, refused, refused, refused, hidden},
 	{"PutBlob", func(ctx context.Context, c nodev1.NodeServiceClient) error {
 		stream, err := c.PutBlob(ctx)
 		if err == nil {

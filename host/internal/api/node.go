@@ -50,6 +50,9 @@ func (s *Server) Status(ctx context.Context, _ *nodev1.StatusRequest) (*nodev1.S
 	if err != nil {
 		return nil, err
 	}
+	if resp.Refused, err = s.refusedCounts(); err != nil {
+		return nil, err
+	}
 	if resp.Databases, err = s.spaces(); err != nil || s.opts.Syncgroups == nil {
 		return resp, err
 	}

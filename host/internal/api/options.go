@@ -32,6 +32,8 @@ type Options struct {
 	Resolvers Resolvers
 	// Alarms tells what somebody has to see to; nil is nothing.
 	Alarms func() []Alarm
+	// Refusals may be nil: then nobody knows what others refuse.
+	Refusals Refusals
 	// Holders tells who keeps a database from being reclaimed; nil is nobody.
 	Holders func(db *rows.DB) ([]Holder, error)
 	// Backup writes a backup into a directory; nil is one of the rows alone.

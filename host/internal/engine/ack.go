@@ -57,7 +57,6 @@ func (g *groupAcks) here(db *rows.DB) (syncgroup.Member, bool) {
 // frontiers returns for each shared collection what is stable in it, see delta.Frontier: in every scope of it and for the
 // members of every syncgroup that has one.
 func frontiers(db *rows.DB, groups []groupAcks) map[id.Collection]id.Vector {
-	know := db.Published().Know
 	stable := map[id.Collection]id.Vector{}
 	for i := range groups {
 		g := &groups[i]
@@ -71,7 +70,7 @@ func frontiers(db *rows.DB, groups []groupAcks) map[id.Collection]id.Vector {
 						acks = append(acks, g.acks.Of(m.Principal, s))
 					}
 				}
-				f = delta.Frontier(know.At(s), acks)
+				f = delta.Frontier(db.Applied(s), acks)
 			}
 			if before, found := stable[s.Collection]; found {
 				f = delta.Least(before, f)
@@ -98,10 +97,10 @@ func (r *Reclaimer) acknowledge(db *rows.DB, groups []groupAcks) error {
 		}
 		scopes := g.Spec.Scopes(g.Name)
 		said := g.acks[r.self] != nil
-		if said && (!seen.acked.IsZero() && seen.litter == litter || !moved(g.acks, r.self, state.Know, scopes)) {
+		if said && (!seen.acked.IsZero() && seen.litter == litter || !moved(g.acks, r.self, db, scopes)) {
 			continue
 		}
-		if err := syncgroup.PublishAck(db, g.Name, r.self, delta.Request(state.Know, scopes)); err != nil {
+		if err := syncgroup.PublishAck(db, g.Name, r.self, db.AppliedOf(scopes)); err != nil {
 			return err
 		}
 		seen.acked = now
@@ -112,8 +111,8 @@ func (r *Reclaimer) acknowledge(db *rows.DB, groups []groupAcks) error {
 
 // moved reports whether more is known of the scopes than was said. That of the metadata does not count, which moves with
 // each thing that is said.
-func moved(acks syncgroup.Acks, self id.Principal, know *delta.Knowledge, scopes []id.Scope) bool {
+func moved(acks syncgroup.Acks, self id.Principal, db *rows.DB, scopes []id.Scope) bool {
 	return slices.ContainsFunc(scopes, func(s id.Scope) bool {
-		return s.Collection.Kind == id.Rows && !acks.Of(self, s).Dominates(know.At(s))
+		return s.Collection.Kind == id.Rows && !acks.Of(self, s).Dominates(db.Applied(s))
 	})
 }

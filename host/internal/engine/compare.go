@@ -76,6 +76,7 @@ func (e *Engine) compare(ctx context.Context, db *rows.DB, p Peer, with Comparer
 	if err != nil || len(scopes) == 0 || db.Published().Paused {
 		return true, ignoreDestroyed(err)
 	}
+	scopes, rest := comparable(db, scopes)
 	same, level := true, true
 	for part := range slices.Chunk(scopes, maxCompared) {
 		verdicts, err := e.ask(ctx, db, part, with)
@@ -94,7 +95,7 @@ func (e *Engine) compare(ctx context.Context, db *rows.DB, p Peer, with Comparer
 		}
 		level = level && len(verdicts) == len(part)
 	}
-	if level && same {
+	if level && same && len(rest) == 0 {
 		e.compared(p, db, func(c *Compared) { c.At = time.Now() })
 	}
 	return level && same, nil
@@ -174,9 +175,7 @@ func (r *restorer) take() error {
 		return err
 	}
 	*r.taken += got.Records
-	if r.e.events.Received != nil && got.Records > 0 {
-		r.e.events.Received(r.db, r.peer, got)
-	}
+	r.e.received(r.db, r.peer, got)
 	return nil
 }
 
@@ -232,7 +231,9 @@ func (e *Engine) AnswerCompare(ctx context.Context, caller id.Principal, databas
 			return nil, err
 		}
 		v := delta.Verdict{Scope: mine.Scope}
-		v.Differing, v.Level = mine.Differing(&theirs[i])
+		if sound, _ := comparable(db, []id.Scope{mine.Scope}); len(sound) > 0 {
+			v.Differing, v.Level = mine.Differing(&theirs[i])
+		}
 		list = append(list, v)
 	}
 	return list, nil

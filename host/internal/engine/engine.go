@@ -41,8 +41,13 @@ type Peer struct {
 // Events are told what happens; any of them may be nil. They are called from the engine's goroutines and must not block
 // for long.
 type Events struct {
-	// Received: a step from the peer was applied.
+	// Received: a step from the peer was applied, or a part of it before an error.
 	Received func(db *rows.DB, from Peer, got rows.Received)
+	// SetAside: a rule of this device refused commits of the peer. Told once of each.
+	SetAside func(db *rows.DB, from Peer, letters []rows.Letter)
+	// Retried: commits that were set aside are no longer; RetryFailed: they could not be tried again.
+	Retried     func(db *rows.DB, got rows.Retried)
+	RetryFailed func(db *rows.DB, err error)
 	// Rebased: this device was away so long that the peer had to tell which rows of the scope are gone.
 	Rebased func(db *rows.DB, from Peer, scope id.Scope, got rows.Rebased)
 	// Failed: a pull ended with an error and will be tried again.

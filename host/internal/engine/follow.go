@@ -129,7 +129,7 @@ func (f *follower) common() ([]id.Name, []id.Scope, error) {
 }
 
 func (f *follower) failed(err error) {
-	if errors.Is(err, rows.ErrRefused) {
+	if errors.Is(err, rows.ErrRefused) || errors.Is(err, rows.ErrLettersFull) {
 		f.e.blame(f.peer, f.db, err)
 	}
 	if f.e.events.Failed != nil {
@@ -427,15 +427,14 @@ func (f *follower) take(stream Stream, step rows.Step, size uint64) error {
 	if len(step.Commits)+len(step.Progress) == 0 {
 		return nil
 	}
+	step.From = f.peer.Principal
 	got, err := f.db.Receive(step)
+	f.e.received(f.db, f.peer, got)
 	if err != nil {
 		return fmt.Errorf("apply what %s sent: %w", f.peer.Name, err)
 	}
 	f.e.blame(f.peer, f.db, nil)
 	f.e.note(f.peer, f.db, step.Progress)
-	if f.e.events.Received != nil && got.Records > 0 {
-		f.e.events.Received(f.db, f.peer, got)
-	}
 	if size == 0 {
 		return nil
 	}

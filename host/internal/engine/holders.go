@@ -67,7 +67,6 @@ func (r *Reclaimer) Holders(db *rows.DB) ([]Holder, error) {
 // holders tells who of a syncgroup has not said that he holds the versions. The one without a name is this device.
 func (g *groupAcks) holders(db *rows.DB, awaited []rows.Awaited) (list []Holder) {
 	self, registered := g.here(db)
-	know := db.Published().Know
 	add := func(h Holder) {
 		h.Syncgroup = g.Name
 		if !slices.Contains(list, h) {
@@ -91,7 +90,7 @@ func (g *groupAcks) holders(db *rows.DB, awaited []rows.Awaited) (list []Holder)
 			if !said.Covers(awaited[i].Version) {
 				add(Holder{Kind: HolderMember, Member: m.Principal})
 			}
-			if !know.At(s).Dominates(said) {
+			if !db.Applied(s).Dominates(said) {
 				add(Holder{Kind: HolderSelf})
 			}
 		}

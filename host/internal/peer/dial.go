@@ -173,6 +173,7 @@ func (s *Sessions) newLink(ctx context.Context, ch *channel) *Link {
 	link.conn, link.channel, link.client = conn, ch, peerv1.NewPeerServiceClient(conn)
 	link.members = peerv1.NewMembershipServiceClient(conn)
 	link.compare = peerv1.NewComparisonServiceClient(conn)
+	link.refusals = peerv1.NewRefusalServiceClient(conn)
 	return link
 }
 

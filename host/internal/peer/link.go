@@ -38,8 +38,9 @@ type Link struct {
 	conn    *grpc.ClientConn
 	client  peerv1.PeerServiceClient
 	// members is the part of the service that is about membership.
-	members peerv1.MembershipServiceClient
-	compare peerv1.ComparisonServiceClient
+	members  peerv1.MembershipServiceClient
+	compare  peerv1.ComparisonServiceClient
+	refusals peerv1.RefusalServiceClient
 	// ctx ends with the link; its cause says why.
 	ctx    context.Context
 	cancel context.CancelCauseFunc

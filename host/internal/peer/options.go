@@ -100,6 +100,7 @@ type Options struct {
 	Registrar Registrar
 	Blobs     BlobServer
 	Comparer  Comparer
+	Refusals  RefusalBook
 	Time      Timekeeper
 
 	// OnLink is called in a goroutine of its own when a link is up; ctx ends with the link, and Run waits for the call to

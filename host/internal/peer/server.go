@@ -47,6 +47,7 @@ func (s *Sessions) Register(server grpc.ServiceRegistrar) {
 	peerv1.RegisterPeerServiceServer(server, &service{sessions: s})
 	peerv1.RegisterMembershipServiceServer(server, &membership{sessions: s})
 	peerv1.RegisterComparisonServiceServer(server, &comparison{sessions: s})
+	peerv1.RegisterRefusalServiceServer(server, &refusals{sessions: s})
 }
 
 func (s *Sessions) logRefusal(r identity.Refusal) {

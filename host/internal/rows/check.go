@@ -185,7 +185,7 @@ func (c *checker) store() error {
 	}
 	for _, db := range dbs {
 		c.sum.Databases++
-		for _, step := range []func() error{db.collections, db.unnamed, db.reclaimed, db.sequence, db.knowledge, db.burials, db.unburied, db.rows, db.tombstones, db.openHeads, db.log, db.digests, db.size} {
+		for _, step := range []func() error{db.collections, db.unnamed, db.reclaimed, db.sequence, db.knowledge, db.burials, db.unburied, db.rows, db.tombstones, db.openHeads, db.log, db.digests, db.letters, db.size} {
 			if err := step(); err != nil {
 				return err
 			}

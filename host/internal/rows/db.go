@@ -49,6 +49,9 @@ type DB struct {
 	// policy says who settles conflicts.
 	policy merge.Policy
 
+	// letters are the commits that were refused and set aside; the list is replaced, never changed.
+	letters letters
+
 	// open knows what is in conflict.
 	open openIndex
 
@@ -125,7 +128,7 @@ func (s *Store) openDB(name id.Name, record []byte) (*DB, error) {
 	db.writer = id.Writer{Device: s.writer.Device, Epoch: rec.epoch}
 	for _, load := range []func() error{
 		db.loadLog, db.loadFloor, db.loadCollections, db.loadKnowledge, db.loadDropped, db.loadPolicy, db.loadOpenIndex,
-		db.loadDigests,
+		db.loadDigests, db.loadLetters,
 	} {
 		if err := load(); err != nil {
 			return nil, err

@@ -2,8 +2,10 @@ package rows
 
 import (
 	"bytes"
+	"reflect"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/syncbase/syncbase/host/internal/history"
 	"github.com/syncbase/syncbase/host/internal/id"
@@ -53,6 +55,24 @@ func FuzzDecodeSeq(f *testing.F) {
 		head2, commits2, left2, err := decodeSeq(appendSeq(nil, head, commits, left))
 		if err != nil || head2 != head || len(commits2) != len(commits) || !slices.Equal(left2, left) {
 			t.Errorf("%+v, %+v comes back as %+v, %+v, %v", head, commits, head2, commits2, err)
+		}
+	})
+}
+
+func FuzzDecodeLetter(f *testing.F) {
+	f.Add((&Letter{
+		Writer: aWriter, First: 2, Count: 3, Least: 3, Last: 4, Records: 2, Bytes: 60, Code: RefusedQuota, Reason: "quota exceeded",
+		Collections: []id.Collection{notes}, Keys: []string{"k", ""}, From: owner, Since: time.UnixMicro(5), Tried: time.UnixMicro(6), Tries: 7,
+	}).append(nil))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		key := letterKey(1, letterHead, 9)
+		l, err := decodeLetter(key, data)
+		if err != nil {
+			return
+		}
+		again, err := decodeLetter(key, l.append(nil))
+		if err != nil || !reflect.DeepEqual(l, again) {
+			t.Errorf("%+v comes back as %+v, %v", l, again, err)
 		}
 	})
 }

@@ -48,8 +48,9 @@ func (db *DB) Inventory(ctx context.Context, s id.Scope, known id.Vector, emit f
 	if coll == nil || known.Dominates(part.Dropped) {
 		return nil
 	}
-	// What is known is taken first: everything in it that is still there is in the snapshot.
-	part.Held = db.Published().Know.At(s)
+	// What is known is taken first: everything in it that is still there is in the snapshot. What was set aside is not among
+	// the rows, and so must not be taken for deleted.
+	part.Held = db.Applied(s)
 	snap := db.s.kv.Snapshot()
 	w, err := db.walkKeys(snap, coll.num, s, "", "")
 	if err != nil {

@@ -24,12 +24,13 @@ const (
 	spaceReclaim    = 0x1a
 	spaceBurial     = 0x1b
 	spaceDigest     = 0x1d
+	spaceLetter     = 0x1e
 )
 
 // spacesOfDatabase are those whose keys begin with a database number.
 var spacesOfDatabase = []byte{
 	spaceCollection, spaceRow, spaceTomb, spaceLog, spaceSeq, spaceKnowledge, spaceSchema, spaceSyncgroup,
-	spaceOpen, spaceReclaim, spaceBurial, spaceDigest,
+	spaceOpen, spaceReclaim, spaceBurial, spaceDigest, spaceLetter,
 }
 
 var (

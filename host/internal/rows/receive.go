@@ -32,6 +32,12 @@ type Step struct {
 	Progress []delta.ScopeVector
 	// Repair: the records were asked for by name, after a comparison showed that they are lacking although they are known.
 	Repair bool
+	// From is who sent it, for the letters.
+	From id.Principal
+	// aside is set for one commit that is not even tried again.
+	aside *Refusal
+	// letter is set aside here already and is tried again.
+	letter *Letter
 }
 
 // Received says what a step came to.
@@ -46,6 +52,17 @@ type Received struct {
 	Ahead int
 	// Fresh are the new values of rows, for whoever looks for references in them. They alias the step.
 	Fresh []Arrival
+	// Letters are the commits that were refused by a rule and set aside.
+	Letters []Letter
+}
+
+func (r *Received) add(more Received) {
+	r.Records += more.Records
+	r.Duplicates += more.Duplicates
+	r.Conflicts += more.Conflicts
+	r.Ahead += more.Ahead
+	r.Fresh = append(r.Fresh, more.Fresh...)
+	r.Letters = append(r.Letters, more.Letters...)
 }
 
 // Arrival is a value that arrived from another device.
@@ -56,8 +73,32 @@ type Arrival struct {
 
 // Receive applies a step as one atomic change: its commits, the outcome of the conflicts they cause, and what is known
 // afterwards. What is held already is skipped, so nothing received twice is applied twice. It returns when the step is
-// durable. Errors: ErrRefused, *SetBackError, ErrPaused, ErrQuota, ErrReadOnlyStore, ErrDestroyed.
+// durable. A commit that a rule of this device refuses is set aside as a letter, and the rest goes on; then parts of the
+// step are atomic each for itself, and those before an error are reported with it. Errors: ErrRefused, ErrLettersFull,
+// *SetBackError, ErrPaused, ErrReadOnlyStore, ErrDestroyed, and ErrQuota for a repair.
 func (db *DB) Receive(step Step) (Received, error) {
+	got, err := db.receive(step)
+	if !errors.Is(err, ErrQuota) || step.Repair || step.aside != nil {
+		return got, err
+	}
+	n := len(step.Commits)
+	if n == 1 {
+		step.aside = &Refusal{Code: RefusedQuota, Err: err}
+		return db.Receive(step)
+	}
+	// Which of them do not fit is found by halving: each part that fits is applied whole.
+	first := step
+	first.Commits, first.Progress = step.Commits[:n/2], nil
+	if got, err = db.Receive(first); err != nil {
+		return got, err
+	}
+	step.Commits = step.Commits[n/2:]
+	rest, err := db.Receive(step)
+	got.add(rest)
+	return got, err
+}
+
+func (db *DB) receive(step Step) (Received, error) {
 	t, p, got, err := db.receiveLocked(step)
 	if err != nil || t == nil {
 		return got, err
@@ -74,8 +115,11 @@ func (db *DB) receiveLocked(step Step) (*txn, Published, Received, error) {
 	if db.rec.Settings.SyncPaused {
 		return nil, Published{}, Received{}, fmt.Errorf("%w: %s", ErrPaused, db.name)
 	}
-	r := receiver{txn: db.beginStep(step), know: db.know.Clone(), scopes: step.Scopes, touched: map[id.Scope]bool{}}
+	r := receiver{txn: db.beginStep(step), know: db.know.Clone(), scopes: step.Scopes, touched: map[id.Scope]bool{}, letter: step.letter}
 	err := r.take(step)
+	if err == nil && len(r.commits) == 0 && r.letters.changed() {
+		return nil, Published{}, r.got, r.applyLetters()
+	}
 	if err == nil && len(r.commits) == 0 {
 		// Nothing new but progress: it is taken note of in memory and persisted with the next step. Losing it costs a
 		// scan of an empty range at the peer.
@@ -108,6 +152,8 @@ type receiver struct {
 	got     Received
 	// twice are records whose names mean something else here.
 	twice []namesake
+	// letter is being tried again; what is known does not change by that.
+	letter *Letter
 }
 
 func (r *receiver) take(step Step) error {
@@ -115,9 +161,12 @@ func (r *receiver) take(step Step) error {
 		return err
 	}
 	for i := range step.Commits {
-		if err := r.takeCommit(&step.Commits[i], step.Repair); err != nil {
+		if err := r.takeOrSetAside(&step.Commits[i], &step); err != nil {
 			return err
 		}
+	}
+	if step.letter != nil {
+		r.dropLetter(step.letter)
 	}
 	if err := r.rewrite(); err != nil {
 		return err
@@ -134,6 +183,7 @@ func (r *receiver) take(step Step) error {
 		}
 	}
 	if len(r.commits) == 0 {
+		r.writeKnowledgeOfLetters()
 		return nil
 	}
 	now := r.db.clock.Next(r.db.now())
@@ -174,20 +224,29 @@ func (r *receiver) setBack(gen uint64) error {
 	return &SetBackError{Shown: id.Version{Writer: r.db.writer, Gen: gen}, Made: r.ownGen}
 }
 
-func (r *receiver) takeCommit(c *wire.Commit, repair bool) error {
-	if c.Time > maxTime {
-		return fmt.Errorf("%w: a commit of %s with the impossible time %v", ErrRefused, c.Writer, c.Time.Wall())
-	}
-	entries := make([]*wire.Entry, 0, len(c.Records))
+// admit refuses what nobody may send at all.
+func (r *receiver) admit(c *wire.Commit) error {
 	for i := range c.Records {
 		e := &c.Records[i]
 		if !slices.ContainsFunc(r.scopes, func(s id.Scope) bool { return s.Has(e.Collection, e.Record.Key) }) {
 			return fmt.Errorf("%w: a record of %s, which was not asked for", ErrRefused, describe(e.Collection, e.Record.Key))
 		}
-		v := e.Record.Version
-		if v.Writer == r.db.writer && v.Gen > r.ownGen {
+		if v := e.Record.Version; v.Writer == r.db.writer && v.Gen > r.ownGen {
 			return r.setBack(v.Gen)
 		}
+	}
+	return nil
+}
+
+// takeCommit takes a commit that was admitted. After a *Refusal nothing of it was taken.
+func (r *receiver) takeCommit(c *wire.Commit, repair bool) error {
+	if c.Time > maxTime {
+		return &Refusal{RefusedTime, fmt.Errorf("a commit of %s with the impossible time %v", c.Writer, c.Time.Wall())}
+	}
+	entries := make([]*wire.Entry, 0, len(c.Records))
+	for i := range c.Records {
+		e := &c.Records[i]
+		v := e.Record.Version
 		if repair {
 			lacking, err := r.lacking(e, c)
 			if err != nil {
@@ -245,6 +304,9 @@ func (r *receiver) returned(e *wire.Entry) bool {
 
 // note takes note that a record is held.
 func (r *receiver) note(e *wire.Entry) {
+	if r.letter != nil {
+		return
+	}
 	s, found := delta.Innermost(r.scopes, e.Collection, e.Record.Key)
 	if !found || !r.know.Add(s, e.Record.Version) || s == r.moved {
 		return
@@ -258,10 +320,10 @@ func (r *receiver) check(e *wire.Entry) error {
 		return nil
 	}
 	if e.Collection.Kind != id.Rows {
-		return fmt.Errorf("%w: an access list for %s", ErrRefused, e.Collection)
+		return &Refusal{RefusedAccessList, fmt.Errorf("an access list for %s", e.Collection)}
 	}
 	if _, err := perm.Parse(e.Record.Value, perm.CollectionTags); err != nil {
-		return fmt.Errorf("%w: access list of %s: %w", ErrRefused, e.Collection, err)
+		return &Refusal{RefusedAccessList, fmt.Errorf("access list of %s: %w", e.Collection, err)}
 	}
 	return nil
 }

@@ -364,7 +364,6 @@ func TestReceiveRefusesWhatWasNotAskedFor(t *testing.T) {
 	for name, step := range map[string]Step{
 		"other collection": {Commits: []wire.Commit{rec(notes, "ok", 1), rec(other, "x", 2)}, Scopes: whole},
 		"other prefix":     {Commits: []wire.Commit{rec(notes, "x", 1)}, Scopes: []id.Scope{{Collection: notes, Prefix: "y"}}},
-		"bad access list":  {Commits: []wire.Commit{rec(notes, "", 1)}, Scopes: whole},
 		"other progress":   {Scopes: whole, Progress: []delta.ScopeVector{{Scope: id.Scope{Collection: other}, Vector: id.Vector{w: 3}}}},
 	} {
 		before := b.db.Published()

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 
 	"github.com/syncbase/syncbase/host/internal/delta"
 	"github.com/syncbase/syncbase/host/internal/id"
@@ -26,7 +27,7 @@ func (db *DB) Send(ctx context.Context, plan *delta.Plan, emit func(commit []byt
 	if len(runs) == 0 {
 		return plan.Sent(), nil
 	}
-	s := sender{db: db, plan: plan, emit: emit, current: map[uint32]bool{}}
+	s := sender{db: db, plan: plan, emit: emit, current: map[uint32]bool{}, mail: db.openMail(runs)}
 	err := s.open(runs)
 	if err == nil {
 		err = s.stream(ctx)
@@ -48,6 +49,7 @@ type sender struct {
 	buf     []byte
 	// current are the collections of which only current records are sent.
 	current map[uint32]bool
+	mail    mail
 }
 
 // run is a position in one writer's part of one collection's log.
@@ -118,11 +120,14 @@ func (s *sender) stream(ctx context.Context) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
+		if err := s.mail.upTo(s.runs[0].head.seq, s.plan, s.emit); err != nil {
+			return err
+		}
 		if err := s.sendCommit(); err != nil {
 			return err
 		}
 	}
-	return nil
+	return s.mail.upTo(math.MaxUint64, s.plan, s.emit)
 }
 
 // sendCommit sends the commit that the first run stands on, with its records from every run.
@@ -151,7 +156,7 @@ func (s *sender) sendCommit() error {
 }
 
 func (s *sender) close() error {
-	var errs []error
+	errs := []error{s.mail.close()}
 	for _, r := range s.all {
 		errs = append(errs, r.it.Close())
 	}

@@ -26,7 +26,7 @@ func (db *DB) Space() (Space, error) {
 	s.Garbage = min(history-min(history, (s.Seq-s.Floor)*commitOverhead), db.used)
 	s.Live = db.used - s.Garbage
 	db.mu.Unlock()
-	for space := byte(spaceDatabase); space <= spaceDigest; space++ {
+	for space := byte(spaceDatabase); space <= spaceLetter; space++ {
 		prefix := dbKey(space, db.num)
 		bytes, err := db.s.kv.DiskBytes(prefix, kv.PrefixEnd(prefix))
 		if err != nil {

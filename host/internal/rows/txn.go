@@ -40,7 +40,7 @@ type txn struct {
 	past uint64
 	// littered is by how much DB.Litter grows.
 	littered uint64
-	// puts: some record is a put.
+	// puts: some record is a put of an application's row, or of a collection.
 	puts bool
 	// received: it is a step from a peer, which may be large.
 	received bool
@@ -62,6 +62,8 @@ type txn struct {
 	kept map[id.Version]ancestor
 	// sums are the changes of digests.
 	sums []*moved
+	// letters are the changes of the list of letters.
+	letters letterChanges
 }
 
 type rowRef struct {
@@ -275,7 +277,8 @@ func (t *txn) log(coll *collection, rec *wire.Record) {
 	t.key = appendLogKey(t.key[:0], t.db.num, coll.num, rec.Version)
 	t.b.Set(t.key, t.body)
 	t.grown += int64(len(t.key) + len(t.body))
-	t.puts = t.puts || rec.Kind == wire.Put
+	// The metadata of syncgroups is small, and who cannot take it does not learn who may have what.
+	t.puts = t.puts || rec.Kind == wire.Put && coll.id.Kind == id.Rows
 	t.note(c, rowRef{coll, rec.Key}, rec.Version)
 	if isMerged(coll.id, rec.Key) {
 		t.keep(rec, c.time)
@@ -369,6 +372,7 @@ func (t *txn) apply(know *delta.Knowledge) (Published, error) {
 	db.past = t.past
 	db.littered.Add(t.littered)
 	db.adopt(t.fresh)
+	db.adoptLetters(&t.letters)
 	t.keepSums()
 	for coll, b := range t.burials {
 		coll.burial, coll.digests = b, nil

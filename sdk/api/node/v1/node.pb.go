@@ -336,6 +336,8 @@ type StatusResponse struct {
 	Databases []*DatabaseSpace `protobuf:"bytes,21,rep,name=databases,proto3" json:"databases,omitempty"`
 	// Present only in development, where the owner may shift the clock by which rows are stamped.
 	DevelopmentClock *DevelopmentClock `protobuf:"bytes,22,opt,name=development_clock,json=developmentClock,proto3" json:"development_clock,omitempty"`
+	// Databases with commits that are refused somewhere.
+	Refused []*RefusedCount `protobuf:"bytes,26,rep,name=refused,proto3" json:"refused,omitempty"`
 	// What somebody has to see to; mostly nothing.
 	Alarms        []*Alarm `protobuf:"bytes,25,rep,name=alarms,proto3" json:"alarms,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -473,6 +475,13 @@ func (x *StatusResponse) GetDatabases() []*DatabaseSpace {
 func (x *StatusResponse) GetDevelopmentClock() *DevelopmentClock {
 	if x != nil {
 		return x.DevelopmentClock
+	}
+	return nil
+}
+
+func (x *StatusResponse) GetRefused() []*RefusedCount {
+	if x != nil {
+		return x.Refused
 	}
 	return nil
 }
@@ -6610,8 +6619,8 @@ var File_node_v1_node_proto protoreflect.FileDescriptor
 
 const file_node_v1_node_proto_rawDesc = "" +
 	"\n" +
-	"\x12node/v1/node.proto\x12\x10syncbase.node.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14node/v1/alarms.proto\x1a\x13node/v1/clock.proto\x1a\x17node/v1/conflicts.proto\x1a\x13node/v1/space.proto\x1a\x17node/v1/syncgroup.proto\"\x0f\n" +
-	"\rStatusRequest\"\xe6\x05\n" +
+	"\x12node/v1/node.proto\x12\x10syncbase.node.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14node/v1/alarms.proto\x1a\x13node/v1/clock.proto\x1a\x17node/v1/conflicts.proto\x1a\x15node/v1/refused.proto\x1a\x13node/v1/space.proto\x1a\x17node/v1/syncgroup.proto\"\x0f\n" +
+	"\rStatusRequest\"\xa0\x06\n" +
 	"\x0eStatusResponse\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
 	"\x06device\x18\x02 \x01(\tR\x06device\x12\x18\n" +
@@ -6629,7 +6638,8 @@ const file_node_v1_node_proto_rawDesc = "" +
 	"\tconflicts\x18\x0e \x03(\v2\x1f.syncbase.node.v1.ConflictCountR\tconflicts\x126\n" +
 	"\bsweeping\x18\x14 \x03(\v2\x1a.syncbase.node.v1.SweepingR\bsweeping\x12=\n" +
 	"\tdatabases\x18\x15 \x03(\v2\x1f.syncbase.node.v1.DatabaseSpaceR\tdatabases\x12O\n" +
-	"\x11development_clock\x18\x16 \x01(\v2\".syncbase.node.v1.DevelopmentClockR\x10developmentClock\x12/\n" +
+	"\x11development_clock\x18\x16 \x01(\v2\".syncbase.node.v1.DevelopmentClockR\x10developmentClock\x128\n" +
+	"\arefused\x18\x1a \x03(\v2\x1e.syncbase.node.v1.RefusedCountR\arefused\x12/\n" +
 	"\x06alarms\x18\x19 \x03(\v2\x17.syncbase.node.v1.AlarmR\x06alarms\"F\n" +
 	"\bSweeping\x12\x1a\n" +
 	"\bdatabase\x18\x01 \x01(\tR\bdatabase\x12\x1e\n" +
@@ -7069,7 +7079,7 @@ const file_node_v1_node_proto_rawDesc = "" +
 	"\x16BLOB_STATE_UNSPECIFIED\x10\x00\x12\x14\n" +
 	"\x10BLOB_STATE_LOCAL\x10\x01\x12\x16\n" +
 	"\x12BLOB_STATE_PARTIAL\x10\x02\x12\x15\n" +
-	"\x11BLOB_STATE_REMOTE\x10\x032\xae%\n" +
+	"\x11BLOB_STATE_REMOTE\x10\x032\xeb&\n" +
 	"\vNodeService\x12K\n" +
 	"\x06Status\x12\x1f.syncbase.node.v1.StatusRequest\x1a .syncbase.node.v1.StatusResponse\x12c\n" +
 	"\x0eCreateDatabase\x12'.syncbase.node.v1.CreateDatabaseRequest\x1a(.syncbase.node.v1.CreateDatabaseResponse\x12b\n" +
@@ -7115,7 +7125,9 @@ const file_node_v1_node_proto_rawDesc = "" +
 	"\x0fListInvitations\x12(.syncbase.node.v1.ListInvitationsRequest\x1a).syncbase.node.v1.ListInvitationsResponse0\x01\x12l\n" +
 	"\x11DeclineInvitation\x12*.syncbase.node.v1.DeclineInvitationRequest\x1a+.syncbase.node.v1.DeclineInvitationResponse\x12`\n" +
 	"\rWaitSyncgroup\x12&.syncbase.node.v1.WaitSyncgroupRequest\x1a'.syncbase.node.v1.WaitSyncgroupResponse\x12V\n" +
-	"\tListPeers\x12\".syncbase.node.v1.ListPeersRequest\x1a#.syncbase.node.v1.ListPeersResponse0\x01\x12P\n" +
+	"\tListPeers\x12\".syncbase.node.v1.ListPeersRequest\x1a#.syncbase.node.v1.ListPeersResponse0\x01\x12\\\n" +
+	"\vListRefused\x12$.syncbase.node.v1.ListRefusedRequest\x1a%.syncbase.node.v1.ListRefusedResponse0\x01\x12]\n" +
+	"\fRetryRefused\x12%.syncbase.node.v1.RetryRefusedRequest\x1a&.syncbase.node.v1.RetryRefusedResponse\x12P\n" +
 	"\aPutBlob\x12 .syncbase.node.v1.PutBlobRequest\x1a!.syncbase.node.v1.PutBlobResponse(\x01\x12P\n" +
 	"\aGetBlob\x12 .syncbase.node.v1.GetBlobRequest\x1a!.syncbase.node.v1.GetBlobResponse0\x01\x12V\n" +
 	"\tFetchBlob\x12\".syncbase.node.v1.FetchBlobRequest\x1a#.syncbase.node.v1.FetchBlobResponse0\x01\x12Q\n" +
@@ -7251,30 +7263,35 @@ var file_node_v1_node_proto_goTypes = []any{
 	(*ConflictCount)(nil),             // 106: syncbase.node.v1.ConflictCount
 	(*DatabaseSpace)(nil),             // 107: syncbase.node.v1.DatabaseSpace
 	(*DevelopmentClock)(nil),          // 108: syncbase.node.v1.DevelopmentClock
-	(*Alarm)(nil),                     // 109: syncbase.node.v1.Alarm
-	(*timestamppb.Timestamp)(nil),     // 110: google.protobuf.Timestamp
-	(*ListConflictsRequest)(nil),      // 111: syncbase.node.v1.ListConflictsRequest
-	(*ResolveConflictsRequest)(nil),   // 112: syncbase.node.v1.ResolveConflictsRequest
-	(*ServeConflictsRequest)(nil),     // 113: syncbase.node.v1.ServeConflictsRequest
-	(*SetSyncgroupSpecRequest)(nil),   // 114: syncbase.node.v1.SetSyncgroupSpecRequest
-	(*LeaveSyncgroupRequest)(nil),     // 115: syncbase.node.v1.LeaveSyncgroupRequest
-	(*DestroySyncgroupRequest)(nil),   // 116: syncbase.node.v1.DestroySyncgroupRequest
-	(*EjectMemberRequest)(nil),        // 117: syncbase.node.v1.EjectMemberRequest
-	(*AllowMemberRequest)(nil),        // 118: syncbase.node.v1.AllowMemberRequest
-	(*ListInvitationsRequest)(nil),    // 119: syncbase.node.v1.ListInvitationsRequest
-	(*DeclineInvitationRequest)(nil),  // 120: syncbase.node.v1.DeclineInvitationRequest
-	(*AdjustClockRequest)(nil),        // 121: syncbase.node.v1.AdjustClockRequest
-	(*ListConflictsResponse)(nil),     // 122: syncbase.node.v1.ListConflictsResponse
-	(*ResolveConflictsResponse)(nil),  // 123: syncbase.node.v1.ResolveConflictsResponse
-	(*ServeConflictsResponse)(nil),    // 124: syncbase.node.v1.ServeConflictsResponse
-	(*SetSyncgroupSpecResponse)(nil),  // 125: syncbase.node.v1.SetSyncgroupSpecResponse
-	(*LeaveSyncgroupResponse)(nil),    // 126: syncbase.node.v1.LeaveSyncgroupResponse
-	(*DestroySyncgroupResponse)(nil),  // 127: syncbase.node.v1.DestroySyncgroupResponse
-	(*EjectMemberResponse)(nil),       // 128: syncbase.node.v1.EjectMemberResponse
-	(*AllowMemberResponse)(nil),       // 129: syncbase.node.v1.AllowMemberResponse
-	(*ListInvitationsResponse)(nil),   // 130: syncbase.node.v1.ListInvitationsResponse
-	(*DeclineInvitationResponse)(nil), // 131: syncbase.node.v1.DeclineInvitationResponse
-	(*AdjustClockResponse)(nil),       // 132: syncbase.node.v1.AdjustClockResponse
+	(*RefusedCount)(nil),              // 109: syncbase.node.v1.RefusedCount
+	(*Alarm)(nil),                     // 110: syncbase.node.v1.Alarm
+	(*timestamppb.Timestamp)(nil),     // 111: google.protobuf.Timestamp
+	(*ListConflictsRequest)(nil),      // 112: syncbase.node.v1.ListConflictsRequest
+	(*ResolveConflictsRequest)(nil),   // 113: syncbase.node.v1.ResolveConflictsRequest
+	(*ServeConflictsRequest)(nil),     // 114: syncbase.node.v1.ServeConflictsRequest
+	(*SetSyncgroupSpecRequest)(nil),   // 115: syncbase.node.v1.SetSyncgroupSpecRequest
+	(*LeaveSyncgroupRequest)(nil),     // 116: syncbase.node.v1.LeaveSyncgroupRequest
+	(*DestroySyncgroupRequest)(nil),   // 117: syncbase.node.v1.DestroySyncgroupRequest
+	(*EjectMemberRequest)(nil),        // 118: syncbase.node.v1.EjectMemberRequest
+	(*AllowMemberRequest)(nil),        // 119: syncbase.node.v1.AllowMemberRequest
+	(*ListInvitationsRequest)(nil),    // 120: syncbase.node.v1.ListInvitationsRequest
+	(*DeclineInvitationRequest)(nil),  // 121: syncbase.node.v1.DeclineInvitationRequest
+	(*ListRefusedRequest)(nil),        // 122: syncbase.node.v1.ListRefusedRequest
+	(*RetryRefusedRequest)(nil),       // 123: syncbase.node.v1.RetryRefusedRequest
+	(*AdjustClockRequest)(nil),        // 124: syncbase.node.v1.AdjustClockRequest
+	(*ListConflictsResponse)(nil),     // 125: syncbase.node.v1.ListConflictsResponse
+	(*ResolveConflictsResponse)(nil),  // 126: syncbase.node.v1.ResolveConflictsResponse
+	(*ServeConflictsResponse)(nil),    // 127: syncbase.node.v1.ServeConflictsResponse
+	(*SetSyncgroupSpecResponse)(nil),  // 128: syncbase.node.v1.SetSyncgroupSpecResponse
+	(*LeaveSyncgroupResponse)(nil),    // 129: syncbase.node.v1.LeaveSyncgroupResponse
+	(*DestroySyncgroupResponse)(nil),  // 130: syncbase.node.v1.DestroySyncgroupResponse
+	(*EjectMemberResponse)(nil),       // 131: syncbase.node.v1.EjectMemberResponse
+	(*AllowMemberResponse)(nil),       // 132: syncbase.node.v1.AllowMemberResponse
+	(*ListInvitationsResponse)(nil),   // 133: syncbase.node.v1.ListInvitationsResponse
+	(*DeclineInvitationResponse)(nil), // 134: syncbase.node.v1.DeclineInvitationResponse
+	(*ListRefusedResponse)(nil),       // 135: syncbase.node.v1.ListRefusedResponse
+	(*RetryRefusedResponse)(nil),      // 136: syncbase.node.v1.RetryRefusedResponse
+	(*AdjustClockResponse)(nil),       // 137: syncbase.node.v1.AdjustClockResponse
 }
 var file_node_v1_node_proto_depIdxs = []int32{
 	7,   // 0: syncbase.node.v1.StatusResponse.plugins:type_name -> syncbase.node.v1.Plugin
@@ -7285,152 +7302,157 @@ var file_node_v1_node_proto_depIdxs = []int32{
 	6,   // 5: syncbase.node.v1.StatusResponse.sweeping:type_name -> syncbase.node.v1.Sweeping
 	107, // 6: syncbase.node.v1.StatusResponse.databases:type_name -> syncbase.node.v1.DatabaseSpace
 	108, // 7: syncbase.node.v1.StatusResponse.development_clock:type_name -> syncbase.node.v1.DevelopmentClock
-	109, // 8: syncbase.node.v1.StatusResponse.alarms:type_name -> syncbase.node.v1.Alarm
-	110, // 9: syncbase.node.v1.Peer.last_contact:type_name -> google.protobuf.Timestamp
-	110, // 10: syncbase.node.v1.Peer.verified:type_name -> google.protobuf.Timestamp
-	0,   // 11: syncbase.node.v1.DatabaseSettings.durability:type_name -> syncbase.node.v1.Durability
-	11,  // 12: syncbase.node.v1.GetDatabaseResponse.settings:type_name -> syncbase.node.v1.DatabaseSettings
-	11,  // 13: syncbase.node.v1.UpdateDatabaseRequest.settings:type_name -> syncbase.node.v1.DatabaseSettings
-	11,  // 14: syncbase.node.v1.UpdateDatabaseResponse.settings:type_name -> syncbase.node.v1.DatabaseSettings
-	16,  // 15: syncbase.node.v1.GetSchemaResponse.schema:type_name -> syncbase.node.v1.Schema
-	16,  // 16: syncbase.node.v1.SetSchemaRequest.schema:type_name -> syncbase.node.v1.Schema
-	110, // 17: syncbase.node.v1.Row.updated:type_name -> google.protobuf.Timestamp
-	36,  // 18: syncbase.node.v1.GetResponse.row:type_name -> syncbase.node.v1.Row
-	36,  // 19: syncbase.node.v1.ScanResponse.rows:type_name -> syncbase.node.v1.Row
-	110, // 20: syncbase.node.v1.BeginBatchResponse.expires:type_name -> google.protobuf.Timestamp
-	51,  // 21: syncbase.node.v1.WriteBatchRequest.ops:type_name -> syncbase.node.v1.Op
-	52,  // 22: syncbase.node.v1.Op.put:type_name -> syncbase.node.v1.Put
-	53,  // 23: syncbase.node.v1.Op.delete:type_name -> syncbase.node.v1.Delete
-	54,  // 24: syncbase.node.v1.Op.check:type_name -> syncbase.node.v1.Check
-	51,  // 25: syncbase.node.v1.CommitRequest.ops:type_name -> syncbase.node.v1.Op
-	58,  // 26: syncbase.node.v1.CommitEachRequest.commits:type_name -> syncbase.node.v1.IndependentCommit
-	51,  // 27: syncbase.node.v1.IndependentCommit.ops:type_name -> syncbase.node.v1.Op
-	60,  // 28: syncbase.node.v1.CommitEachResponse.outcomes:type_name -> syncbase.node.v1.CommitOutcome
-	62,  // 29: syncbase.node.v1.WatchRequest.patterns:type_name -> syncbase.node.v1.WatchPattern
-	65,  // 30: syncbase.node.v1.WatchResponse.changes:type_name -> syncbase.node.v1.Change
-	1,   // 31: syncbase.node.v1.Change.kind:type_name -> syncbase.node.v1.ChangeKind
-	36,  // 32: syncbase.node.v1.Change.row:type_name -> syncbase.node.v1.Row
-	64,  // 33: syncbase.node.v1.Change.access:type_name -> syncbase.node.v1.CollectionAccess
-	68,  // 34: syncbase.node.v1.HistoryResponse.versions:type_name -> syncbase.node.v1.HistoryVersion
-	110, // 35: syncbase.node.v1.HistoryVersion.time:type_name -> google.protobuf.Timestamp
-	69,  // 36: syncbase.node.v1.CreateSyncgroupRequest.collections:type_name -> syncbase.node.v1.SyncgroupCollection
-	110, // 37: syncbase.node.v1.ListMembersResponse.joined:type_name -> google.protobuf.Timestamp
-	8,   // 38: syncbase.node.v1.ListPeersResponse.peer:type_name -> syncbase.node.v1.Peer
-	2,   // 39: syncbase.node.v1.FetchBlobResponse.state:type_name -> syncbase.node.v1.FetchState
-	3,   // 40: syncbase.node.v1.Blob.state:type_name -> syncbase.node.v1.BlobState
-	91,  // 41: syncbase.node.v1.StatBlobResponse.blob:type_name -> syncbase.node.v1.Blob
-	91,  // 42: syncbase.node.v1.ListBlobsResponse.blob:type_name -> syncbase.node.v1.Blob
-	7,   // 43: syncbase.node.v1.ListPluginsResponse.plugin:type_name -> syncbase.node.v1.Plugin
-	103, // 44: syncbase.node.v1.DoctorResponse.finding:type_name -> syncbase.node.v1.DoctorResponse.Finding
-	104, // 45: syncbase.node.v1.DoctorResponse.summary:type_name -> syncbase.node.v1.DoctorResponse.Summary
-	110, // 46: syncbase.node.v1.ShowIdentityResponse.not_after:type_name -> google.protobuf.Timestamp
-	4,   // 47: syncbase.node.v1.NodeService.Status:input_type -> syncbase.node.v1.StatusRequest
-	10,  // 48: syncbase.node.v1.NodeService.CreateDatabase:input_type -> syncbase.node.v1.CreateDatabaseRequest
-	22,  // 49: syncbase.node.v1.NodeService.ListDatabases:input_type -> syncbase.node.v1.ListDatabasesRequest
-	24,  // 50: syncbase.node.v1.NodeService.DestroyDatabase:input_type -> syncbase.node.v1.DestroyDatabaseRequest
-	12,  // 51: syncbase.node.v1.NodeService.GetDatabase:input_type -> syncbase.node.v1.GetDatabaseRequest
-	14,  // 52: syncbase.node.v1.NodeService.UpdateDatabase:input_type -> syncbase.node.v1.UpdateDatabaseRequest
-	17,  // 53: syncbase.node.v1.NodeService.GetSchema:input_type -> syncbase.node.v1.GetSchemaRequest
-	19,  // 54: syncbase.node.v1.NodeService.SetSchema:input_type -> syncbase.node.v1.SetSchemaRequest
-	26,  // 55: syncbase.node.v1.NodeService.GetPermissions:input_type -> syncbase.node.v1.GetPermissionsRequest
-	28,  // 56: syncbase.node.v1.NodeService.SetPermissions:input_type -> syncbase.node.v1.SetPermissionsRequest
-	30,  // 57: syncbase.node.v1.NodeService.CreateCollection:input_type -> syncbase.node.v1.CreateCollectionRequest
-	32,  // 58: syncbase.node.v1.NodeService.ListCollections:input_type -> syncbase.node.v1.ListCollectionsRequest
-	34,  // 59: syncbase.node.v1.NodeService.DestroyCollection:input_type -> syncbase.node.v1.DestroyCollectionRequest
-	37,  // 60: syncbase.node.v1.NodeService.Get:input_type -> syncbase.node.v1.GetRequest
-	39,  // 61: syncbase.node.v1.NodeService.Scan:input_type -> syncbase.node.v1.ScanRequest
-	41,  // 62: syncbase.node.v1.NodeService.DeleteRange:input_type -> syncbase.node.v1.DeleteRangeRequest
-	43,  // 63: syncbase.node.v1.NodeService.BeginBatch:input_type -> syncbase.node.v1.BeginBatchRequest
-	45,  // 64: syncbase.node.v1.NodeService.WriteBatch:input_type -> syncbase.node.v1.WriteBatchRequest
-	47,  // 65: syncbase.node.v1.NodeService.CommitBatch:input_type -> syncbase.node.v1.CommitBatchRequest
-	49,  // 66: syncbase.node.v1.NodeService.AbortBatch:input_type -> syncbase.node.v1.AbortBatchRequest
-	55,  // 67: syncbase.node.v1.NodeService.Commit:input_type -> syncbase.node.v1.CommitRequest
-	57,  // 68: syncbase.node.v1.NodeService.CommitEach:input_type -> syncbase.node.v1.CommitEachRequest
-	61,  // 69: syncbase.node.v1.NodeService.Watch:input_type -> syncbase.node.v1.WatchRequest
-	66,  // 70: syncbase.node.v1.NodeService.History:input_type -> syncbase.node.v1.HistoryRequest
-	111, // 71: syncbase.node.v1.NodeService.ListConflicts:input_type -> syncbase.node.v1.ListConflictsRequest
-	112, // 72: syncbase.node.v1.NodeService.ResolveConflicts:input_type -> syncbase.node.v1.ResolveConflictsRequest
-	113, // 73: syncbase.node.v1.NodeService.ServeConflicts:input_type -> syncbase.node.v1.ServeConflictsRequest
-	70,  // 74: syncbase.node.v1.NodeService.CreateSyncgroup:input_type -> syncbase.node.v1.CreateSyncgroupRequest
-	72,  // 75: syncbase.node.v1.NodeService.JoinSyncgroup:input_type -> syncbase.node.v1.JoinSyncgroupRequest
-	74,  // 76: syncbase.node.v1.NodeService.ListSyncgroups:input_type -> syncbase.node.v1.ListSyncgroupsRequest
-	76,  // 77: syncbase.node.v1.NodeService.ListMembers:input_type -> syncbase.node.v1.ListMembersRequest
-	78,  // 78: syncbase.node.v1.NodeService.GetSyncgroupSpec:input_type -> syncbase.node.v1.GetSyncgroupSpecRequest
-	114, // 79: syncbase.node.v1.NodeService.SetSyncgroupSpec:input_type -> syncbase.node.v1.SetSyncgroupSpecRequest
-	115, // 80: syncbase.node.v1.NodeService.LeaveSyncgroup:input_type -> syncbase.node.v1.LeaveSyncgroupRequest
-	116, // 81: syncbase.node.v1.NodeService.DestroySyncgroup:input_type -> syncbase.node.v1.DestroySyncgroupRequest
-	117, // 82: syncbase.node.v1.NodeService.EjectMember:input_type -> syncbase.node.v1.EjectMemberRequest
-	118, // 83: syncbase.node.v1.NodeService.AllowMember:input_type -> syncbase.node.v1.AllowMemberRequest
-	119, // 84: syncbase.node.v1.NodeService.ListInvitations:input_type -> syncbase.node.v1.ListInvitationsRequest
-	120, // 85: syncbase.node.v1.NodeService.DeclineInvitation:input_type -> syncbase.node.v1.DeclineInvitationRequest
-	80,  // 86: syncbase.node.v1.NodeService.WaitSyncgroup:input_type -> syncbase.node.v1.WaitSyncgroupRequest
-	82,  // 87: syncbase.node.v1.NodeService.ListPeers:input_type -> syncbase.node.v1.ListPeersRequest
-	84,  // 88: syncbase.node.v1.NodeService.PutBlob:input_type -> syncbase.node.v1.PutBlobRequest
-	86,  // 89: syncbase.node.v1.NodeService.GetBlob:input_type -> syncbase.node.v1.GetBlobRequest
-	88,  // 90: syncbase.node.v1.NodeService.FetchBlob:input_type -> syncbase.node.v1.FetchBlobRequest
-	90,  // 91: syncbase.node.v1.NodeService.StatBlob:input_type -> syncbase.node.v1.StatBlobRequest
-	93,  // 92: syncbase.node.v1.NodeService.ListBlobs:input_type -> syncbase.node.v1.ListBlobsRequest
-	95,  // 93: syncbase.node.v1.NodeService.ListPlugins:input_type -> syncbase.node.v1.ListPluginsRequest
-	97,  // 94: syncbase.node.v1.NodeService.Backup:input_type -> syncbase.node.v1.BackupRequest
-	99,  // 95: syncbase.node.v1.NodeService.Doctor:input_type -> syncbase.node.v1.DoctorRequest
-	101, // 96: syncbase.node.v1.NodeService.ShowIdentity:input_type -> syncbase.node.v1.ShowIdentityRequest
-	121, // 97: syncbase.node.v1.NodeService.AdjustClock:input_type -> syncbase.node.v1.AdjustClockRequest
-	5,   // 98: syncbase.node.v1.NodeService.Status:output_type -> syncbase.node.v1.StatusResponse
-	21,  // 99: syncbase.node.v1.NodeService.CreateDatabase:output_type -> syncbase.node.v1.CreateDatabaseResponse
-	23,  // 100: syncbase.node.v1.NodeService.ListDatabases:output_type -> syncbase.node.v1.ListDatabasesResponse
-	25,  // 101: syncbase.node.v1.NodeService.DestroyDatabase:output_type -> syncbase.node.v1.DestroyDatabaseResponse
-	13,  // 102: syncbase.node.v1.NodeService.GetDatabase:output_type -> syncbase.node.v1.GetDatabaseResponse
-	15,  // 103: syncbase.node.v1.NodeService.UpdateDatabase:output_type -> syncbase.node.v1.UpdateDatabaseResponse
-	18,  // 104: syncbase.node.v1.NodeService.GetSchema:output_type -> syncbase.node.v1.GetSchemaResponse
-	20,  // 105: syncbase.node.v1.NodeService.SetSchema:output_type -> syncbase.node.v1.SetSchemaResponse
-	27,  // 106: syncbase.node.v1.NodeService.GetPermissions:output_type -> syncbase.node.v1.GetPermissionsResponse
-	29,  // 107: syncbase.node.v1.NodeService.SetPermissions:output_type -> syncbase.node.v1.SetPermissionsResponse
-	31,  // 108: syncbase.node.v1.NodeService.CreateCollection:output_type -> syncbase.node.v1.CreateCollectionResponse
-	33,  // 109: syncbase.node.v1.NodeService.ListCollections:output_type -> syncbase.node.v1.ListCollectionsResponse
-	35,  // 110: syncbase.node.v1.NodeService.DestroyCollection:output_type -> syncbase.node.v1.DestroyCollectionResponse
-	38,  // 111: syncbase.node.v1.NodeService.Get:output_type -> syncbase.node.v1.GetResponse
-	40,  // 112: syncbase.node.v1.NodeService.Scan:output_type -> syncbase.node.v1.ScanResponse
-	42,  // 113: syncbase.node.v1.NodeService.DeleteRange:output_type -> syncbase.node.v1.DeleteRangeResponse
-	44,  // 114: syncbase.node.v1.NodeService.BeginBatch:output_type -> syncbase.node.v1.BeginBatchResponse
-	46,  // 115: syncbase.node.v1.NodeService.WriteBatch:output_type -> syncbase.node.v1.WriteBatchResponse
-	48,  // 116: syncbase.node.v1.NodeService.CommitBatch:output_type -> syncbase.node.v1.CommitBatchResponse
-	50,  // 117: syncbase.node.v1.NodeService.AbortBatch:output_type -> syncbase.node.v1.AbortBatchResponse
-	56,  // 118: syncbase.node.v1.NodeService.Commit:output_type -> syncbase.node.v1.CommitResponse
-	59,  // 119: syncbase.node.v1.NodeService.CommitEach:output_type -> syncbase.node.v1.CommitEachResponse
-	63,  // 120: syncbase.node.v1.NodeService.Watch:output_type -> syncbase.node.v1.WatchResponse
-	67,  // 121: syncbase.node.v1.NodeService.History:output_type -> syncbase.node.v1.HistoryResponse
-	122, // 122: syncbase.node.v1.NodeService.ListConflicts:output_type -> syncbase.node.v1.ListConflictsResponse
-	123, // 123: syncbase.node.v1.NodeService.ResolveConflicts:output_type -> syncbase.node.v1.ResolveConflictsResponse
-	124, // 124: syncbase.node.v1.NodeService.ServeConflicts:output_type -> syncbase.node.v1.ServeConflictsResponse
-	71,  // 125: syncbase.node.v1.NodeService.CreateSyncgroup:output_type -> syncbase.node.v1.CreateSyncgroupResponse
-	73,  // 126: syncbase.node.v1.NodeService.JoinSyncgroup:output_type -> syncbase.node.v1.JoinSyncgroupResponse
-	75,  // 127: syncbase.node.v1.NodeService.ListSyncgroups:output_type -> syncbase.node.v1.ListSyncgroupsResponse
-	77,  // 128: syncbase.node.v1.NodeService.ListMembers:output_type -> syncbase.node.v1.ListMembersResponse
-	79,  // 129: syncbase.node.v1.NodeService.GetSyncgroupSpec:output_type -> syncbase.node.v1.GetSyncgroupSpecResponse
-	125, // 130: syncbase.node.v1.NodeService.SetSyncgroupSpec:output_type -> syncbase.node.v1.SetSyncgroupSpecResponse
-	126, // 131: syncbase.node.v1.NodeService.LeaveSyncgroup:output_type -> syncbase.node.v1.LeaveSyncgroupResponse
-	127, // 132: syncbase.node.v1.NodeService.DestroySyncgroup:output_type -> syncbase.node.v1.DestroySyncgroupResponse
-	128, // 133: syncbase.node.v1.NodeService.EjectMember:output_type -> syncbase.node.v1.EjectMemberResponse
-	129, // 134: syncbase.node.v1.NodeService.AllowMember:output_type -> syncbase.node.v1.AllowMemberResponse
-	130, // 135: syncbase.node.v1.NodeService.ListInvitations:output_type -> syncbase.node.v1.ListInvitationsResponse
-	131, // 136: syncbase.node.v1.NodeService.DeclineInvitation:output_type -> syncbase.node.v1.DeclineInvitationResponse
-	81,  // 137: syncbase.node.v1.NodeService.WaitSyncgroup:output_type -> syncbase.node.v1.WaitSyncgroupResponse
-	83,  // 138: syncbase.node.v1.NodeService.ListPeers:output_type -> syncbase.node.v1.ListPeersResponse
-	85,  // 139: syncbase.node.v1.NodeService.PutBlob:output_type -> syncbase.node.v1.PutBlobResponse
-	87,  // 140: syncbase.node.v1.NodeService.GetBlob:output_type -> syncbase.node.v1.GetBlobResponse
-	89,  // 141: syncbase.node.v1.NodeService.FetchBlob:output_type -> syncbase.node.v1.FetchBlobResponse
-	92,  // 142: syncbase.node.v1.NodeService.StatBlob:output_type -> syncbase.node.v1.StatBlobResponse
-	94,  // 143: syncbase.node.v1.NodeService.ListBlobs:output_type -> syncbase.node.v1.ListBlobsResponse
-	96,  // 144: syncbase.node.v1.NodeService.ListPlugins:output_type -> syncbase.node.v1.ListPluginsResponse
-	98,  // 145: syncbase.node.v1.NodeService.Backup:output_type -> syncbase.node.v1.BackupResponse
-	100, // 146: syncbase.node.v1.NodeService.Doctor:output_type -> syncbase.node.v1.DoctorResponse
-	102, // 147: syncbase.node.v1.NodeService.ShowIdentity:output_type -> syncbase.node.v1.ShowIdentityResponse
-	132, // 148: syncbase.node.v1.NodeService.AdjustClock:output_type -> syncbase.node.v1.AdjustClockResponse
-	98,  // [98:149] is the sub-list for method output_type
-	47,  // [47:98] is the sub-list for method input_type
-	47,  // [47:47] is the sub-list for extension type_name
-	47,  // [47:47] is the sub-list for extension extendee
-	0,   // [0:47] is the sub-list for field type_name
+	109, // 8: syncbase.node.v1.StatusResponse.refused:type_name -> syncbase.node.v1.RefusedCount
+	110, // 9: syncbase.node.v1.StatusResponse.alarms:type_name -> syncbase.node.v1.Alarm
+	111, // 10: syncbase.node.v1.Peer.last_contact:type_name -> google.protobuf.Timestamp
+	111, // 11: syncbase.node.v1.Peer.verified:type_name -> google.protobuf.Timestamp
+	0,   // 12: syncbase.node.v1.DatabaseSettings.durability:type_name -> syncbase.node.v1.Durability
+	11,  // 13: syncbase.node.v1.GetDatabaseResponse.settings:type_name -> syncbase.node.v1.DatabaseSettings
+	11,  // 14: syncbase.node.v1.UpdateDatabaseRequest.settings:type_name -> syncbase.node.v1.DatabaseSettings
+	11,  // 15: syncbase.node.v1.UpdateDatabaseResponse.settings:type_name -> syncbase.node.v1.DatabaseSettings
+	16,  // 16: syncbase.node.v1.GetSchemaResponse.schema:type_name -> syncbase.node.v1.Schema
+	16,  // 17: syncbase.node.v1.SetSchemaRequest.schema:type_name -> syncbase.node.v1.Schema
+	111, // 18: syncbase.node.v1.Row.updated:type_name -> google.protobuf.Timestamp
+	36,  // 19: syncbase.node.v1.GetResponse.row:type_name -> syncbase.node.v1.Row
+	36,  // 20: syncbase.node.v1.ScanResponse.rows:type_name -> syncbase.node.v1.Row
+	111, // 21: syncbase.node.v1.BeginBatchResponse.expires:type_name -> google.protobuf.Timestamp
+	51,  // 22: syncbase.node.v1.WriteBatchRequest.ops:type_name -> syncbase.node.v1.Op
+	52,  // 23: syncbase.node.v1.Op.put:type_name -> syncbase.node.v1.Put
+	53,  // 24: syncbase.node.v1.Op.delete:type_name -> syncbase.node.v1.Delete
+	54,  // 25: syncbase.node.v1.Op.check:type_name -> syncbase.node.v1.Check
+	51,  // 26: syncbase.node.v1.CommitRequest.ops:type_name -> syncbase.node.v1.Op
+	58,  // 27: syncbase.node.v1.CommitEachRequest.commits:type_name -> syncbase.node.v1.IndependentCommit
+	51,  // 28: syncbase.node.v1.IndependentCommit.ops:type_name -> syncbase.node.v1.Op
+	60,  // 29: syncbase.node.v1.CommitEachResponse.outcomes:type_name -> syncbase.node.v1.CommitOutcome
+	62,  // 30: syncbase.node.v1.WatchRequest.patterns:type_name -> syncbase.node.v1.WatchPattern
+	65,  // 31: syncbase.node.v1.WatchResponse.changes:type_name -> syncbase.node.v1.Change
+	1,   // 32: syncbase.node.v1.Change.kind:type_name -> syncbase.node.v1.ChangeKind
+	36,  // 33: syncbase.node.v1.Change.row:type_name -> syncbase.node.v1.Row
+	64,  // 34: syncbase.node.v1.Change.access:type_name -> syncbase.node.v1.CollectionAccess
+	68,  // 35: syncbase.node.v1.HistoryResponse.versions:type_name -> syncbase.node.v1.HistoryVersion
+	111, // 36: syncbase.node.v1.HistoryVersion.time:type_name -> google.protobuf.Timestamp
+	69,  // 37: syncbase.node.v1.CreateSyncgroupRequest.collections:type_name -> syncbase.node.v1.SyncgroupCollection
+	111, // 38: syncbase.node.v1.ListMembersResponse.joined:type_name -> google.protobuf.Timestamp
+	8,   // 39: syncbase.node.v1.ListPeersResponse.peer:type_name -> syncbase.node.v1.Peer
+	2,   // 40: syncbase.node.v1.FetchBlobResponse.state:type_name -> syncbase.node.v1.FetchState
+	3,   // 41: syncbase.node.v1.Blob.state:type_name -> syncbase.node.v1.BlobState
+	91,  // 42: syncbase.node.v1.StatBlobResponse.blob:type_name -> syncbase.node.v1.Blob
+	91,  // 43: syncbase.node.v1.ListBlobsResponse.blob:type_name -> syncbase.node.v1.Blob
+	7,   // 44: syncbase.node.v1.ListPluginsResponse.plugin:type_name -> syncbase.node.v1.Plugin
+	103, // 45: syncbase.node.v1.DoctorResponse.finding:type_name -> syncbase.node.v1.DoctorResponse.Finding
+	104, // 46: syncbase.node.v1.DoctorResponse.summary:type_name -> syncbase.node.v1.DoctorResponse.Summary
+	111, // 47: syncbase.node.v1.ShowIdentityResponse.not_after:type_name -> google.protobuf.Timestamp
+	4,   // 48: syncbase.node.v1.NodeService.Status:input_type -> syncbase.node.v1.StatusRequest
+	10,  // 49: syncbase.node.v1.NodeService.CreateDatabase:input_type -> syncbase.node.v1.CreateDatabaseRequest
+	22,  // 50: syncbase.node.v1.NodeService.ListDatabases:input_type -> syncbase.node.v1.ListDatabasesRequest
+	24,  // 51: syncbase.node.v1.NodeService.DestroyDatabase:input_type -> syncbase.node.v1.DestroyDatabaseRequest
+	12,  // 52: syncbase.node.v1.NodeService.GetDatabase:input_type -> syncbase.node.v1.GetDatabaseRequest
+	14,  // 53: syncbase.node.v1.NodeService.UpdateDatabase:input_type -> syncbase.node.v1.UpdateDatabaseRequest
+	17,  // 54: syncbase.node.v1.NodeService.GetSchema:input_type -> syncbase.node.v1.GetSchemaRequest
+	19,  // 55: syncbase.node.v1.NodeService.SetSchema:input_type -> syncbase.node.v1.SetSchemaRequest
+	26,  // 56: syncbase.node.v1.NodeService.GetPermissions:input_type -> syncbase.node.v1.GetPermissionsRequest
+	28,  // 57: syncbase.node.v1.NodeService.SetPermissions:input_type -> syncbase.node.v1.SetPermissionsRequest
+	30,  // 58: syncbase.node.v1.NodeService.CreateCollection:input_type -> syncbase.node.v1.CreateCollectionRequest
+	32,  // 59: syncbase.node.v1.NodeService.ListCollections:input_type -> syncbase.node.v1.ListCollectionsRequest
+	34,  // 60: syncbase.node.v1.NodeService.DestroyCollection:input_type -> syncbase.node.v1.DestroyCollectionRequest
+	37,  // 61: syncbase.node.v1.NodeService.Get:input_type -> syncbase.node.v1.GetRequest
+	39,  // 62: syncbase.node.v1.NodeService.Scan:input_type -> syncbase.node.v1.ScanRequest
+	41,  // 63: syncbase.node.v1.NodeService.DeleteRange:input_type -> syncbase.node.v1.DeleteRangeRequest
+	43,  // 64: syncbase.node.v1.NodeService.BeginBatch:input_type -> syncbase.node.v1.BeginBatchRequest
+	45,  // 65: syncbase.node.v1.NodeService.WriteBatch:input_type -> syncbase.node.v1.WriteBatchRequest
+	47,  // 66: syncbase.node.v1.NodeService.CommitBatch:input_type -> syncbase.node.v1.CommitBatchRequest
+	49,  // 67: syncbase.node.v1.NodeService.AbortBatch:input_type -> syncbase.node.v1.AbortBatchRequest
+	55,  // 68: syncbase.node.v1.NodeService.Commit:input_type -> syncbase.node.v1.CommitRequest
+	57,  // 69: syncbase.node.v1.NodeService.CommitEach:input_type -> syncbase.node.v1.CommitEachRequest
+	61,  // 70: syncbase.node.v1.NodeService.Watch:input_type -> syncbase.node.v1.WatchRequest
+	66,  // 71: syncbase.node.v1.NodeService.History:input_type -> syncbase.node.v1.HistoryRequest
+	112, // 72: syncbase.node.v1.NodeService.ListConflicts:input_type -> syncbase.node.v1.ListConflictsRequest
+	113, // 73: syncbase.node.v1.NodeService.ResolveConflicts:input_type -> syncbase.node.v1.ResolveConflictsRequest
+	114, // 74: syncbase.node.v1.NodeService.ServeConflicts:input_type -> syncbase.node.v1.ServeConflictsRequest
+	70,  // 75: syncbase.node.v1.NodeService.CreateSyncgroup:input_type -> syncbase.node.v1.CreateSyncgroupRequest
+	72,  // 76: syncbase.node.v1.NodeService.JoinSyncgroup:input_type -> syncbase.node.v1.JoinSyncgroupRequest
+	74,  // 77: syncbase.node.v1.NodeService.ListSyncgroups:input_type -> syncbase.node.v1.ListSyncgroupsRequest
+	76,  // 78: syncbase.node.v1.NodeService.ListMembers:input_type -> syncbase.node.v1.ListMembersRequest
+	78,  // 79: syncbase.node.v1.NodeService.GetSyncgroupSpec:input_type -> syncbase.node.v1.GetSyncgroupSpecRequest
+	115, // 80: syncbase.node.v1.NodeService.SetSyncgroupSpec:input_type -> syncbase.node.v1.SetSyncgroupSpecRequest
+	116, // 81: syncbase.node.v1.NodeService.LeaveSyncgroup:input_type -> syncbase.node.v1.LeaveSyncgroupRequest
+	117, // 82: syncbase.node.v1.NodeService.DestroySyncgroup:input_type -> syncbase.node.v1.DestroySyncgroupRequest
+	118, // 83: syncbase.node.v1.NodeService.EjectMember:input_type -> syncbase.node.v1.EjectMemberRequest
+	119, // 84: syncbase.node.v1.NodeService.AllowMember:input_type -> syncbase.node.v1.AllowMemberRequest
+	120, // 85: syncbase.node.v1.NodeService.ListInvitations:input_type -> syncbase.node.v1.ListInvitationsRequest
+	121, // 86: syncbase.node.v1.NodeService.DeclineInvitation:input_type -> syncbase.node.v1.DeclineInvitationRequest
+	80,  // 87: syncbase.node.v1.NodeService.WaitSyncgroup:input_type -> syncbase.node.v1.WaitSyncgroupRequest
+	82,  // 88: syncbase.node.v1.NodeService.ListPeers:input_type -> syncbase.node.v1.ListPeersRequest
+	122, // 89: syncbase.node.v1.NodeService.ListRefused:input_type -> syncbase.node.v1.ListRefusedRequest
+	123, // 90: syncbase.node.v1.NodeService.RetryRefused:input_type -> syncbase.node.v1.RetryRefusedRequest
+	84,  // 91: syncbase.node.v1.NodeService.PutBlob:input_type -> syncbase.node.v1.PutBlobRequest
+	86,  // 92: syncbase.node.v1.NodeService.GetBlob:input_type -> syncbase.node.v1.GetBlobRequest
+	88,  // 93: syncbase.node.v1.NodeService.FetchBlob:input_type -> syncbase.node.v1.FetchBlobRequest
+	90,  // 94: syncbase.node.v1.NodeService.StatBlob:input_type -> syncbase.node.v1.StatBlobRequest
+	93,  // 95: syncbase.node.v1.NodeService.ListBlobs:input_type -> syncbase.node.v1.ListBlobsRequest
+	95,  // 96: syncbase.node.v1.NodeService.ListPlugins:input_type -> syncbase.node.v1.ListPluginsRequest
+	97,  // 97: syncbase.node.v1.NodeService.Backup:input_type -> syncbase.node.v1.BackupRequest
+	99,  // 98: syncbase.node.v1.NodeService.Doctor:input_type -> syncbase.node.v1.DoctorRequest
+	101, // 99: syncbase.node.v1.NodeService.ShowIdentity:input_type -> syncbase.node.v1.ShowIdentityRequest
+	124, // 100: syncbase.node.v1.NodeService.AdjustClock:input_type -> syncbase.node.v1.AdjustClockRequest
+	5,   // 101: syncbase.node.v1.NodeService.Status:output_type -> syncbase.node.v1.StatusResponse
+	21,  // 102: syncbase.node.v1.NodeService.CreateDatabase:output_type -> syncbase.node.v1.CreateDatabaseResponse
+	23,  // 103: syncbase.node.v1.NodeService.ListDatabases:output_type -> syncbase.node.v1.ListDatabasesResponse
+	25,  // 104: syncbase.node.v1.NodeService.DestroyDatabase:output_type -> syncbase.node.v1.DestroyDatabaseResponse
+	13,  // 105: syncbase.node.v1.NodeService.GetDatabase:output_type -> syncbase.node.v1.GetDatabaseResponse
+	15,  // 106: syncbase.node.v1.NodeService.UpdateDatabase:output_type -> syncbase.node.v1.UpdateDatabaseResponse
+	18,  // 107: syncbase.node.v1.NodeService.GetSchema:output_type -> syncbase.node.v1.GetSchemaResponse
+	20,  // 108: syncbase.node.v1.NodeService.SetSchema:output_type -> syncbase.node.v1.SetSchemaResponse
+	27,  // 109: syncbase.node.v1.NodeService.GetPermissions:output_type -> syncbase.node.v1.GetPermissionsResponse
+	29,  // 110: syncbase.node.v1.NodeService.SetPermissions:output_type -> syncbase.node.v1.SetPermissionsResponse
+	31,  // 111: syncbase.node.v1.NodeService.CreateCollection:output_type -> syncbase.node.v1.CreateCollectionResponse
+	33,  // 112: syncbase.node.v1.NodeService.ListCollections:output_type -> syncbase.node.v1.ListCollectionsResponse
+	35,  // 113: syncbase.node.v1.NodeService.DestroyCollection:output_type -> syncbase.node.v1.DestroyCollectionResponse
+	38,  // 114: syncbase.node.v1.NodeService.Get:output_type -> syncbase.node.v1.GetResponse
+	40,  // 115: syncbase.node.v1.NodeService.Scan:output_type -> syncbase.node.v1.ScanResponse
+	42,  // 116: syncbase.node.v1.NodeService.DeleteRange:output_type -> syncbase.node.v1.DeleteRangeResponse
+	44,  // 117: syncbase.node.v1.NodeService.BeginBatch:output_type -> syncbase.node.v1.BeginBatchResponse
+	46,  // 118: syncbase.node.v1.NodeService.WriteBatch:output_type -> syncbase.node.v1.WriteBatchResponse
+	48,  // 119: syncbase.node.v1.NodeService.CommitBatch:output_type -> syncbase.node.v1.CommitBatchResponse
+	50,  // 120: syncbase.node.v1.NodeService.AbortBatch:output_type -> syncbase.node.v1.AbortBatchResponse
+	56,  // 121: syncbase.node.v1.NodeService.Commit:output_type -> syncbase.node.v1.CommitResponse
+	59,  // 122: syncbase.node.v1.NodeService.CommitEach:output_type -> syncbase.node.v1.CommitEachResponse
+	63,  // 123: syncbase.node.v1.NodeService.Watch:output_type -> syncbase.node.v1.WatchResponse
+	67,  // 124: syncbase.node.v1.NodeService.History:output_type -> syncbase.node.v1.HistoryResponse
+	125, // 125: syncbase.node.v1.NodeService.ListConflicts:output_type -> syncbase.node.v1.ListConflictsResponse
+	126, // 126: syncbase.node.v1.NodeService.ResolveConflicts:output_type -> syncbase.node.v1.ResolveConflictsResponse
+	127, // 127: syncbase.node.v1.NodeService.ServeConflicts:output_type -> syncbase.node.v1.ServeConflictsResponse
+	71,  // 128: syncbase.node.v1.NodeService.CreateSyncgroup:output_type -> syncbase.node.v1.CreateSyncgroupResponse
+	73,  // 129: syncbase.node.v1.NodeService.JoinSyncgroup:output_type -> syncbase.node.v1.JoinSyncgroupResponse
+	75,  // 130: syncbase.node.v1.NodeService.ListSyncgroups:output_type -> syncbase.node.v1.ListSyncgroupsResponse
+	77,  // 131: syncbase.node.v1.NodeService.ListMembers:output_type -> syncbase.node.v1.ListMembersResponse
+	79,  // 132: syncbase.node.v1.NodeService.GetSyncgroupSpec:output_type -> syncbase.node.v1.GetSyncgroupSpecResponse
+	128, // 133: syncbase.node.v1.NodeService.SetSyncgroupSpec:output_type -> syncbase.node.v1.SetSyncgroupSpecResponse
+	129, // 134: syncbase.node.v1.NodeService.LeaveSyncgroup:output_type -> syncbase.node.v1.LeaveSyncgroupResponse
+	130, // 135: syncbase.node.v1.NodeService.DestroySyncgroup:output_type -> syncbase.node.v1.DestroySyncgroupResponse
+	131, // 136: syncbase.node.v1.NodeService.EjectMember:output_type -> syncbase.node.v1.EjectMemberResponse
+	132, // 137: syncbase.node.v1.NodeService.AllowMember:output_type -> syncbase.node.v1.AllowMemberResponse
+	133, // 138: syncbase.node.v1.NodeService.ListInvitations:output_type -> syncbase.node.v1.ListInvitationsResponse
+	134, // 139: syncbase.node.v1.NodeService.DeclineInvitation:output_type -> syncbase.node.v1.DeclineInvitationResponse
+	81,  // 140: syncbase.node.v1.NodeService.WaitSyncgroup:output_type -> syncbase.node.v1.WaitSyncgroupResponse
+	83,  // 141: syncbase.node.v1.NodeService.ListPeers:output_type -> syncbase.node.v1.ListPeersResponse
+	135, // 142: syncbase.node.v1.NodeService.ListRefused:output_type -> syncbase.node.v1.ListRefusedResponse
+	136, // 143: syncbase.node.v1.NodeService.RetryRefused:output_type -> syncbase.node.v1.RetryRefusedResponse
+	85,  // 144: syncbase.node.v1.NodeService.PutBlob:output_type -> syncbase.node.v1.PutBlobResponse
+	87,  // 145: syncbase.node.v1.NodeService.GetBlob:output_type -> syncbase.node.v1.GetBlobResponse
+	89,  // 146: syncbase.node.v1.NodeService.FetchBlob:output_type -> syncbase.node.v1.FetchBlobResponse
+	92,  // 147: syncbase.node.v1.NodeService.StatBlob:output_type -> syncbase.node.v1.StatBlobResponse
+	94,  // 148: syncbase.node.v1.NodeService.ListBlobs:output_type -> syncbase.node.v1.ListBlobsResponse
+	96,  // 149: syncbase.node.v1.NodeService.ListPlugins:output_type -> syncbase.node.v1.ListPluginsResponse
+	98,  // 150: syncbase.node.v1.NodeService.Backup:output_type -> syncbase.node.v1.BackupResponse
+	100, // 151: syncbase.node.v1.NodeService.Doctor:output_type -> syncbase.node.v1.DoctorResponse
+	102, // 152: syncbase.node.v1.NodeService.ShowIdentity:output_type -> syncbase.node.v1.ShowIdentityResponse
+	137, // 153: syncbase.node.v1.NodeService.AdjustClock:output_type -> syncbase.node.v1.AdjustClockResponse
+	101, // [101:154] is the sub-list for method output_type
+	48,  // [48:101] is the sub-list for method input_type
+	48,  // [48:48] is the sub-list for extension type_name
+	48,  // [48:48] is the sub-list for extension extendee
+	0,   // [0:48] is the sub-list for field type_name
 }
 
 func init() { file_node_v1_node_proto_init() }
@@ -7441,6 +7463,7 @@ func file_node_v1_node_proto_init() {
 	file_node_v1_alarms_proto_init()
 	file_node_v1_clock_proto_init()
 	file_node_v1_conflicts_proto_init()
+	file_node_v1_refused_proto_init()
 	file_node_v1_space_proto_init()
 	file_node_v1_syncgroup_proto_init()
 	file_node_v1_node_proto_msgTypes[7].OneofWrappers = []any{}

@@ -71,6 +71,8 @@ const (
 	NodeService_DeclineInvitation_FullMethodName = "/syncbase.node.v1.NodeService/DeclineInvitation"
 	NodeService_WaitSyncgroup_FullMethodName     = "/syncbase.node.v1.NodeService/WaitSyncgroup"
 	NodeService_ListPeers_FullMethodName         = "/syncbase.node.v1.NodeService/ListPeers"
+	NodeService_ListRefused_FullMethodName       = "/syncbase.node.v1.NodeService/ListRefused"
+	NodeService_RetryRefused_FullMethodName      = "/syncbase.node.v1.NodeService/RetryRefused"
 	NodeService_PutBlob_FullMethodName           = "/syncbase.node.v1.NodeService/PutBlob"
 	NodeService_GetBlob_FullMethodName           = "/syncbase.node.v1.NodeService/GetBlob"
 	NodeService_FetchBlob_FullMethodName         = "/syncbase.node.v1.NodeService/FetchBlob"
@@ -175,6 +177,10 @@ type NodeServiceClient interface {
 	WaitSyncgroup(ctx context.Context, in *WaitSyncgroupRequest, opts ...grpc.CallOption) (*WaitSyncgroupResponse, error)
 	// ListPeers streams the peers that this device knows.
 	ListPeers(ctx context.Context, in *ListPeersRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ListPeersResponse], error)
+	// ListRefused streams the commits that rules of devices keep them from taking: first this device's, then other members'.
+	ListRefused(ctx context.Context, in *ListRefusedRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ListRefusedResponse], error)
+	// RetryRefused tries again what this device has refused.
+	RetryRefused(ctx context.Context, in *RetryRefusedRequest, opts ...grpc.CallOption) (*RetryRefusedResponse, error)
 	// PutBlob stores a blob from a stream of bytes and returns its reference.
 	PutBlob(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[PutBlobRequest, PutBlobResponse], error)
 	// GetBlob streams bytes of a blob, fetching from peers what is not here.
@@ -704,9 +710,38 @@ func (c *nodeServiceClient) ListPeers(ctx context.Context, in *ListPeersRequest,
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type NodeService_ListPeersClient = grpc.ServerStreamingClient[ListPeersResponse]
 
+func (c *nodeServiceClient) ListRefused(ctx context.Context, in *ListRefusedRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ListRefusedResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &NodeService_ServiceDesc.Streams[11], NodeService_ListRefused_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[ListRefusedRequest, ListRefusedResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type NodeService_ListRefusedClient = grpc.ServerStreamingClient[ListRefusedResponse]
+
+func (c *nodeServiceClient) RetryRefused(ctx context.Context, in *RetryRefusedRequest, opts ...grpc.CallOption) (*RetryRefusedResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RetryRefusedResponse)
+	err := c.cc.Invoke(ctx, NodeService_RetryRefused_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *nodeServiceClient) PutBlob(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[PutBlobRequest, PutBlobResponse], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &NodeService_ServiceDesc.Streams[11], NodeService_PutBlob_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &NodeService_ServiceDesc.Streams[12], NodeService_PutBlob_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -719,7 +754,7 @@ type NodeService_PutBlobClient = grpc.ClientStreamingClient[PutBlobRequest, PutB
 
 func (c *nodeServiceClient) GetBlob(ctx context.Context, in *GetBlobRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[GetBlobResponse], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &NodeService_ServiceDesc.Streams[12], NodeService_GetBlob_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &NodeService_ServiceDesc.Streams[13], NodeService_GetBlob_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -738,7 +773,7 @@ type NodeService_GetBlobClient = grpc.ServerStreamingClient[GetBlobResponse]
 
 func (c *nodeServiceClient) FetchBlob(ctx context.Context, in *FetchBlobRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[FetchBlobResponse], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &NodeService_ServiceDesc.Streams[13], NodeService_FetchBlob_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &NodeService_ServiceDesc.Streams[14], NodeService_FetchBlob_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -767,7 +802,7 @@ func (c *nodeServiceClient) StatBlob(ctx context.Context, in *StatBlobRequest, o
 
 func (c *nodeServiceClient) ListBlobs(ctx context.Context, in *ListBlobsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ListBlobsResponse], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &NodeService_ServiceDesc.Streams[14], NodeService_ListBlobs_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &NodeService_ServiceDesc.Streams[15], NodeService_ListBlobs_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -786,7 +821,7 @@ type NodeService_ListBlobsClient = grpc.ServerStreamingClient[ListBlobsResponse]
 
 func (c *nodeServiceClient) ListPlugins(ctx context.Context, in *ListPluginsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ListPluginsResponse], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &NodeService_ServiceDesc.Streams[15], NodeService_ListPlugins_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &NodeService_ServiceDesc.Streams[16], NodeService_ListPlugins_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -815,7 +850,7 @@ func (c *nodeServiceClient) Backup(ctx context.Context, in *BackupRequest, opts 
 
 func (c *nodeServiceClient) Doctor(ctx context.Context, in *DoctorRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[DoctorResponse], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &NodeService_ServiceDesc.Streams[16], NodeService_Doctor_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &NodeService_ServiceDesc.Streams[17], NodeService_Doctor_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -944,6 +979,10 @@ type NodeServiceServer interface {
 	WaitSyncgroup(context.Context, *WaitSyncgroupRequest) (*WaitSyncgroupResponse, error)
 	// ListPeers streams the peers that this device knows.
 	ListPeers(*ListPeersRequest, grpc.ServerStreamingServer[ListPeersResponse]) error
+	// ListRefused streams the commits that rules of devices keep them from taking: first this device's, then other members'.
+	ListRefused(*ListRefusedRequest, grpc.ServerStreamingServer[ListRefusedResponse]) error
+	// RetryRefused tries again what this device has refused.
+	RetryRefused(context.Context, *RetryRefusedRequest) (*RetryRefusedResponse, error)
 	// PutBlob stores a blob from a stream of bytes and returns its reference.
 	PutBlob(grpc.ClientStreamingServer[PutBlobRequest, PutBlobResponse]) error
 	// GetBlob streams bytes of a blob, fetching from peers what is not here.
@@ -1098,6 +1137,12 @@ func (UnimplementedNodeServiceServer) WaitSyncgroup(context.Context, *WaitSyncgr
 }
 func (UnimplementedNodeServiceServer) ListPeers(*ListPeersRequest, grpc.ServerStreamingServer[ListPeersResponse]) error {
 	return status.Error(codes.Unimplemented, "method ListPeers not implemented")
+}
+func (UnimplementedNodeServiceServer) ListRefused(*ListRefusedRequest, grpc.ServerStreamingServer[ListRefusedResponse]) error {
+	return status.Error(codes.Unimplemented, "method ListRefused not implemented")
+}
+func (UnimplementedNodeServiceServer) RetryRefused(context.Context, *RetryRefusedRequest) (*RetryRefusedResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method RetryRefused not implemented")
 }
 func (UnimplementedNodeServiceServer) PutBlob(grpc.ClientStreamingServer[PutBlobRequest, PutBlobResponse]) error {
 	return status.Error(codes.Unimplemented, "method PutBlob not implemented")
@@ -1803,6 +1848,35 @@ func _NodeService_ListPeers_Handler(srv interface{}, stream grpc.ServerStream) e
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type NodeService_ListPeersServer = grpc.ServerStreamingServer[ListPeersResponse]
 
+func _NodeService_ListRefused_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(ListRefusedRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(NodeServiceServer).ListRefused(m, &grpc.GenericServerStream[ListRefusedRequest, ListRefusedResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type NodeService_ListRefusedServer = grpc.ServerStreamingServer[ListRefusedResponse]
+
+func _NodeService_RetryRefused_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RetryRefusedRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(NodeServiceServer).RetryRefused(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: NodeService_RetryRefused_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(NodeServiceServer).RetryRefused(ctx, req.(*RetryRefusedRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _NodeService_PutBlob_Handler(srv interface{}, stream grpc.ServerStream) error {
 	return srv.(NodeServiceServer).PutBlob(&grpc.GenericServerStream[PutBlobRequest, PutBlobResponse]{ServerStream: stream})
 }
@@ -2065,6 +2139,10 @@ var NodeService_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _NodeService_WaitSyncgroup_Handler,
 		},
 		{
+			MethodName: "RetryRefused",
+			Handler:    _NodeService_RetryRefused_Handler,
+		},
+		{
 			MethodName: "StatBlob",
 			Handler:    _NodeService_StatBlob_Handler,
 		},
@@ -2137,6 +2215,11 @@ var NodeService_ServiceDesc = grpc.ServiceDesc{
 		{
 			StreamName:    "ListPeers",
 			Handler:       _NodeService_ListPeers_Handler,
+			ServerStreams: true,
+		},
+		{
+			StreamName:    "ListRefused",
+			Handler:       _NodeService_ListRefused_Handler,
 			ServerStreams: true,
 		},
 		{

@@ -1,0 +1,72 @@
+package rows
+
+import (
+	"errors"
+	"slices"
+
+	"github.com/syncbase/syncbase/host/internal/delta"
+	"github.com/syncbase/syncbase/host/internal/kv"
+	"github.com/syncbase/syncbase/host/internal/wire"
+)
+
+// mail is the letters that go among the commits of one Send, in the places in which this device learned them.
+type mail struct {
+	db   *DB
+	snap *kv.Snapshot
+	list []*Letter
+}
+
+// openMail is to be called before the log is looked at: what is a letter no more by then is in the log, or superseded.
+func (db *DB) openMail(runs []delta.Range) mail {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	m := mail{db: db}
+	for _, l := range db.letters.list {
+		wanted := func(r delta.Range) bool {
+			return r.Writer == l.Writer && r.From < l.Last && l.Least <= r.To && slices.Contains(l.Collections, r.Collection)
+		}
+		if slices.ContainsFunc(runs, wanted) {
+			m.list = append(m.list, l)
+		}
+	}
+	if len(m.list) > 0 {
+		m.snap = db.s.kv.Snapshot()
+	}
+	return m
+}
+
+// upTo sends the letters that were learned before the commit seq.
+func (m *mail) upTo(seq uint64, plan *delta.Plan, emit func(commit []byte) error) error {
+	for len(m.list) > 0 && m.list[0].seq < seq {
+		if err := m.send(m.list[0], plan, emit); err != nil {
+			return err
+		}
+		m.list = m.list[1:]
+	}
+	return nil
+}
+
+func (m *mail) send(l *Letter, plan *delta.Plan, emit func(commit []byte) error) error {
+	data, err := m.snap.Get(letterKey(m.db.num, letterCommit, l.ID))
+	if err != nil {
+		return err
+	}
+	c, err := wire.DecodeCommit(data)
+	if err != nil {
+		return corrupt("letter", err)
+	}
+	c.Records = slices.DeleteFunc(c.Records, func(e wire.Entry) bool {
+		return !plan.Wants(e.Collection, e.Record.Key, e.Record.Version)
+	})
+	if len(c.Records) == 0 {
+		return nil
+	}
+	return emit(c.Append(nil))
+}
+
+func (m *mail) close() error {
+	if m.snap == nil {
+		return nil
+	}
+	return errors.Join(m.snap.Close())
+}
