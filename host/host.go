@@ -245,7 +245,7 @@ func (h *Host) serve(ctx context.Context, local net.Listener, proof credentials.
 	publishing := start(h.publishSyncgroups)
 	desks := start(h.desks.Run)
 	listeners := start(func(ctx context.Context) error {
-		return serveAll(ctx, localServer, peerServer, local, remote)
+		return serveAll(ctx, localServer, peerServer, local, append(remote, h.peers.Callbacks())...)
 	})
 	web := start(func(ctx context.Context) error { return h.web.Run(ctx, doors) })
 	err := h.awaitRequired(ctx)

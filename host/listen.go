@@ -64,7 +64,7 @@ func closeAll(listeners []net.Listener) {
 }
 
 // serveAll serves until ctx ends, then lets calls in progress finish for a moment and cuts the rest.
-func serveAll(ctx context.Context, local, peers *grpc.Server, socket net.Listener, remote []net.Listener) error {
+func serveAll(ctx context.Context, local, peers *grpc.Server, socket net.Listener, remote ...net.Listener) error {
 	var wg sync.WaitGroup
 	errs := make([]error, 1+len(remote))
 	wg.Go(func() { errs[0] = local.Serve(socket) })

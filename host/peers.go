@@ -99,6 +99,9 @@ func (h *Host) linkedBeside(link *peer.Link) bool {
 
 // remember takes down where a peer was reached, and no longer expects it where it was before.
 func (h *Host) remember(p peer.Peer) {
+	if p.Callback {
+		return // from there it calls, which does not mean that it can be called
+	}
 	before, err := h.contacts().note(p, h.opts.Seams.Now())
 	if err != nil {
 		h.log.Warn("cannot take note of where a peer is", "peer", p.Name, "error", err)

@@ -110,9 +110,7 @@ func (h *Host) Start() {
 			NewDevice: func() id.Device { return id.Device{0: 0xde, 7: byte(h.number + 1)} },
 			Puller:    h.tapped,
 			Features:  h.features(),
-			Dial: func(ctx context.Context, address string) (net.Conn, error) {
-				return h.c.network.dial(ctx, h.ip, address)
-			},
+			Dial:      h.dial,
 		},
 	})
 	h.must(d, err)
@@ -136,10 +134,23 @@ func (h *Host) Start() {
 	}
 }
 
+// dial connects to a host that can be reached.
+func (h *Host) dial(ctx context.Context, address string) (net.Conn, error) {
+	for _, other := range h.c.Hosts() {
+		if other.Address() == address && h.c.opts.Walled(other.name) {
+			<-ctx.Done()
+			return nil, context.Cause(ctx)
+		}
+	}
+	return h.c.network.dial(ctx, h.ip, address)
+}
+
 func (h *Host) config() host.Config {
 	config := host.Config{}
 	config.Node.Name, config.Node.DataDir = h.name, h.dir
-	config.Node.Listen = []string{h.Address()}
+	if !h.c.opts.Deaf(h.name) {
+		config.Node.Listen = []string{h.Address()}
+	}
 	config.Identity.Dir = h.identity
 	if h.c.opts.Keep > 0 {
 		config.Store.History.Keep, config.Store.History.MaxMiB = h.c.opts.Keep, 32

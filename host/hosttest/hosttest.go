@@ -41,6 +41,8 @@ type Options struct {
 	Tap Tap
 	// Older tells which hosts know nothing of what came after the first version of the protocol. Default: none.
 	Older func(host string) bool
+	// Deaf tells which hosts accept no connections, and Walled which ones only seem to: nobody reaches them there. Default: none.
+	Deaf, Walled func(host string) bool
 	// Log is the least level of what daemons log into the test. Default: nothing.
 	Log hclog.Level
 }
@@ -52,8 +54,15 @@ func (o Options) withDefaults() Options {
 	if o.Knows == nil {
 		o.Knows = func(string, string) bool { return true }
 	}
+	nobody := func(string) bool { return false }
+	if o.Deaf == nil {
+		o.Deaf = nobody
+	}
+	if o.Walled == nil {
+		o.Walled = nobody
+	}
 	if o.Older == nil {
-		o.Older = func(string) bool { return false }
+		o.Older = nobody
 	}
 	if o.MaxDelay == 0 {
 		o.MaxDelay = 5 * time.Millisecond

@@ -21,6 +21,7 @@ type AuthInfo struct {
 	credentials.CommonAuthInfo
 	principal id.Principal
 	local     bool
+	callback  bool
 }
 
 // AuthType implements credentials.AuthInfo.
@@ -36,6 +37,9 @@ func (a *AuthInfo) Principal() id.Principal { return a.principal }
 
 // Local reports whether the connection came through the local socket.
 func (a *AuthInfo) Local() bool { return a.local }
+
+// Callback reports whether the side that was dialled makes the requests.
+func (a *AuthInfo) Callback() bool { return a.callback }
 
 func proven(p id.Principal, local bool) *AuthInfo {
 	return &AuthInfo{
@@ -61,24 +65,31 @@ func Caller(ctx context.Context) (id.Principal, error) {
 	return proof.Principal(), nil
 }
 
-// ServerCredentials authenticates connections of other devices; ServerTLS says how. Alerts with which callers refuse
-// this device are told to refused too.
+// ServerCredentials authenticates connections of other devices, callbacks among them; ServerTLS says how. Alerts with which
+// callers refuse this device are told to refused too.
 func (i *Identity) ServerCredentials(refused func(Refusal)) credentials.TransportCredentials {
 	return tlsCredentials{identity: i, refused: refused}
 }
 
 // ClientCredentials authenticates this device to others, and them to it; ClientTLS says how.
 func (i *Identity) ClientCredentials(refused func(Refusal)) credentials.TransportCredentials {
-	return tlsCredentials{identity: i, refused: refused}
+	return tlsCredentials{identity: i, refused: refused, dials: protocol}
+}
+
+// CallbackCredentials are ClientCredentials for a connection on which the other side makes the requests.
+func (i *Identity) CallbackCredentials(refused func(Refusal)) credentials.TransportCredentials {
+	return tlsCredentials{identity: i, refused: refused, dials: callbackProtocol}
 }
 
 type tlsCredentials struct {
 	identity *Identity
 	refused  func(Refusal)
+	// dials is the protocol that a client asks for.
+	dials string
 }
 
 func (c tlsCredentials) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthInfo, error) {
-	conn := tls.Server(raw, c.identity.ServerTLS(c.refused))
+	conn := tls.Server(raw, c.identity.serverTLS(c.refused, protocol, callbackProtocol))
 	address := raw.RemoteAddr().String()
 	if err := conn.HandshakeContext(context.Background()); err != nil {
 		linger(raw)
@@ -88,7 +99,7 @@ func (c tlsCredentials) ServerHandshake(raw net.Conn) (net.Conn, credentials.Aut
 }
 
 func (c tlsCredentials) ClientHandshake(ctx context.Context, address string, raw net.Conn) (net.Conn, credentials.AuthInfo, error) {
-	conn := tls.Client(raw, c.identity.ClientTLS(address, c.refused))
+	conn := tls.Client(raw, c.identity.clientTLS(address, c.refused, c.dials))
 	if err := conn.HandshakeContext(ctx); err != nil {
 		return nil, nil, c.failed(conn, address, err)
 	}
@@ -116,15 +127,19 @@ func (c tlsCredentials) failed(conn *tls.Conn, address string, err error) error 
 }
 
 func (c tlsCredentials) finish(conn *tls.Conn, out net.Conn, address string) (net.Conn, credentials.AuthInfo, error) {
-	principal, err := c.identity.PeerPrincipal(conn.ConnectionState())
+	state := conn.ConnectionState()
+	principal, err := c.identity.PeerPrincipal(state)
 	if err != nil {
 		conn.Close()
 		return nil, nil, fmt.Errorf("handshake with %s: %w", address, err)
 	}
-	return out, proven(principal, false), nil
+	info := proven(principal, false)
+	info.callback = state.NegotiatedProtocol == callbackProtocol
+	return out, info, nil
 }
 
-// awaitAcceptance waits for the first byte of the server, which an HTTP/2 server sends unasked. Only it, or an alert in
+// awaitAcceptance waits for the first byte of the server, which an HTTP/2 server sends unasked, and a client that is called back,
+// too. Only it, or an alert in
 // its place, tells whether the server accepts the client: to the client, a handshake in TLS 1.3 is complete before.
 func awaitAcceptance(ctx context.Context, conn *tls.Conn) (net.Conn, error) {
 	stop := context.AfterFunc(ctx, func() { conn.SetReadDeadline(time.Unix(1, 0)) })

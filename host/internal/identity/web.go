@@ -16,8 +16,7 @@ func (i *Identity) WebTLS(refused func(Refusal)) *tls.Config {
 }
 
 func (i *Identity) webConfig(address string, refused func(Refusal)) *tls.Config {
-	config := i.config()
-	config.NextProtos = []string{protocol, "http/1.1"}
+	config := i.config(protocol, "http/1.1")
 	config.ClientAuth = tls.RequestClientCert // a missing certificate is refused below, with an explanation
 	config.VerifyConnection = func(state tls.ConnectionState) error {
 		return i.admit(state, address, refused)

@@ -124,6 +124,10 @@ func telling(failures []error) error {
 
 // attempt connects to one address.
 func (s *Sessions) attempt(ctx context.Context, address string) (*channel, error) {
+	return s.connect(ctx, address, s.opts.Identity.ClientCredentials(nil))
+}
+
+func (s *Sessions) connect(ctx context.Context, address string, creds credentials.TransportCredentials) (*channel, error) {
 	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
 	defer cancel()
 	raw, err := s.opts.Dial(ctx, address)
@@ -131,7 +135,7 @@ func (s *Sessions) attempt(ctx context.Context, address string) (*channel, error
 		return nil, fmt.Errorf("%w: %w", ErrUnreachable, err)
 	}
 	counted := &countedConn{Conn: raw, now: s.opts.Now}
-	conn, info, err := s.opts.Identity.ClientCredentials(nil).ClientHandshake(ctx, address, counted)
+	conn, info, err := creds.ClientHandshake(ctx, address, counted)
 	if err != nil {
 		counted.Close()
 		if errors.Is(err, ErrRefused) {
@@ -223,6 +227,7 @@ func (s *Sessions) greet(link *Link, ch *channel) (met, error) {
 		Software:  said.software,
 		Features:  said.features,
 		Address:   ch.address,
+		Callback:  ch.proof.Callback(),
 	}
 	return met{
 		principal: principal,

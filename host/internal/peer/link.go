@@ -26,8 +26,10 @@ type Peer struct {
 	// Software and Features as it told them.
 	Software string
 	Features []string
-	// Address it was reached at.
+	// Address it was reached at or, if Callback is set, calls from.
 	Address string
+	// Callback: the peer made the connection of the link.
+	Callback bool
 }
 
 // Link is a live connection that this side has opened to a peer, for its own requests. Safe for concurrent use. Every

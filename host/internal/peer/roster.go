@@ -322,8 +322,7 @@ func (r *roster) reached(now time.Time, key int, m met) (int, bool) {
 	if c.up {
 		return 0, false
 	}
-	c.up, c.upSince, c.err, c.self = true, now, nil, false
-	c.address, c.via = m.address, sourceHello
+	c.rise(now, m.address, sourceHello)
 	for i := range c.addresses {
 		if c.addresses[i].text == m.address {
 			c.addresses[i].worked = now
@@ -331,6 +330,32 @@ func (r *roster) reached(now time.Time, key int, m met) (int, bool) {
 		}
 	}
 	return c.key, true
+}
+
+// called takes note of a link on a connection that the peer has made; the results are those of reached.
+func (r *roster) called(now time.Time, m met) (int, bool) {
+	c := r.run(m.principal, m.instance)
+	if c == nil && r.of(m.principal) != nil {
+		c = r.beside(now, m)
+	} else if c == nil {
+		c = r.add(now)
+	}
+	if c == nil {
+		return 0, false
+	}
+	c.know(now, m)
+	c.adopt(m.addresses)
+	if c.up {
+		return 0, false
+	}
+	c.rise(now, m.address, sourceIncoming)
+	return c.key, true
+}
+
+// rise takes note that the link of the contact is up.
+func (c *contact) rise(now time.Time, address, via string) {
+	c.up, c.upSince, c.err, c.self = true, now, nil, false
+	c.address, c.via = address, via
 }
 
 // merge moves all that is known of from into the contact that it turned out to be.

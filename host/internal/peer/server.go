@@ -80,12 +80,24 @@ type incomingCredentials struct {
 }
 
 func (c incomingCredentials) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthInfo, error) {
+	if ch, ok := raw.(*channel); ok { // we dialled it ourselves, to be called back
+		return c.receive(ch, ch.proof, ch.counted)
+	}
 	counted := &countedConn{Conn: raw, now: c.sessions.opts.Now}
 	conn, info, err := c.TransportCredentials.ServerHandshake(counted)
 	if err != nil {
 		return nil, nil, err
 	}
-	in := &incoming{AuthInfo: info.(*identity.AuthInfo), address: raw.RemoteAddr()}
+	proof := info.(*identity.AuthInfo)
+	if proof.Callback() {
+		return nil, nil, c.sessions.takeCallback(&channel{Conn: conn, counted: counted, proof: proof, address: raw.RemoteAddr().String()})
+	}
+	return c.receive(conn, proof, counted)
+}
+
+// receive counts a connection of which it is known who is at the other end.
+func (c incomingCredentials) receive(conn net.Conn, proof *identity.AuthInfo, counted *countedConn) (net.Conn, credentials.AuthInfo, error) {
+	in := &incoming{AuthInfo: proof, address: conn.RemoteAddr()}
 	if err := c.sessions.admit(in.Principal()); err != nil {
 		conn.Close()
 		return nil, nil, err
@@ -109,12 +121,21 @@ func (s *Sessions) admit(p id.Principal) (err error) {
 	return err
 }
 
+// release takes back what admit counted. Called with mu held.
+func (s *Sessions) release(p id.Principal) {
+	if s.incoming[p]--; s.incoming[p] == 0 {
+		delete(s.incoming, p)
+	}
+}
+
+func (s *Sessions) discharge(p id.Principal) {
+	s.update(func(time.Time) { s.release(p) })
+}
+
 func (s *Sessions) dismiss(in *incoming) {
 	s.notify(func(now time.Time) {
 		in.closed = true
-		if s.incoming[in.Principal()]--; s.incoming[in.Principal()] == 0 {
-			delete(s.incoming, in.Principal())
-		}
+		s.release(in.Principal())
 		if in.greeted {
 			s.roster.left(now, in.Principal(), in.instance)
 		}

@@ -41,6 +41,10 @@ type Sessions struct {
 	traffic tallies
 	// wake has a token when the roster may have a dial that is due.
 	wake chan struct{}
+	// callbacks are connections that peers have made for requests of ours, waiting for Run.
+	callbacks chan *channel
+	// offered are those that we have made for requests of peers, on their way to the server.
+	offered *offers
 
 	// mu guards the fields below it.
 	mu       sync.Mutex
@@ -61,15 +65,17 @@ func New(opts Options) (*Sessions, error) {
 		return nil, err
 	}
 	return &Sessions{
-		opts:     opts,
-		log:      opts.Log,
-		wake:     make(chan struct{}, 1),
-		roster:   newRoster(opts.Device, opts.Rand),
-		claims:   claims{opts.Device: opts.Identity.Principal()},
-		links:    map[int]*Link{},
-		incoming: map[id.Principal]int{},
-		refused:  map[string]time.Time{},
-		changed:  make(chan struct{}),
+		opts:      opts,
+		log:       opts.Log,
+		wake:      make(chan struct{}, 1),
+		callbacks: make(chan *channel, maxCallbacks),
+		offered:   newOffers(),
+		roster:    newRoster(opts.Device, opts.Rand),
+		claims:    claims{opts.Device: opts.Identity.Principal()},
+		links:     map[int]*Link{},
+		incoming:  map[id.Principal]int{},
+		refused:   map[string]time.Time{},
+		changed:   make(chan struct{}),
 	}, nil
 }
 
@@ -96,6 +102,8 @@ func (s *Sessions) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-s.wake:
+		case ch := <-s.callbacks:
+			dials.Go(func() { s.pursueCallback(ctx, ch) })
 		case <-timer:
 		}
 	}
@@ -151,8 +159,11 @@ func (s *Sessions) pursue(ctx context.Context, o order) {
 func (s *Sessions) attend(link *Link, key int) {
 	p := link.Peer()
 	s.log.Info("connected to peer", "name", p.Name, "principal", p.Principal, "device", p.Device, "address", p.Address)
+	var offering sync.WaitGroup
+	offering.Go(func() { s.offerCallbacks(link) })
 	s.opts.OnLink(link.ctx, link)
 	<-link.ctx.Done()
+	offering.Wait()
 	err := link.Err()
 	link.close(err)
 	s.notify(func(now time.Time) {
