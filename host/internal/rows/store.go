@@ -1,12 +1,3 @@
-// Package rows is the store of structured data: databases, collections and rows, the one commit log, and what this device
-// knows of others' commits.
-//
-// It guarantees: a commit, local or received, is applied whole or not at all and appends, in the same atomic write, what
-// watching and syncing need; generations are never used twice; what Published reports is durable and has no holes; nobody
-// sees a commit before it is durable except by reading rows. It knows nothing of peers, access checks or
-// policies beyond last-writer-wins, and reads no clock: time comes from Options.
-//
-// Read Store, DB and DB.Commit first; then DB.Receive and DB.Send, which are the two ends of a delta.
 package rows
 
 import (
