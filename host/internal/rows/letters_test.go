@@ -34,14 +34,6 @@ func (d *device) retry() Retried {
 	return sum
 }
 
-// letterKeys are the keys of what is set aside, in order.
-func (d *device) letterKeys() (keys []string) {
-	for _, l := range d.db.Letters() {
-		keys = append(keys, l.Keys...)
-	}
-	return keys
-}
-
 func big(n int) string { return strconv.Quote(strings.Repeat("x", n)) }
 
 // A commit that does not fit is set aside; those before and behind it, of the same writer, are taken.
