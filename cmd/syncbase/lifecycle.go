@@ -27,7 +27,8 @@ func (a *app) syncgroupLeaveCommand() *cobra.Command {
 	cmd := a.onSyncgroup("leave DB SG", "End the membership of this device", "syncbase syncgroup leave notes family", "left",
 		func(ctx context.Context, sg *client.Syncgroup) error { return sg.Leave(ctx) })
 	cmd.Long = `End the membership of this device. Syncing stops at once; the data stays, read-only where no other syncgroup shares it.
-This device can join again, and then goes on where it stopped.`
+This device can join again, and then goes on where it stopped. The last member with Admin cannot leave (exit code 1): it gives
+Admin to another member first, with "syncbase syncgroup spec --set", or ends the syncgroup with "syncbase syncgroup destroy".`
 	return cmd
 }
 

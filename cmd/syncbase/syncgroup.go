@@ -78,13 +78,13 @@ The file of --spec is JSON: {"description": D, "permissions": {"Admin": {"in": [
 name or host:port) is made a member as soon as it can be reached; it has to be on the access list, and to allow it.`
 	cmd.Flags().StringArrayVarP(&collections, "collection", "c", nil, "collection to share, narrowed to keys with a prefix by C:PREFIX; may be repeated")
 	cmd.Flags().StringVar(&file, "spec", "", "file with more of the specification")
-	cmd.Flags().Uint32Var(&priority, "priority", 0, "of this device among the members")
+	cmd.Flags().Uint32Var(&priority, "priority", 0, "number that is shown with this device in the list of members; nothing depends on it yet")
 	memberTypeFlag(cmd, &memberType)
 	return cmd
 }
 
 func memberTypeFlag(cmd *cobra.Command, memberType *string) {
-	cmd.Flags().StringVar(memberType, "member-type", "", "normal, server (fetches and keeps blobs by itself) or leaf (default normal; a member that joins again stays what it is)")
+	cmd.Flags().StringVar(memberType, "member-type", "", "normal, server (fetches and keeps blobs by itself) or leaf (shown as that, otherwise like normal) (default normal; a member that joins again stays what it is)")
 	_ = cmd.RegisterFlagCompletionFunc("member-type", cobra.FixedCompletions(memberTypes, cobra.ShellCompDirectiveNoFileComp))
 }
 

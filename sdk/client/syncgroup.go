@@ -48,7 +48,7 @@ type SyncgroupOptions struct {
 	Publish string
 	// Private keeps blobs that its rows refer to from whoever is not a member.
 	Private bool
-	// Priority of this device among the members.
+	// Priority is shown with this device in the list of members; nothing depends on it yet.
 	Priority uint32
 }
 
@@ -95,7 +95,7 @@ type Member struct {
 	Member string    `json:"member"`
 	Type   string    `json:"type"`
 	Joined time.Time `json:"joined,omitzero"`
-	// Priority orders members of type server for what only one of them does.
+	// Priority is what the member gave when it created the syncgroup; nothing depends on it yet.
 	Priority uint32 `json:"priority"`
 }
 

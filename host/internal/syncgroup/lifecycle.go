@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/syncbase/syncbase/host/internal/id"
@@ -25,6 +26,9 @@ func Leave(db *rows.DB, name id.Name, self id.Principal, now time.Time) error {
 	if !g.State.Synchronises() && g.State != Removed {
 		return fmt.Errorf("%w: this device is no member of %s (%s)", ErrState, name, g.State)
 	}
+	if err := leavable(db, &g, self); err != nil {
+		return err
+	}
 	m, found, err := register(db, name, self)
 	if err != nil {
 		return err
@@ -43,6 +47,27 @@ func Leave(db *rows.DB, name id.Name, self id.Principal, now time.Time) error {
 		err = l.store(db, name)
 	}
 	return errors.Join(err, Enforce(db))
+}
+
+// leavable refuses to let the last member with Admin go: nobody would be left to let anybody in or to change anything, and the
+// name would be taken for ever. Who has no Admin strands nothing, nor does who is off the access list or waits for the metadata.
+func leavable(db *rows.DB, g *Group, self id.Principal) error {
+	if g.State != Active || !trusts(g, self) {
+		return nil
+	}
+	members, err := Members(db, g.Name)
+	if err != nil {
+		return err
+	}
+	others := slices.DeleteFunc(members, func(m Member) bool { return m.Principal == self })
+	switch {
+	case len(others) == 0:
+		return fmt.Errorf("%w: this device is the only member of %s, and nobody could join it any more; destroy it instead", ErrState, g.Name)
+	case !slices.ContainsFunc(others, func(m Member) bool { return trusts(g, m.Principal) }):
+		return fmt.Errorf("%w: this device is the last member of %s with Admin, and nobody could let anybody in or change it any more; give Admin to another member first (syncgroup spec --set), or destroy it",
+			ErrState, g.Name)
+	}
+	return nil
 }
 
 // Eject ends the membership of another member, on behalf of by. It cannot join again until Allow.

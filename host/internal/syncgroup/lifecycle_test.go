@@ -237,6 +237,11 @@ func TestFrozenIsWhatNothingElseShares(t *testing.T) {
 	if err := Create(d.db, other, s, d.member()); err != nil {
 		t.Fatal(err)
 	}
+	for _, name := range []id.Name{sg, other} {
+		if _, err := Admit(d.db, name, d.principal(), newDevice(t, "b").member()); err != nil {
+			t.Fatal(err)
+		}
+	}
 	write := func(key string) error {
 		_, err := d.db.Commit([]rows.Op{{Collection: notes, Key: key, Value: []byte(`1`)}}, nil)
 		return err

@@ -31,7 +31,8 @@ type Member struct {
 	// Pardoned is when the latest of the ejections was that somebody with Admin has undone: what is left of it in other
 	// versions of the register does not count any more. It only ever moves on.
 	Pardoned time.Time `json:"pardoned,omitzero"`
-	Priority uint32    `json:"priority,omitempty"`
+	// Priority is kept and shown; nothing depends on it so far.
+	Priority uint32 `json:"priority,omitempty"`
 	// Addresses where the member said it can be reached; see Reachable.
 	Addresses []string `json:"addresses,omitempty"`
 }

@@ -34,7 +34,8 @@ var (
 // MaxCollections bounds the collections of one syncgroup.
 const MaxCollections = 1024
 
-// MemberType says how a device takes part: servers gather what the syncgroup refers to, leaves shed it.
+// MemberType says how a device takes part: servers gather what the syncgroup refers to. Leaf is kept and
+// shown, and so far treated like Normal.
 type MemberType string
 
 const (

@@ -4491,7 +4491,7 @@ type CreateSyncgroupRequest struct {
 	Syncgroup string `protobuf:"bytes,2,opt,name=syncgroup,proto3" json:"syncgroup,omitempty"`
 	// What is shared: 1 to 1,000, each once.
 	Collections []*SyncgroupCollection `protobuf:"bytes,3,rep,name=collections,proto3" json:"collections,omitempty"`
-	// normal, server or leaf.
+	// normal, server or leaf. A leaf is shown as one, and otherwise like normal.
 	MemberType string `protobuf:"bytes,4,opt,name=member_type,json=memberType,proto3" json:"member_type,omitempty"`
 	// For people; at most 4,096 bytes.
 	Description string `protobuf:"bytes,5,opt,name=description,proto3" json:"description,omitempty"`
@@ -4502,7 +4502,7 @@ type CreateSyncgroupRequest struct {
 	Publish string `protobuf:"bytes,7,opt,name=publish,proto3" json:"publish,omitempty"`
 	// Blobs that rows of it refer to are kept from whoever is not a member.
 	Private bool `protobuf:"varint,8,opt,name=private,proto3" json:"private,omitempty"`
-	// Of this device among the members.
+	// Shown with this device in the list of members; nothing depends on it yet.
 	Priority      uint32 `protobuf:"varint,9,opt,name=priority,proto3" json:"priority,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -4979,7 +4979,7 @@ type ListMembersResponse struct {
 	Type string `protobuf:"bytes,2,opt,name=type,proto3" json:"type,omitempty"`
 	// To the second, by the clock of the device that admitted it.
 	Joined *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=joined,proto3" json:"joined,omitempty"`
-	// Orders members for what only one of them does; 0 unless it was given when the member created the syncgroup.
+	// 0 unless it was given when the member created the syncgroup. Nothing depends on it yet.
 	Priority      uint32 `protobuf:"varint,4,opt,name=priority,proto3" json:"priority,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
