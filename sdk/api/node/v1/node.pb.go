@@ -3601,7 +3601,8 @@ func (x *CommitResponse) GetVersions() []string {
 type CommitEachRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// "owner:name", or a name of the caller's own; in the first message of a stream, and empty in the others.
-	Database      string               `protobuf:"bytes,1,opt,name=database,proto3" json:"database,omitempty"`
+	Database string `protobuf:"bytes,1,opt,name=database,proto3" json:"database,omitempty"`
+	// At least one; the limits of a CommitRequest are those of each.
 	Commits       []*IndependentCommit `protobuf:"bytes,2,rep,name=commits,proto3" json:"commits,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -3653,8 +3654,9 @@ func (x *CommitEachRequest) GetCommits() []*IndependentCommit {
 
 // IndependentCommit is applied or refused by itself, whatever becomes of those beside it.
 type IndependentCommit struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Ops           []*Op                  `protobuf:"bytes,1,rep,name=ops,proto3" json:"ops,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As in CommitRequest.
+	Ops           []*Op `protobuf:"bytes,1,rep,name=ops,proto3" json:"ops,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3698,8 +3700,9 @@ func (x *IndependentCommit) GetOps() []*Op {
 
 // CommitEachResponse is what became of the next commits of the stream, in their order.
 type CommitEachResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Outcomes      []*CommitOutcome       `protobuf:"bytes,1,rep,name=outcomes,proto3" json:"outcomes,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// One for each commit that is answered.
+	Outcomes      []*CommitOutcome `protobuf:"bytes,1,rep,name=outcomes,proto3" json:"outcomes,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
