@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/syncbase/syncbase/host/internal/api"
+	"github.com/syncbase/syncbase/host/internal/hlc"
 	"github.com/syncbase/syncbase/host/internal/id"
 	"github.com/syncbase/syncbase/host/internal/peer"
 	"github.com/syncbase/syncbase/host/internal/rows"
@@ -49,9 +50,10 @@ type registerKey struct {
 
 // registerSeen is the past of this device's register while this daemon runs.
 type registerSeen struct {
-	// own are the writers that this device has been, and last the time of the last version by one of them.
+	// own are the writers that this device has been, and last the time of the last version by one of them: a hybrid one, since by the
+	// clock alone a copy that is behind answers at the same moment.
 	own  map[id.Writer]bool
-	last time.Time
+	last hlc.Time
 }
 
 func newOwnCopies() *ownCopies {
@@ -95,7 +97,7 @@ func (c *ownCopies) look(now time.Time, db *rows.DB, name id.Name, w syncgroup.W
 	switch {
 	case w.By == self:
 		seen.own[self], seen.last = true, w.At
-	case w.By.Device == self.Device && len(seen.own) > 0 && !seen.own[w.By] && w.At.After(seen.last):
+	case w.By.Device == self.Device && len(seen.own) > 0 && !seen.own[w.By] && w.At > seen.last:
 		return c.sign(now)
 	}
 	return false

@@ -96,3 +96,38 @@ func TestCopiesThatRunTogetherConverge(t *testing.T) {
 		})
 	}
 }
+
+// A copy notices the other one whichever of their clocks is ahead, and then both leave the register that they share alone.
+func TestCopiesNoticeEachOtherWhateverTheirClocksSay(t *testing.T) {
+	for _, skew := range []time.Duration{-time.Minute, time.Minute} {
+		t.Run(skew.String(), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c := hosttest.New(t, hosttest.Options{Seed: 1, Hosts: []string{"a", "b"}})
+				c.Share()
+				a, b := c.Host("a"), c.Host("b")
+				c.Settle(time.Minute)
+				a.Stop()
+				twin := c.Copy(a, "twin")
+				twin.SetClock(skew)
+				c.Partition([]string{"a"}, []string{"twin"}) // so that they do not meet
+				a.Start()
+				twin.Start()
+				time.Sleep(2 * time.Second)
+				sent := c.Carried("b", "a") + c.Carried("b", "twin")
+				time.Sleep(10 * time.Second)
+				if n := c.Carried("b", "a") + c.Carried("b", "twin") - sent; n > 32<<10 {
+					t.Errorf("with nothing to say, b has sent %d bytes to the copies in ten seconds", n)
+				}
+				for _, h := range []*hosttest.Host{a, twin} {
+					if got := alarms(t, h); got != "copy of a" {
+						t.Errorf("%s has the alarms %q, want that there is a copy of a", h.Name(), got)
+					}
+				}
+				for _, h := range []*hosttest.Host{a, twin, b} {
+					h.Commit(hosttest.Put(h.Name(), `1`))
+				}
+				c.Settle(time.Minute)
+			})
+		})
+	}
+}

@@ -8,8 +8,8 @@ import (
 	"net/netip"
 	"slices"
 	"strconv"
-	"time"
 
+	"github.com/syncbase/syncbase/host/internal/hlc"
 	"github.com/syncbase/syncbase/host/internal/id"
 	"github.com/syncbase/syncbase/host/internal/rows"
 )
@@ -28,10 +28,10 @@ type Announcement struct {
 	Beside bool
 }
 
-// Written says who wrote a register and when; zero if it has not arrived.
+// Written says who wrote a register and when, in the order in which records are made; zero if it has not arrived.
 type Written struct {
 	By id.Writer
-	At time.Time
+	At hlc.Time
 }
 
 // RegisterWritten says who wrote the present version of a register.
@@ -40,7 +40,7 @@ func RegisterWritten(db *rows.DB, name id.Name, p id.Principal) (Written, error)
 	if errors.Is(err, rows.ErrNoRow) || errors.Is(err, rows.ErrNoCollection) {
 		return Written{}, nil
 	}
-	return Written{By: row.Version.Writer, At: row.Time.Wall()}, err
+	return Written{By: row.Version.Writer, At: row.Time}, err
 }
 
 // Announce writes where this device is reached, and as what it joined, into its own register, and leaves the rest of the
