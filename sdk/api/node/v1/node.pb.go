@@ -3602,7 +3602,7 @@ type CommitEachRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// "owner:name", or a name of the caller's own; in the first message of a stream, and empty in the others.
 	Database string `protobuf:"bytes,1,opt,name=database,proto3" json:"database,omitempty"`
-	// At least one; the limits of a CommitRequest are those of each.
+	// Each within the limits of a CommitRequest.
 	Commits       []*IndependentCommit `protobuf:"bytes,2,rep,name=commits,proto3" json:"commits,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
