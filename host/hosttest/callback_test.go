@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/syncbase/syncbase/host/hosttest"
+	nodev1 "github.com/syncbase/syncbase/sdk/api/node/v1"
 )
 
 // What is written on hosts that nobody can dial reaches the others all the same, in both directions, over a host that all
@@ -63,4 +64,35 @@ func TestHostsThatNobodyCanDial(t *testing.T) {
 			})
 		})
 	}
+}
+
+// What was written while the database was paused reaches the others as soon as it goes on, however long that took.
+func TestResumeIsNoticedAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := hosttest.New(t, hosttest.Options{Seed: 1, Hosts: []string{"a", "b", "c"}})
+		c.Share()
+		c.Settle(time.Minute)
+		a := c.Host("a")
+		set := func(paused bool) {
+			t.Helper()
+			_, err := a.API().UpdateDatabase(t.Context(), &nodev1.UpdateDatabaseRequest{
+				Database: hosttest.Database, Settings: &nodev1.DatabaseSettings{SyncPaused: &paused},
+			})
+			mustDo(t, 0, err)
+		}
+		for i, pause := range []time.Duration{time.Second, 10 * time.Minute, 3*time.Hour + 7*time.Second} {
+			set(true)
+			key := fmt.Sprintf("k%d", i)
+			a.Commit(hosttest.Put(key, `1`))
+			time.Sleep(pause)
+			set(false)
+			time.Sleep(500 * time.Millisecond)
+			for _, h := range []*hosttest.Host{c.Host("b"), c.Host("c")} {
+				if h.Rows()[key] != `1` {
+					t.Errorf("after a pause of %s %s lacks what was written during it", pause, h.Name())
+				}
+			}
+			time.Sleep(time.Minute)
+		}
+	})
 }

@@ -68,6 +68,7 @@ type Engine struct {
 	events     Events
 	neighbours neighbours
 	budget     *budget
+	nudges     nudges
 
 	// mu guards held, faults and comparisons.
 	mu sync.Mutex

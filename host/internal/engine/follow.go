@@ -85,6 +85,9 @@ type follower struct {
 func (f *follower) run(ctx context.Context) {
 	defer f.e.forget(f.peer, f.db)
 	defer f.e.neighbours.leave(f.db, f.peer)
+	defer f.e.nudges.forget(f.peer, f.db.Name())
+	woken := f.e.nudges.next(f.peer, f.db.Name())
+	var nudged time.Time
 	pause := firstPause
 	for ctx.Err() == nil {
 		state := f.db.Published()
@@ -94,7 +97,7 @@ func (f *follower) run(ctx context.Context) {
 			f.failed(err)
 		case len(names) == 0 || state.Paused:
 			f.e.neighbours.leave(f.db, f.peer)
-			f.untilMeta(ctx, state.Meta, nil)
+			f.untilMeta(ctx, state.Meta, nil, nil)
 			continue
 		default:
 			chosen, turned, line := f.e.neighbours.sit(f.db, f.peer, names)
@@ -115,10 +118,19 @@ func (f *follower) run(ctx context.Context) {
 				f.failed(err)
 			}
 		}
+		heeded := woken
+		if time.Since(nudged) < lastPause {
+			heeded = nil // two that fail with each other must not keep each other awake
+		}
 		timer := time.NewTimer(pause)
-		f.untilMeta(ctx, state.Meta, timer.C)
+		f.untilMeta(ctx, state.Meta, timer.C, heeded)
 		timer.Stop()
 		pause = min(2*pause, lastPause)
+		select {
+		case <-heeded:
+			woken, nudged, pause = f.e.nudges.next(f.peer, f.db.Name()), time.Now(), firstPause
+		default:
+		}
 	}
 }
 
@@ -137,9 +149,9 @@ func (f *follower) failed(err error) {
 	}
 }
 
-// untilMeta returns when the metadata of a syncgroup has changed since meta, ctx or the database has ended, or timeout
-// fires.
-func (f *follower) untilMeta(ctx context.Context, meta uint64, timeout <-chan time.Time) {
+// untilMeta returns when the metadata of a syncgroup has changed since meta, ctx or the database has ended, timeout fires, or
+// woken is closed.
+func (f *follower) untilMeta(ctx context.Context, meta uint64, timeout <-chan time.Time, woken <-chan struct{}) {
 	for {
 		state, more := f.db.More()
 		if state.Meta != meta {
@@ -148,6 +160,8 @@ func (f *follower) untilMeta(ctx context.Context, meta uint64, timeout <-chan ti
 		select {
 		case <-more:
 		case <-timeout:
+			return
+		case <-woken:
 			return
 		case <-ctx.Done():
 			return
@@ -180,7 +194,7 @@ func (f *follower) pull(ctx context.Context, meta uint64, turned <-chan struct{}
 	watch.Go(func() { until(turned) })
 	watch.Go(func() {
 		for ctx.Err() == nil {
-			f.untilMeta(ctx, meta, nil)
+			f.untilMeta(ctx, meta, nil, nil)
 			meta = f.db.Published().Meta
 			n, s, err := f.common()
 			if err != nil || f.db.Published().Paused || f.db.Writer() != self || !slices.Equal(n, names) || !slices.Equal(s, scopes) {
@@ -222,7 +236,7 @@ func (f *follower) standBy(ctx context.Context, meta uint64, turned <-chan struc
 		case <-ctx.Done():
 		}
 	})
-	f.untilMeta(ctx, meta, over)
+	f.untilMeta(ctx, meta, over, nil)
 }
 
 // checkOn asks a peer that is not a neighbour what it holds, every period until ctx ends.

@@ -27,6 +27,9 @@ func (e *Engine) Serve(ctx context.Context, caller Peer, open delta.Open, send f
 	if err := r.authorize(); err != nil {
 		return err
 	}
+	if !open.Probe {
+		e.nudges.nudge(caller, open.Database)
+	}
 	if err := e.amend(db, caller, db.Examine(open.Witnesses, r.known), open.Witnesses); err != nil {
 		return err
 	}

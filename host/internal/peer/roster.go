@@ -438,7 +438,7 @@ func (r *roster) lost(now time.Time, key int, err error) {
 	if c == nil || !c.up {
 		return
 	}
-	c.up, c.lastContact, c.err = false, now, err
+	c.up, c.err = false, err
 	if now.Sub(c.upSince) >= steady {
 		c.delay = 0
 	}
