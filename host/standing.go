@@ -38,6 +38,9 @@ func (r registrar) Standing(_ context.Context, caller peer.Caller, database id.N
 		if s.Gone != "" {
 			said.Membership = string(s.Gone)
 		}
+		if s.Gone == syncgroup.GoneEjected {
+			said.Ejection = peer.Ejection{By: s.By, From: s.From, Knew: s.Knew}
+		}
 		list = append(list, said)
 	}
 	return list, nil
@@ -198,7 +201,7 @@ func (h *Host) heedStanding(ctx context.Context, link *peer.Link, db *rows.DB) e
 	}
 	for _, s := range list {
 		delete(forgotten, s.Syncgroup)
-		said := syncgroup.Standing{Since: s.Since}
+		said := syncgroup.Standing{Since: s.Since, By: s.Ejection.By, From: s.Ejection.From, Knew: s.Ejection.Knew}
 		if s.Membership != "member" {
 			said.Gone = syncgroup.Gone(s.Membership)
 		}

@@ -114,6 +114,50 @@ func shared(db *rows.DB, p id.Principal) (names []id.Name, scopes []id.Scope, er
 	})
 }
 
+// asked returns the syncgroups and scopes to ask the peer for: those that are shared, and the metadata alone where one of the
+// two was ejected. Which ejections count depends on all of them, and who is out may be the only one that has heard of some.
+func asked(db *rows.DB, p id.Principal) (names []id.Name, scopes []id.Scope, err error) {
+	groups, err := syncgroup.Known(db)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, g := range groups {
+		mine, err := askedOf(db, g, p)
+		if err != nil {
+			return nil, nil, err
+		}
+		if len(mine) == 0 {
+			continue
+		}
+		names = append(names, g.Name)
+		for _, s := range mine {
+			if !slices.Contains(scopes, s) {
+				scopes = append(scopes, s)
+			}
+		}
+	}
+	return names, scopes, nil
+}
+
+func askedOf(db *rows.DB, g syncgroup.Group, p id.Principal) ([]id.Scope, error) {
+	all := g.Spec.Scopes(g.Name)
+	member, err := syncgroup.HasMember(db, g, p)
+	switch {
+	case err != nil:
+		return nil, err
+	case member && (g.State.Synchronises() || g.State == syncgroup.Removed):
+		return all, nil
+	case member && g.State == syncgroup.Ejected:
+		return all[:1], nil
+	case !member && (g.State == syncgroup.Active || g.State == syncgroup.Ejected):
+		if reveals, err := syncgroup.Reveals(db, g, p); !reveals {
+			return nil, err
+		}
+		return all[:1], nil
+	}
+	return nil, nil
+}
+
 // served returns what a member may be sent. Of syncgroups that this device left or was ejected from, or that were destroyed,
 // that is the metadata alone, from which the others learn of it: nobody else may be left who knows.
 func served(db *rows.DB, p id.Principal) (names []id.Name, scopes []id.Scope, err error) {

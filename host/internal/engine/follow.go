@@ -136,7 +136,7 @@ func (f *follower) run(ctx context.Context) {
 
 // common returns the syncgroups in common with the peer and the scopes to ask it for.
 func (f *follower) common() ([]id.Name, []id.Scope, error) {
-	names, scopes, err := shared(f.db, f.peer.Principal)
+	names, scopes, err := asked(f.db, f.peer.Principal)
 	return names, withInside(f.db, scopes), err
 }
 

@@ -27,6 +27,14 @@ type Standing struct {
 	Syncgroup  id.Name
 	Membership string
 	Since      time.Time
+	// Ejection is set when the membership is "ejected" and the peer says more of it.
+	Ejection Ejection
+}
+
+// Ejection says by whom a caller was ejected, on which member, and what that one knew then; see syncgroup.Member.
+type Ejection struct {
+	By, From id.Principal
+	Knew     time.Time
 }
 
 // Invitation is a syncgroup that a peer would admit the caller to.
@@ -110,9 +118,7 @@ func (v *membership) Standing(ctx context.Context, req *peerv1.StandingRequest) 
 	}
 	resp := &peerv1.StandingResponse{}
 	for _, s := range list {
-		resp.Standings = append(resp.Standings, &peerv1.Standing{
-			Syncgroup: encodeName(s.Syncgroup), Membership: memberships[s.Membership], Since: timestamppb.New(s.Since),
-		})
+		resp.Standings = append(resp.Standings, encodeStanding(s))
 	}
 	return resp, nil
 }
@@ -189,9 +195,38 @@ func (l *Link) Standing(ctx context.Context, database id.Name, syncgroups []id.N
 				s.Membership = text
 			}
 		}
+		if s.Ejection, err = decodeEjection(m); err != nil {
+			return nil, l.failed(violation("an ejection: %w", err))
+		}
 		list = append(list, s)
 	}
 	return list, nil
+}
+
+func encodeStanding(s Standing) *peerv1.Standing {
+	m := &peerv1.Standing{
+		Syncgroup: encodeName(s.Syncgroup), Membership: memberships[s.Membership], Since: timestamppb.New(s.Since),
+		EjectedBy: string(s.Ejection.By), EjectedFrom: string(s.Ejection.From),
+	}
+	if !s.Ejection.Knew.IsZero() {
+		m.EjectorKnew = timestamppb.New(s.Ejection.Knew)
+	}
+	return m
+}
+
+func decodeEjection(m *peerv1.Standing) (e Ejection, err error) {
+	for _, p := range []struct {
+		text string
+		to   *id.Principal
+	}{{m.GetEjectedBy(), &e.By}, {m.GetEjectedFrom(), &e.From}} {
+		if *p.to = id.Principal(p.text); p.text != "" {
+			err = errors.Join(err, p.to.Validate())
+		}
+	}
+	if m.GetEjectorKnew() != nil {
+		e.Knew = m.GetEjectorKnew().AsTime()
+	}
+	return e, err
 }
 
 // Publish hands a syncgroup over to the peer and returns as a member of which type it takes part.

@@ -81,7 +81,19 @@ func Eject(db *rows.DB, name id.Name, self, member, by id.Principal, now time.Ti
 	case m.Gone == GoneEjected:
 		return nil
 	}
+	own, _, err := register(db, name, self)
+	if err != nil {
+		return err
+	}
+	list, err := written(db, name)
+	if err != nil {
+		return err
+	}
+	if last := lastEjection(list); !now.After(last) {
+		now = last.Add(time.Microsecond)
+	}
 	m.Gone, m.By, m.Changed, m.Addresses = GoneEjected, by, m.after(now), nil
+	m.From, m.Knew = self, own.Pardoned
 	_, err = db.Commit([]rows.Op{memberOp(Metadata(name), m)}, nil)
 	return err
 }
@@ -97,6 +109,7 @@ func Allow(db *rows.DB, name id.Name, member id.Principal, now time.Time) error 
 	}
 	m.Pardoned = m.since()
 	m.Gone, m.By, m.Changed = GoneLeft, "", m.after(now)
+	m.From, m.Knew = "", time.Time{}
 	_, err = db.Commit([]rows.Op{memberOp(Metadata(name), m)}, nil)
 	return err
 }
@@ -180,6 +193,9 @@ type Standing struct {
 	Ended bool
 	// Since is when it last became a member or ceased to be one.
 	Since time.Time
+	// By, From and Knew of an ejection are those of the register.
+	By, From id.Principal
+	Knew     time.Time
 }
 
 // Stand returns how a principal stands to a syncgroup as far as this device knows. Who never was a member hears that there
@@ -193,7 +209,7 @@ func Stand(db *rows.DB, name id.Name, p id.Principal) (Standing, error) {
 	if err == nil && (!found || g.State != Active && g.State != Destroyed) {
 		err = fmt.Errorf("%w: %s", ErrNone, name)
 	}
-	s := Standing{Gone: m.Gone, Ended: g.State == Destroyed, Since: m.since()}
+	s := Standing{Gone: m.Gone, Ended: g.State == Destroyed, Since: m.since(), By: m.By, From: m.From, Knew: m.Knew}
 	if err != nil || s.Gone != "" || g.Spec.Permissions.Allows(p, perm.Read) {
 		return s, err
 	}
@@ -232,6 +248,9 @@ func Heed(db *rows.DB, name id.Name, from id.Principal, said Standing) (bool, er
 	case said.Gone == GoneRemoved && (g.State == Removed || !laterSpec(db, name, said.Since)):
 		return false, nil
 	}
+	if said.Gone == GoneEjected && registered {
+		return takeEjection(db, name, own, said)
+	}
 	state := Ejected
 	if said.Gone == GoneRemoved {
 		state = Removed
@@ -242,5 +261,20 @@ func Heed(db *rows.DB, name id.Name, from id.Principal, said Standing) (bool, er
 	l.Ejected = state == Ejected
 	l.Refused = &refusal{By: from, Since: said.Since, Spec: g.Version.String()}
 	err = l.store(db, name)
+	return err == nil, errors.Join(err, Enforce(db))
+}
+
+// takeEjection writes into the register of this device that it was ejected, unless that does not count by what else is known
+// here. The version that says so may never come: nobody serves who is out.
+func takeEjection(db *rows.DB, name id.Name, own Member, said Standing) (bool, error) {
+	own.Gone, own.Changed, own.Addresses = GoneEjected, said.Since, nil
+	own.By, own.From, own.Knew = said.By, said.From, said.Knew
+	if void, err := own.void(writtenOf(db, name)); void || err != nil {
+		return false, err
+	}
+	if err := enforce(db, name, Ejected); err != nil {
+		return false, err
+	}
+	_, err := db.Commit([]rows.Op{memberOp(Metadata(name), own)}, nil)
 	return err == nil, errors.Join(err, Enforce(db))
 }

@@ -2,7 +2,6 @@ package syncgroup
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -28,6 +27,10 @@ type Member struct {
 	Gone Gone `json:"gone,omitempty"`
 	// By is who ejected it.
 	By id.Principal `json:"by,omitempty"`
+	// From is the member on which that was done, and Knew is what Pardoned of that member was then: an ejection of From
+	// after Knew it had not heard of. Ejections by programs that do not say it always count.
+	From id.Principal `json:"from,omitempty"`
+	Knew time.Time    `json:"knew,omitzero"`
 	// Pardoned is when the latest of the ejections was that somebody with Admin has undone: what is left of it in other
 	// versions of the register does not count any more. It only ever moves on.
 	Pardoned time.Time `json:"pardoned,omitzero"`
@@ -80,19 +83,24 @@ func memberOp(meta id.Collection, m Member) rows.Op {
 }
 
 // Registers returns all registers of the syncgroup in order of the principals, also of those that are no members any
-// more. A register that cannot be read is left out: it must not keep the others from synchronising.
+// more, without ejections that do not count. A register that cannot be read is left out: it must not keep the others from
+// synchronising.
 func Registers(db *rows.DB, name id.Name) ([]Member, error) {
-	var list []Member
-	err := db.Scan(Metadata(name), rows.ScanRange{Prefix: memberPrefix}, func(r rows.Row) (bool, error) {
-		if m, err := readMember(r); err == nil {
-			list = append(list, m)
-		}
-		return true, nil
-	})
-	if errors.Is(err, rows.ErrNoCollection) {
-		return nil, nil
+	list, err := written(db, name)
+	if err != nil {
+		return nil, err
 	}
-	return list, err
+	as := make(map[id.Principal]Member, len(list))
+	for _, m := range list {
+		as[m.Principal] = m
+	}
+	at := func(p id.Principal) (Member, bool, error) { m, found := as[p]; return m, found, nil }
+	for i, m := range list {
+		if list[i], err = m.inForce(at); err != nil {
+			return nil, err
+		}
+	}
+	return list, nil
 }
 
 func readMember(r rows.Row) (Member, error) {
@@ -109,17 +117,14 @@ func Members(db *rows.DB, name id.Name) ([]Member, error) {
 	return slices.DeleteFunc(list, func(m Member) bool { return m.Gone != "" }), err
 }
 
-// register returns the register of a principal; found is false when there is none that can be read.
+// register returns the register of a principal, without an ejection that does not count; found is false when there is none that can be read.
 func register(db *rows.DB, name id.Name, p id.Principal) (m Member, found bool, err error) {
-	row, err := db.Get(Metadata(name), memberPrefix+string(p))
-	switch {
-	case errors.Is(err, rows.ErrNoRow), errors.Is(err, rows.ErrNoCollection):
-		return m, false, nil
-	case err != nil:
-		return m, false, err
+	at := writtenOf(db, name)
+	if m, found, err = at(p); err != nil || !found {
+		return m, found, err
 	}
-	m, err = readMember(row)
-	return m, err == nil, nil
+	m, err = m.inForce(at)
+	return m, true, err
 }
 
 // HasMember reports whether the principal may exchange records of the syncgroup with this device: it is on the access

@@ -156,7 +156,7 @@ func mergeSpecs(ancestor, preferred, other fields) (fields, error) {
 
 // membership are the fields of a register that say whether and since when its principal is a member; they belong
 // together.
-var membership = []string{"device", "joined", "changed", "gone", "by"}
+var membership = []string{"device", "joined", "changed", "gone", "by", "from", "knew"}
 
 // mergeMembers lets the later change of membership count as a whole, and merges everything else field by field: an
 // address that a member announces does not undo that it was ejected meanwhile. Who let a principal in without knowing that

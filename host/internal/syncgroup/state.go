@@ -70,6 +70,8 @@ func (l *local) removed(g *Group) bool {
 func (l *local) outside(g *Group, own Member) string {
 	when := func(t time.Time) string { return t.UTC().Format(time.DateTime) + " UTC" }
 	switch {
+	case g.State == Ejected && own.Gone == GoneEjected && own.By == "":
+		return "ejected on " + when(own.since())
 	case g.State == Ejected && own.Gone == GoneEjected:
 		return fmt.Sprintf("ejected by %s on %s", own.By, when(own.since()))
 	case g.State == Ejected && l.Refused != nil:

@@ -192,7 +192,14 @@ type Standing struct {
 	// An unknown value is taken for MEMBERSHIP_MEMBER.
 	Membership Membership `protobuf:"varint,2,opt,name=membership,proto3,enum=syncbase.peer.v1.Membership" json:"membership,omitempty"`
 	// When it became that. The caller heeds only what is later than what it knows itself.
-	Since         *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=since,proto3" json:"since,omitempty"`
+	Since *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=since,proto3" json:"since,omitempty"`
+	// Of an ejection: who did it, without scheme; on which member; and until when that member knew ejections of its own to be undone.
+	// Empty when the responder does not say; such an ejection always counts.
+	EjectedBy string `protobuf:"bytes,4,opt,name=ejected_by,json=ejectedBy,proto3" json:"ejected_by,omitempty"`
+	// At most 1,024 bytes, like the one above.
+	EjectedFrom string `protobuf:"bytes,5,opt,name=ejected_from,json=ejectedFrom,proto3" json:"ejected_from,omitempty"`
+	// Unset for never.
+	EjectorKnew   *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=ejector_knew,json=ejectorKnew,proto3" json:"ejector_knew,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -244,6 +251,27 @@ func (x *Standing) GetMembership() Membership {
 func (x *Standing) GetSince() *timestamppb.Timestamp {
 	if x != nil {
 		return x.Since
+	}
+	return nil
+}
+
+func (x *Standing) GetEjectedBy() string {
+	if x != nil {
+		return x.EjectedBy
+	}
+	return ""
+}
+
+func (x *Standing) GetEjectedFrom() string {
+	if x != nil {
+		return x.EjectedFrom
+	}
+	return ""
+}
+
+func (x *Standing) GetEjectorKnew() *timestamppb.Timestamp {
+	if x != nil {
+		return x.EjectorKnew
 	}
 	return nil
 }
@@ -479,13 +507,17 @@ const file_peer_v1_membership_proto_rawDesc = "" +
 	"syncgroups\x18\x02 \x03(\v2\x16.syncbase.peer.v1.NameR\n" +
 	"syncgroups\"L\n" +
 	"\x10StandingResponse\x128\n" +
-	"\tstandings\x18\x01 \x03(\v2\x1a.syncbase.peer.v1.StandingR\tstandings\"\xb0\x01\n" +
+	"\tstandings\x18\x01 \x03(\v2\x1a.syncbase.peer.v1.StandingR\tstandings\"\xb1\x02\n" +
 	"\bStanding\x124\n" +
 	"\tsyncgroup\x18\x01 \x01(\v2\x16.syncbase.peer.v1.NameR\tsyncgroup\x12<\n" +
 	"\n" +
 	"membership\x18\x02 \x01(\x0e2\x1c.syncbase.peer.v1.MembershipR\n" +
 	"membership\x120\n" +
-	"\x05since\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\"\x8e\x01\n" +
+	"\x05since\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x12\x1d\n" +
+	"\n" +
+	"ejected_by\x18\x04 \x01(\tR\tejectedBy\x12!\n" +
+	"\fejected_from\x18\x05 \x01(\tR\vejectedFrom\x12=\n" +
+	"\fejector_knew\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\vejectorKnew\"\x8e\x01\n" +
 	"\x0ePublishRequest\x122\n" +
 	"\bdatabase\x18\x01 \x01(\v2\x16.syncbase.peer.v1.NameR\bdatabase\x124\n" +
 	"\tsyncgroup\x18\x02 \x01(\v2\x16.syncbase.peer.v1.NameR\tsyncgroup\x12\x12\n" +
@@ -545,22 +577,23 @@ var file_peer_v1_membership_proto_depIdxs = []int32{
 	8,  // 3: syncbase.peer.v1.Standing.syncgroup:type_name -> syncbase.peer.v1.Name
 	0,  // 4: syncbase.peer.v1.Standing.membership:type_name -> syncbase.peer.v1.Membership
 	9,  // 5: syncbase.peer.v1.Standing.since:type_name -> google.protobuf.Timestamp
-	8,  // 6: syncbase.peer.v1.PublishRequest.database:type_name -> syncbase.peer.v1.Name
-	8,  // 7: syncbase.peer.v1.PublishRequest.syncgroup:type_name -> syncbase.peer.v1.Name
-	10, // 8: syncbase.peer.v1.PublishResponse.member_type:type_name -> syncbase.peer.v1.MemberType
-	8,  // 9: syncbase.peer.v1.InvitationsResponse.database:type_name -> syncbase.peer.v1.Name
-	8,  // 10: syncbase.peer.v1.InvitationsResponse.syncgroup:type_name -> syncbase.peer.v1.Name
-	1,  // 11: syncbase.peer.v1.MembershipService.Standing:input_type -> syncbase.peer.v1.StandingRequest
-	4,  // 12: syncbase.peer.v1.MembershipService.Publish:input_type -> syncbase.peer.v1.PublishRequest
-	6,  // 13: syncbase.peer.v1.MembershipService.Invitations:input_type -> syncbase.peer.v1.InvitationsRequest
-	2,  // 14: syncbase.peer.v1.MembershipService.Standing:output_type -> syncbase.peer.v1.StandingResponse
-	5,  // 15: syncbase.peer.v1.MembershipService.Publish:output_type -> syncbase.peer.v1.PublishResponse
-	7,  // 16: syncbase.peer.v1.MembershipService.Invitations:output_type -> syncbase.peer.v1.InvitationsResponse
-	14, // [14:17] is the sub-list for method output_type
-	11, // [11:14] is the sub-list for method input_type
-	11, // [11:11] is the sub-list for extension type_name
-	11, // [11:11] is the sub-list for extension extendee
-	0,  // [0:11] is the sub-list for field type_name
+	9,  // 6: syncbase.peer.v1.Standing.ejector_knew:type_name -> google.protobuf.Timestamp
+	8,  // 7: syncbase.peer.v1.PublishRequest.database:type_name -> syncbase.peer.v1.Name
+	8,  // 8: syncbase.peer.v1.PublishRequest.syncgroup:type_name -> syncbase.peer.v1.Name
+	10, // 9: syncbase.peer.v1.PublishResponse.member_type:type_name -> syncbase.peer.v1.MemberType
+	8,  // 10: syncbase.peer.v1.InvitationsResponse.database:type_name -> syncbase.peer.v1.Name
+	8,  // 11: syncbase.peer.v1.InvitationsResponse.syncgroup:type_name -> syncbase.peer.v1.Name
+	1,  // 12: syncbase.peer.v1.MembershipService.Standing:input_type -> syncbase.peer.v1.StandingRequest
+	4,  // 13: syncbase.peer.v1.MembershipService.Publish:input_type -> syncbase.peer.v1.PublishRequest
+	6,  // 14: syncbase.peer.v1.MembershipService.Invitations:input_type -> syncbase.peer.v1.InvitationsRequest
+	2,  // 15: syncbase.peer.v1.MembershipService.Standing:output_type -> syncbase.peer.v1.StandingResponse
+	5,  // 16: syncbase.peer.v1.MembershipService.Publish:output_type -> syncbase.peer.v1.PublishResponse
+	7,  // 17: syncbase.peer.v1.MembershipService.Invitations:output_type -> syncbase.peer.v1.InvitationsResponse
+	15, // [15:18] is the sub-list for method output_type
+	12, // [12:15] is the sub-list for method input_type
+	12, // [12:12] is the sub-list for extension type_name
+	12, // [12:12] is the sub-list for extension extendee
+	0,  // [0:12] is the sub-list for field type_name
 }
 
 func init() { file_peer_v1_membership_proto_init() }
