@@ -11,8 +11,18 @@ import (
 	"github.com/syncbase/syncbase/host/internal/wire"
 )
 
-// Backup copies the whole store, databases and all that other rooms keep beside them, into a directory while it is in use.
+// Backup copies the whole store, databases and all that other rooms keep beside them, into a directory while it is in use. A
+// store of which something cannot be read is not copied: a faithful copy of the damage would pass for a backup. Errors:
+// kv.ErrDamaged.
 func (s *Store) Backup(ctx context.Context, dir string, beside ...func(*kv.Beside) error) (kv.Manifest, error) {
+	losses, err := s.kv.Losses(ctx)
+	if err != nil {
+		return kv.Manifest{}, err
+	}
+	if n := len(losses); n > 0 {
+		return kv.Manifest{}, fmt.Errorf("%w: %s: %s (%d damaged places in all); syncbase doctor says what to do",
+			kv.ErrDamaged, losses[0].File, losses[0].Cause, n)
+	}
 	return s.kv.Backup(ctx, dir, s.opts.Now(), beside...)
 }
 
