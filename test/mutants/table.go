@@ -300,7 +300,7 @@ var mutants = []mutant{
 	},
 	{
 		name: "syncgroup-pending", file: syncgroupDir + "/state.go", tests: syncgroupDir,
-		old: "Collection: Metadata(name)}).Dominates(until), nil", new: "Collection: Metadata(name)}).Dominates(until) && !registered, nil",
+		old: "return !know.Dominates(until), nil", new: "return !know.Dominates(until) && !registered, nil",
 		breaks: "a newcomer decides before it knows who the others are",
 	},
 	{

@@ -72,6 +72,29 @@ func TestPendingUntilAllIsKnown(t *testing.T) {
 	}
 }
 
+// What an admitter that was set back knew by names which it has given up since is not waited for.
+func TestPendingEndsWhenTheAdmitterIsAnotherWriter(t *testing.T) {
+	d := newDevice(t, "b")
+	before, after, other := id.Writer{Device: id.Device{1}, Epoch: 1}, id.Writer{Device: id.Device{1}, Epoch: 2}, id.Writer{Device: id.Device{2}, Epoch: 1}
+	admission := Admission{Spec: encode(t, spec()), Known: id.Vector{before: 21, other: 5}}
+	if err := Adopt(d.db, sg, admission, Normal, d.principal(), owner+"/device/a"); err != nil {
+		t.Fatal(err)
+	}
+	for _, step := range []struct {
+		know id.Vector
+		want State
+	}{
+		{id.Vector{before: 19, other: 4}, Pending},
+		{id.Vector{before: 19, after: 2, other: 4}, Pending},
+		{id.Vector{before: 19, after: 2, other: 5}, Active},
+	} {
+		d.progress(step.know)
+		if got := d.find().State; got != step.want {
+			t.Errorf("knowing %s, it is %s, want %s", step.know, got, step.want)
+		}
+	}
+}
+
 // reference: sync-149 description and access list can be changed; other collections and a list without Read for whoever
 // changes it are refused, and change nothing.
 //

@@ -199,7 +199,21 @@ func (l *local) pending(db *rows.DB, name id.Name, registered bool) (bool, error
 	if err != nil {
 		return false, fmt.Errorf("syncgroup %s: state on this device: %w", name, err)
 	}
-	return !db.Published().Know.At(id.Scope{Collection: Metadata(name)}).Dominates(until), nil
+	know := db.Published().Know.At(id.Scope{Collection: Metadata(name)})
+	dropSuperseded(until, know)
+	return !know.Dominates(until), nil
+}
+
+// dropSuperseded takes out what is waited for of writers that have become others since. A device that was set back gives new
+// names to what it had written meanwhile, so that what an admitter knew by the old ones may not exist any more.
+func dropSuperseded(until, know id.Vector) {
+	for w := range know {
+		for old := range until {
+			if old.Device == w.Device && old.Epoch < w.Epoch {
+				delete(until, old)
+			}
+		}
+	}
 }
 
 // All returns the syncgroups of the database that this device exchanges records of, in order of their names.
