@@ -173,7 +173,7 @@ func (c *checker) store() error {
 		return err
 	}
 	if writer.Device == (id.Device{}) {
-		if writer, err = c.lostWriter(dbs); err != nil {
+		if writer, err = c.lostWriter(len(dbs) > 0); err != nil {
 			return err
 		}
 		for _, d := range dbs {
@@ -242,6 +242,8 @@ type checkedDB struct {
 	lastKey uint64
 	head    seqHead
 	floor   floorMark
+	// made are the epochs in which the device made commits that are listed, the oldest first.
+	made []formerEpoch
 	// dropped are the collections of which tombstones were dropped.
 	dropped map[uint32]bool
 	// left are records of theirs that were left behind, possibly by rows that are gone.
@@ -314,6 +316,7 @@ func (d *checkedDB) sequence() error {
 		} else if seq != d.last+1 {
 			d.mendable(d.name, d.listAnew(d.last+1, seq-1), RuleSequence, key, "commit %d follows %d", seq, d.last)
 		}
+		d.noteMade(seq, head.ownGen, commits)
 		if head.ownGen < d.head.ownGen && !d.epochEnds(d.last) {
 			d.mendable(d.name, d.raiseOwn(key, d.head.ownGen), RuleSequence, key, "the own generation goes back from %d to %d", d.head.ownGen, head.ownGen)
 			head.ownGen = d.head.ownGen
@@ -336,6 +339,7 @@ func (d *checkedDB) sequence() error {
 		key := seqKey(d.rec.num, d.floor.floor+1)
 		d.mendable(d.name, d.listAnew(d.floor.floor+1, math.MaxUint64), RuleSequence, key, "there is no commit, and the floor is %d", d.floor.floor)
 	}
+	d.lostEpochs()
 	if n := len(d.rec.Former); n > 0 && d.last <= d.rec.Former[n-1].Seq {
 		d.head.ownGen = 0
 	}

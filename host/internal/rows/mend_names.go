@@ -23,25 +23,24 @@ import (
 // recovered is the local name of what has lost its own.
 func recovered(num uint32) string { return fmt.Sprintf("recovered-%d", num) }
 
-// lostWriter finds out from the commits of a database which device this is.
-func (c *checker) lostWriter(dbs []*checkedDB) (writer id.Writer, err error) {
-	for _, d := range dbs {
-		err = errors.Join(err, c.prefix(dbKey(spaceSeq, d.rec.num), func(_, value []byte) {
-			_, commits, _, err := decodeSeq(value)
-			for i := range commits {
-				if l := &commits[i]; err == nil && !l.fromSync {
-					writer = l.writer
-				}
+// lostWriter finds out from the commits which device this is: also from those of databases that have lost their own names, as
+// these are named anew by what the device wrote in them. A store with neither commits nor databases is nobody's yet.
+func (c *checker) lostWriter(inUse bool) (writer id.Writer, err error) {
+	err = c.prefix([]byte{spaceSeq}, func(_, value []byte) {
+		_, commits, _, err := decodeSeq(value)
+		for i := range commits {
+			if l := &commits[i]; err == nil && !l.fromSync {
+				writer = l.writer
 			}
-		}))
-	}
+		}
+	})
 	if kv.Partial(c.from) {
 		return writer, err // it lies where nothing can be read
 	}
 	if writer.Device != (id.Device{}) {
 		data := wire.AppendWriter(nil, writer)
 		c.mendable(id.Name{}, setKey(keyWriter, data, "take it from the commits"), RuleOwner, keyWriter, "which device this is was lost")
-	} else if len(dbs) > 0 {
+	} else if inUse {
 		c.mendable(id.Name{}, lossy(setKey(keyWriter, nil, "become another device")), RuleOwner, keyWriter, "which device this is was lost")
 	}
 	return writer, err
@@ -134,7 +133,7 @@ func (c *checker) ownerOf(num uint32) (owner id.Principal, err error) {
 
 // epochs finds out from the log of a database in which epoch the device writes there, and in which it did before.
 func (r *repairer) epochs(num uint32, device id.Device) (epoch uint32, former []formerEpoch, err error) {
-	found := map[uint32]*formerEpoch{}
+	found, begun := map[uint32]*formerEpoch{}, map[uint32]uint64{}
 	err = r.readLog(context.Background(), dbKey(spaceLog, num), func(l logged) {
 		w := l.rec.Version.Writer
 		if w.Device != device {
@@ -143,8 +142,9 @@ func (r *repairer) epochs(num uint32, device id.Device) (epoch uint32, former []
 		f := found[w.Epoch]
 		if f == nil {
 			f = &formerEpoch{Epoch: w.Epoch}
-			found[w.Epoch] = f
+			found[w.Epoch], begun[w.Epoch] = f, l.h.seq
 		}
+		begun[w.Epoch] = min(begun[w.Epoch], l.h.seq)
 		f.Gen, f.Seq = max(f.Gen, l.rec.Version.Gen), max(f.Seq, l.h.seq)
 	})
 	for _, f := range found {
@@ -155,6 +155,9 @@ func (r *repairer) epochs(num uint32, device id.Device) (epoch uint32, former []
 		return restoredEpochs, nil, err
 	}
 	last := len(former) - 1
+	for i := range last { // an epoch lasts to where the next one begins, also if others wrote last in it
+		former[i].Seq = max(former[i].Seq, max(begun[former[i+1].Epoch], 1)-1)
+	}
 	return former[last].Epoch, former[:last], err
 }
 
