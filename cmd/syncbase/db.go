@@ -77,7 +77,7 @@ func (a *app) dbDestroy(ctx context.Context, args []string) error {
 			return err
 		}
 		name := a.namer(ctx, c).full(args[0])
-		return a.say(map[string]string{"database": name}, "destroyed %s", args[0])
+		return a.say(map[string]string{"database": name}, "destroyed %s", name)
 	})
 }
 
@@ -131,7 +131,7 @@ func (a *app) collectionDestroy(ctx context.Context, args []string) error {
 			return err
 		}
 		name := a.namer(ctx, c).full(args[1])
-		return a.say(map[string]string{"collection": name}, "destroyed %s", args[1])
+		return a.say(map[string]string{"collection": name}, "destroyed %s", name)
 	})
 }
 

@@ -73,7 +73,7 @@ func (a *app) dbPause(paused bool, word string) action {
 				Database   string `json:"database"`
 				SyncPaused bool   `json:"sync_paused"`
 			}{a.namer(ctx, c).full(args[0]), settings.SyncPaused}
-			return a.say(object, "syncing of %s is %s", args[0], word)
+			return a.say(object, "syncing of %s is %s", object.Database, word)
 		})
 	}
 }
