@@ -59,7 +59,7 @@ func unverified(s *simulation, h *hosttest.Host, since time.Time) string {
 	}
 	for _, p := range status.GetPeers() {
 		if p.GetConnected() && p.GetDevice() != "" && p.GetVia() != "inbound" && p.GetVerified().AsTime().Before(since) {
-			return fmt.Sprintf("%s has not compared with %s", h.Name(), p.GetName())
+			return fmt.Sprintf("%s has not compared with %s: %v", h.Name(), p.GetName(), p)
 		}
 		if p.GetDivergences() > 0 && len(s.setBack) == 0 {
 			s.t.Errorf("%s says that %s held something else", h.Name(), p.GetName())

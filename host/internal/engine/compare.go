@@ -77,7 +77,9 @@ func (e *Engine) compare(ctx context.Context, db *rows.DB, p Peer, with Comparer
 		return true, ignoreDestroyed(err)
 	}
 	scopes, rest := comparable(db, scopes)
-	same, level := true, true
+	// A peer answers for what it shares by its own account. One that was set back may have forgotten that it is a member here and
+	// there; that must not keep the rest from being compared.
+	same, level, answered := true, true, 0
 	for part := range slices.Chunk(scopes, maxCompared) {
 		verdicts, err := e.ask(ctx, db, part, with)
 		if err != nil {
@@ -93,8 +95,9 @@ func (e *Engine) compare(ctx context.Context, db *rows.DB, p Peer, with Comparer
 				return false, err
 			}
 		}
-		level = level && len(verdicts) == len(part)
+		answered += len(verdicts)
 	}
+	level = level && answered > 0
 	if level && same && len(rest) == 0 {
 		e.compared(p, db, func(c *Compared) { c.At = time.Now() })
 	}
