@@ -71,6 +71,7 @@ func unverified(s *simulation, h *hosttest.Host, since time.Time) string {
 // decide settles what conflicts are left, after checking that all hosts have the same ones and that none lacks a version.
 func (s *simulation) decide() {
 	s.t.Helper()
+	s.spread()
 	want := s.heads(s.c.Host("a"))
 	for _, h := range s.c.Hosts() {
 		if got := s.heads(h); !slices.Equal(got, want) {
@@ -94,10 +95,22 @@ func (s *simulation) decide() {
 	for n := 0; n < 10 && len(conflicts(s.t, s.c.Host("a"))) > 0; n++ {
 		s.resolve(s.c.Host(s.one(s.joined)))
 		s.c.Settle(s.bound())
+		s.spread()
 	}
 	for _, h := range s.c.Hosts() {
 		if list := conflicts(s.t, h); len(list) > 0 {
 			s.t.Errorf("%s still has %q in conflict", h.Name(), list)
+		}
+	}
+}
+
+// spread waits until the hosts have the same conflicts. A decision for the version that readers see already shows in no row.
+func (s *simulation) spread() {
+	s.t.Helper()
+	for began := time.Now(); time.Since(began) < s.bound(); time.Sleep(200 * time.Millisecond) {
+		want := conflicts(s.t, s.c.Host("a"))
+		if !slices.ContainsFunc(s.c.Hosts(), func(h *hosttest.Host) bool { return !slices.Equal(conflicts(s.t, h), want) }) {
+			return
 		}
 	}
 }
