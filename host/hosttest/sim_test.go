@@ -257,6 +257,7 @@ func (s *simulation) crash() {
 	}
 	s.tell("crash %s", name)
 	s.truth.restart(name)
+	s.truth.release(name) // progress without commits is not on the disk until the next step, and is learned again
 	h.Crash()
 	writers.Wait()
 	if s.random.IntN(2) == 0 {
