@@ -11,6 +11,10 @@ SOAKFIRST ?= 201
 NETROUNDS ?= 40
 # Packages whose tests run the built binary. The race detector sees nothing in another process.
 INPROCESS  = $(shell $(GO) list ./... | grep -v '/test/')
+# Those of them that have tests in a bubble of testing/synctest. There the race detector of Go 1.26 breaks down with a segmentation
+# violation now and then when two timers of a bubble fire on two processors at once (golang.org/issue/78156), so they get one.
+BUBBLES    = $(shell $(GO) list $$(grep -rl --include='*.go' '"testing/synctest"' host sdk plugins cmd | xargs -n1 dirname | sort -u | sed 's|^|./|'))
+ONEPROC    = -exec 'env GOMAXPROCS=1'
 
 .PHONY: build test race lint fmt generate check-generated lint-proto demo bench microbench fuzz soak mutants acceptance tools clean help
 
@@ -25,7 +29,8 @@ test: ## run every test
 	$(GO) test ./...
 
 race: ## run the tests of everything that runs in one process under the race detector
-	$(GO) test -race -short $(INPROCESS)
+	$(GO) test -race -short $(filter-out $(BUBBLES),$(INPROCESS))
+	$(GO) test -race -short $(ONEPROC) $(BUBBLES)
 
 lint: $(TOOLS)/staticcheck ## gofmt, go vet, staticcheck
 	@unformatted=$$(gofmt -s -l $$(git ls-files -co --exclude-standard '*.go' | grep -v '\.pb\.go$$')); \
@@ -67,7 +72,8 @@ soak: mutants ## try the mutants, then repeat the tests under the race detector,
 	@end=$$(($$(date +%s) + $(SOAKTIME))); first=$(SOAKFIRST); \
 	while [ $$(date +%s) -lt $$end ]; do \
 		echo "random histories from $$first on"; \
-		SYNCBASE_SIM_FIRST=$$first $(GO) test -race -count=1 $(INPROCESS) || exit 1; \
+		$(GO) test -race -count=1 $(filter-out $(BUBBLES),$(INPROCESS)) || exit 1; \
+		SYNCBASE_SIM_FIRST=$$first $(GO) test -race -count=1 $(ONEPROC) $(BUBBLES) || exit 1; \
 		GOFLAGS="$(GOFLAGS) -race" SYNCBASE_NETNS_ROUNDS=$(NETROUNDS) $(GO) test -count=1 -timeout=1h -run TestFiveDaemonsConverge ./test/netns || exit 1; \
 		first=$$((first + 200)); \
 	done
