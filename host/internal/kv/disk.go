@@ -68,6 +68,10 @@ type disk struct {
 
 	// wrote is told of every write and sync, in tests that lose power there. It is set while nobody writes.
 	wrote func()
+
+	// cloning is held by CrashClone, and shared by what vfs.MemFS cannot be cloned during: it takes one lock twice there, or two
+	// in another order, and both sides would wait for each other for ever.
+	cloning sync.RWMutex
 }
 
 func (d *disk) tell() {
@@ -114,7 +118,16 @@ func (f diskFS) OpenReadWrite(name string, category vfs.DiskWriteCategory, opts 
 
 // ReuseForWrite implements vfs.FS.
 func (f diskFS) ReuseForWrite(oldname, newname string, category vfs.DiskWriteCategory) (vfs.File, error) {
+	f.disk.cloning.RLock()
+	defer f.disk.cloning.RUnlock()
 	return f.file(f.MemFS.ReuseForWrite(oldname, newname, category))
+}
+
+// Link implements vfs.FS.
+func (f diskFS) Link(oldname, newname string) error {
+	f.disk.cloning.RLock()
+	defer f.disk.cloning.RUnlock()
+	return f.MemFS.Link(oldname, newname)
 }
 
 // GetDiskUsage implements vfs.FS.

@@ -4,8 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"sync"
 	"testing"
 	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
 func set(t *testing.T, s *Store, key string, size int) error {
@@ -124,4 +127,46 @@ func TestRemovalGivesBack(t *testing.T) {
 			t.Fatalf("the tables still take %d of %d bytes", s.db.Metrics().Total().TablesSize, full)
 		}
 	}
+}
+
+// Power can be lost while files are renamed and linked: cloning waits for that, and nobody waits for ever.
+func TestCloneWhileFilesAreReused(t *testing.T) {
+	mem := NewMemFS()
+	fs := mem.diskFS()
+	var clones, reuses sync.WaitGroup
+	over := make(chan struct{})
+	clones.Go(func() {
+		for {
+			select {
+			case <-over:
+				return
+			default:
+				mem.CrashClone()
+			}
+		}
+	})
+	for i := range 4 {
+		reuses.Go(func() {
+			name := func(n int) string { return fmt.Sprintf("%d-%d", i, n) }
+			f, err := fs.Create(name(0), vfs.WriteCategoryUnspecified)
+			for n := 0; n < 1000 && err == nil; n++ {
+				err = errors.Join(f.Sync(), f.Close())
+				if err == nil {
+					err = fs.Link(name(n), name(n)+"-link")
+				}
+				if err == nil {
+					f, err = fs.ReuseForWrite(name(n), name(n+1), vfs.WriteCategoryUnspecified)
+				}
+			}
+			if err == nil {
+				err = f.Close()
+			}
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	reuses.Wait()
+	close(over)
+	clones.Wait()
 }

@@ -347,5 +347,7 @@ func NewMemFS() *MemFS { return &MemFS{fs: vfs.NewCrashableMem(), disk: &disk{}}
 
 // CrashClone returns the state that a power loss at this moment would leave behind: only what was synced.
 func (m *MemFS) CrashClone() *MemFS {
+	m.disk.cloning.Lock()
+	defer m.disk.cloning.Unlock()
 	return &MemFS{fs: m.fs.CrashClone(vfs.CrashCloneCfg{}), disk: &disk{}}
 }
