@@ -14,7 +14,8 @@ import (
 type settingsObject struct {
 	Database string `json:"database"`
 	client.Settings
-	UsedBytes uint64 `json:"used_bytes"`
+	UsedBytes    uint64 `json:"used_bytes"`
+	GarbageBytes uint64 `json:"garbage_bytes"`
 }
 
 // settingsCommand shows the settings of a database, or changes those whose flags are given.
@@ -36,7 +37,7 @@ syncbase db settings notes --quota 1000000000`, cobra.ExactArgs(1), func(ctx con
 		return a.connect(ctx, func(c *client.Client) error { return a.settings(ctx, c.Database(args[0]), change) })
 	})
 	cmd.Flags().StringVar(&durability, "durability", "", "sync: what is acknowledged survives power loss; async: a moment later")
-	cmd.Flags().Uint64Var(&quota, "quota", 0, "bytes of keys and values, history included, that the database may hold (0 for no bound)")
+	cmd.Flags().Uint64Var(&quota, "quota", 0, "bytes of keys and values in force, without history, that the database may hold (0 for no bound)")
 	return cmd
 }
 
@@ -51,13 +52,13 @@ func (a *app) settings(ctx context.Context, db *client.Database, change client.S
 	if err != nil {
 		return err
 	}
-	return a.show(settingsObject{info.Name, info.Settings, info.UsedBytes}, func(w io.Writer) {
+	return a.show(settingsObject{info.Name, info.Settings, info.UsedBytes, info.GarbageBytes}, func(w io.Writer) {
 		quota := "none"
 		if info.Settings.QuotaBytes > 0 {
 			quota = fmt.Sprint(info.Settings.QuotaBytes)
 		}
-		fmt.Fprintf(w, "durability: %s\nquota: %s\nused: %d\nsync paused: %s\n",
-			info.Settings.Durability, quota, info.UsedBytes, yesNo(info.Settings.SyncPaused))
+		fmt.Fprintf(w, "durability: %s\nquota: %s\nused: %d\nhistory: %d\nsync paused: %s\n",
+			info.Settings.Durability, quota, info.UsedBytes, info.GarbageBytes, yesNo(info.Settings.SyncPaused))
 	})
 }
 

@@ -25,7 +25,7 @@ var durabilities = map[Durability]nodev1.Durability{
 // Settings are what can be chosen for a database on one device.
 type Settings struct {
 	Durability Durability `json:"durability"`
-	// QuotaBytes bounds the bytes of keys and values, history included; 0 is no bound.
+	// QuotaBytes bounds the bytes of keys and values that are in force, without history; 0 is no bound.
 	QuotaBytes uint64 `json:"quota_bytes"`
 	// SyncPaused: the database neither sends nor receives; what is written meanwhile waits.
 	SyncPaused bool `json:"sync_paused"`
@@ -36,8 +36,9 @@ type DatabaseInfo struct {
 	// Name is the full name.
 	Name     string
 	Settings Settings
-	// UsedBytes are the bytes of keys and values, history included: what the quota bounds.
-	UsedBytes uint64
+	// UsedBytes are the bytes of keys and values that are in force, in rows and in the log: what the quota bounds. GarbageBytes
+	// are about those of history, which are given back in time.
+	UsedBytes, GarbageBytes uint64
 }
 
 // Info returns the settings of the database and how large it is.
@@ -47,7 +48,7 @@ func (d *Database) Info(ctx context.Context) (DatabaseInfo, error) {
 		return DatabaseInfo{}, d.c.failure(err)
 	}
 	return DatabaseInfo{
-		Name: resp.GetDatabase(), Settings: settingsFrom(resp.GetSettings()), UsedBytes: resp.GetUsedBytes(),
+		Name: resp.GetDatabase(), Settings: settingsFrom(resp.GetSettings()), UsedBytes: resp.GetUsedBytes(), GarbageBytes: resp.GetGarbageBytes(),
 	}, nil
 }
 

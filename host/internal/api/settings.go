@@ -16,8 +16,9 @@ func (s *Server) GetDatabase(ctx context.Context, req *nodev1.GetDatabaseRequest
 	if err != nil {
 		return nil, err
 	}
+	live, garbage := t.db.Used()
 	return &nodev1.GetDatabaseResponse{
-		Database: t.db.Name().String(), Settings: settingsOf(t.db.Settings()), UsedBytes: t.db.Used(),
+		Database: t.db.Name().String(), Settings: settingsOf(t.db.Settings()), UsedBytes: live, GarbageBytes: garbage,
 	}, nil
 }
 

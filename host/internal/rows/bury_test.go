@@ -112,12 +112,12 @@ func TestDestroyedCollectionIsGoneAtOnceAndSweptLater(t *testing.T) {
 	d.crash()
 	d.sound()
 	d.want(`k00001="new"`, `k00002="new"`)
-	used := d.db.Used()
+	used := d.db.used
 	d.sweep()
 	if left := d.stored(); left != 2 {
 		t.Errorf("%d rows are stored in the end, want 2", left)
 	}
-	if now := d.db.Used(); now >= used {
+	if now := d.db.used; now >= used {
 		t.Errorf("the database uses %d bytes, before the sweep %d", now, used)
 	}
 	d.want(`k00001="new"`, `k00002="new"`)

@@ -143,7 +143,7 @@ func TestChurnIsReclaimed(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if used := c.db.Used(); used > 26<<20 || used != space.Live+space.Garbage {
+		if used := c.db.used; used > 26<<20 || used != space.Live+space.Garbage {
 			t.Errorf("%s: %d bytes are used, %+v", part.name, used, space)
 		}
 		if space.Floor == 0 || space.Floor >= space.Seq {

@@ -34,7 +34,7 @@ type DB struct {
 	renewals int
 	renewed  time.Time
 	seq      uint64
-	// used is what Used returns.
+	// used is the sum of what Used returns.
 	used uint64
 	// past is seqHead.past of the last commit.
 	past uint64

@@ -118,7 +118,7 @@ func TestAsyncWithoutRunIsSync(t *testing.T) {
 	}
 }
 
-// recount adds up what Used counts.
+// recount adds up what is used.
 func (d *device) recount() (n uint64) {
 	d.t.Helper()
 	for _, space := range []byte{spaceRow, spaceTomb, spaceLog} {
@@ -153,11 +153,11 @@ func TestUsedIsExact(t *testing.T) {
 	b.pull(a)
 	a.pull(b)
 	for _, d := range []*device{a, b} {
-		if got, want := d.db.Used(), d.recount(); got != want {
+		if got, want := d.db.used, d.recount(); got != want {
 			t.Errorf("device %d: used %d, want %d", d.num, got, want)
 		}
 		d.crash()
-		if got, want := d.db.Used(), d.recount(); got != want {
+		if got, want := d.db.used, d.recount(); got != want {
 			t.Errorf("device %d after a power loss: used %d, want %d", d.num, got, want)
 		}
 	}
@@ -166,14 +166,14 @@ func TestUsedIsExact(t *testing.T) {
 func TestQuota(t *testing.T) {
 	a, b := newDevice(t, 1).create(), newDevice(t, 2)
 	a.put("first", `1`)
-	used := a.db.Used()
-	a.set(func(s *Settings) { s.QuotaBytes = used + 20 })
+	used, live := a.db.used, liveBytes(a.db)
+	a.set(func(s *Settings) { s.QuotaBytes = live + 20 })
 	seq := a.db.seq
 	put := []Op{{Collection: notes, Key: "second", Value: []byte(`2`)}}
 	if _, err := a.db.Commit(put, nil); !errors.Is(err, ErrQuota) {
 		t.Errorf("a put beyond the quota: got %v, want ErrQuota", err)
 	}
-	if a.db.Used() != used || a.db.seq != seq || a.recount() != used {
+	if a.db.used != used || a.db.seq != seq || a.recount() != used {
 		t.Error("a refused put left something behind")
 	}
 	a.del("first")

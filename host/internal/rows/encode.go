@@ -154,7 +154,7 @@ const (
 type seqHead struct {
 	// ownGen is the newest generation that this device has made.
 	ownGen uint64
-	// used is what DB.Used counts.
+	// used is the sum of what DB.Used counts.
 	used uint64
 	// past is about how many bytes of history there have ever been, reclaimed or not; see DB.Reclaim.
 	past uint64

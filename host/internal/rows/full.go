@@ -11,7 +11,7 @@ import (
 var (
 	// ErrReadOnlyStore means that the disk is full; it comes together with kv.ErrFull.
 	ErrReadOnlyStore = errors.New("store is read-only until there is space on the disk")
-	// ErrQuota means that the database would grow beyond its quota.
+	// ErrQuota means that what is in force in the database would grow beyond its quota.
 	ErrQuota = errors.New("quota exceeded")
 )
 
@@ -23,21 +23,31 @@ func writeError(err error) error {
 	return err
 }
 
-// Used is the size that Settings.QuotaBytes bounds: the bytes of keys and values of rows, tombstones and the log, before
-// Pebble compresses them and adds its own. On disk that is usually less. It is exact, kept with each commit.
-func (db *DB) Used() uint64 {
+// Used returns how many bytes of keys and values the database has, before Pebble compresses them and adds its own: in rows,
+// tombstones and the log. Live is what is in force, which Settings.QuotaBytes bounds, and garbage is history, which Reclaim gives
+// back in its own time. The sum is exact, kept with each commit; where it is parted is about right.
+func (db *DB) Used() (live, garbage uint64) {
 	db.mu.Lock()
 	defer db.mu.Unlock()
-	return db.used
+	return db.parted(db.used, db.past, db.seq)
 }
 
-// checkQuota refuses a transaction that puts something and would leave the database larger than its quota. One that only
-// deletes passes, although it makes the log longer: it is how an application makes room.
+// parted parts what is used when the last commit is seq, and past its seqHead.past. Called with mu held.
+func (db *DB) parted(used, past, seq uint64) (live, garbage uint64) {
+	history := past - db.behind
+	garbage = min(history-min(history, (seq-db.floor.Load())*commitOverhead), used)
+	return used - garbage, garbage
+}
+
+// checkQuota refuses a transaction that puts something and would leave more in force than the quota. One that only deletes
+// passes: it is how an application makes room.
 func (t *txn) checkQuota() error {
-	quota := t.db.rec.Settings.QuotaBytes
-	after := uint64(int64(t.db.used) + t.grown)
-	if quota == 0 || !t.puts || after <= quota {
+	db := t.db
+	quota := db.rec.Settings.QuotaBytes
+	live, garbage := db.parted(uint64(int64(db.used)+t.grown), t.past, db.seq+uint64(len(t.commits)))
+	if quota == 0 || !t.puts || live <= quota {
 		return nil
 	}
-	return fmt.Errorf("%w: database %s would take %d bytes, its quota is %d; delete something or raise the quota", ErrQuota, t.db.name, after, quota)
+	return fmt.Errorf("%w: database %s would have %d bytes in force, its quota is %d; delete something or raise the quota (%d bytes of history do not count)",
+		ErrQuota, db.name, live, quota, garbage)
 }

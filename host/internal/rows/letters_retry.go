@@ -103,9 +103,10 @@ func (db *DB) retriedInVain(l *Letter, why *Refusal) error {
 // has come to have room for it.
 func (db *DB) LetterDue(l Letter) bool {
 	db.mu.Lock()
-	now, used, quota := db.now(), db.used, db.rec.Settings.QuotaBytes
+	now, quota := db.now(), db.rec.Settings.QuotaBytes
+	live, _ := db.parted(db.used, db.past, db.seq)
 	db.mu.Unlock()
-	if l.Code == RefusedQuota && (quota == 0 || used+2*uint64(l.Bytes) <= quota) {
+	if l.Code == RefusedQuota && (quota == 0 || live+2*uint64(l.Bytes) <= quota) {
 		return true
 	}
 	return now.Sub(l.Tried) >= min(firstRetry<<min(l.Tries, 10), lastRetry)

@@ -20,7 +20,7 @@ import (
 // quota leaves so much room in the database.
 func (d *device) quota(room uint64) {
 	d.t.Helper()
-	used := d.db.Used()
+	used := liveBytes(d.db)
 	d.set(func(s *Settings) { s.QuotaBytes = used + room })
 }
 

@@ -23,8 +23,14 @@ type trace struct {
 	first id.Version
 	more  []id.Version
 	// last was logged last, extra before it.
-	last  id.Version
-	extra []id.Version
+	last  addition
+	extra []addition
+}
+
+// addition is a log record that the transaction added, and its size.
+type addition struct {
+	version id.Version
+	size    int
 }
 
 // remember notes what is of use before the transaction changes anything.
@@ -40,12 +46,12 @@ func (r *rowState) remember() {
 	}
 }
 
-// logged notes that a record of the row went into the log.
-func (r *rowState) logged(v id.Version) {
-	if !r.trace.last.IsZero() {
+// logged notes that a record of the row went into the log, and how many bytes it takes there.
+func (r *rowState) logged(v id.Version, size int) {
+	if !r.trace.last.version.IsZero() {
 		r.trace.extra = append(r.trace.extra, r.trace.last)
 	}
-	r.trace.last = v
+	r.trace.last = addition{v, size}
 }
 
 // uses reports whether the log record is a head of the row or a link on top of one.
@@ -70,17 +76,17 @@ func (t *txn) litter() (list []litter, bytes uint64) {
 		add := func(v id.Version, size int) {
 			if !v.IsZero() && !row.uses(v) {
 				list = append(list, litter{coll: row.coll.num, version: v})
-				bytes += uint64(size + recordOverhead)
+				bytes += uint64(size)
 			}
 		}
-		add(row.trace.first, row.stored)
+		add(row.trace.first, row.stored+recordOverhead)
 		for _, v := range row.trace.more {
-			add(v, len(row.key))
+			add(v, len(row.key)+recordOverhead)
 		}
-		for _, v := range row.trace.extra {
-			add(v, row.stored)
+		for _, l := range row.trace.extra {
+			add(l.version, l.size)
 		}
-		add(row.trace.last, row.stored)
+		add(row.trace.last.version, row.trace.last.size)
 		if len(row.Heads) == 1 && row.Heads[0].Deleted && row.dirty {
 			list = append(list, litter{coll: row.coll.num, version: row.Heads[0].Version, tomb: true})
 			bytes += uint64(2 * (len(row.key) + recordOverhead))

@@ -50,7 +50,7 @@ func TestPrefetchFindsWhatALookUpFinds(t *testing.T) {
 				t.Fatal(err)
 			}
 			got := together.loaded(ref)
-			if diff := cmp.Diff(want, got, cmp.AllowUnexported(trace{}, rowState{}), cmpopts.IgnoreTypes(rowRef{}), cmpopts.IgnoreFields(rowState{}, "room")); diff != "" {
+			if diff := cmp.Diff(want, got, cmp.AllowUnexported(trace{}, addition{}, rowState{}), cmpopts.IgnoreTypes(rowRef{}), cmpopts.IgnoreFields(rowState{}, "room")); diff != "" {
 				t.Fatalf("rows %s, seed %d: row %s (-alone +together):\n%s", name, seed, ref.key, diff)
 			}
 		}

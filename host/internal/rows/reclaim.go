@@ -78,7 +78,7 @@ type reclaiming struct {
 	dead []litter
 	got  Reclaimed
 	b    *kv.Batch
-	// freed is by how much DB.Used shrinks.
+	// freed is by how much the sum of DB.Used shrinks.
 	freed uint64
 }
 
@@ -237,7 +237,7 @@ func (db *DB) history() (past, behind uint64) {
 type floorMark struct {
 	// floor is the last commit that was reclaimed, and past its seqHead.past.
 	floor, past uint64
-	// used is what DB.Used counted when at was the last commit.
+	// used is the sum of DB.Used when at was the last commit.
 	at, used uint64
 }
 

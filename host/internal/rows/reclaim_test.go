@@ -76,10 +76,10 @@ func TestReclaimLeavesEachRowOnce(t *testing.T) {
 	if err := d.db.CreateCollection(id.Collection{Name: id.Name{Owner: owner, Local: "more"}}, perm.For(owner, perm.CollectionTags)); err != nil {
 		t.Fatal(err) // it makes what was reclaimed durable
 	}
-	used := d.db.Used()
+	used := d.db.used
 	d.crash()
-	if d.db.Used() != used {
-		t.Errorf("%d bytes are used after opening again, %d before", d.db.Used(), used)
+	if d.db.used != used {
+		t.Errorf("%d bytes are used after opening again, %d before", d.db.used, used)
 	}
 	d.reclaim(d.everything())
 	if _, nodes, err := d.db.History(notes, "a"); err != nil || len(nodes) != 1 {

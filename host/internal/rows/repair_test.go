@@ -30,7 +30,7 @@ func (d *device) shown() []string {
 	if err != nil {
 		d.t.Fatal(err)
 	}
-	return append(all, fmt.Sprintf("own %s, %d bytes", d.db.Published().Know.Own(), d.db.Used()))
+	return append(all, fmt.Sprintf("own %s, %d bytes", d.db.Published().Know.Own(), d.db.used))
 }
 
 // hasShown wants all that was shown before to be so again. Where lists of commits were made anew, a batch that changed nothing for

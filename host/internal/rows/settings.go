@@ -27,7 +27,7 @@ const (
 // Settings are what the administrator of a database chooses for it on this device.
 type Settings struct {
 	Durability Durability `json:"durability"`
-	// QuotaBytes bounds the size of the database as DB.Used counts it; 0 is no bound.
+	// QuotaBytes bounds what is in force in the database, as DB.Used counts it; 0 is no bound.
 	QuotaBytes uint64 `json:"quota_bytes,omitempty"`
 	// SyncPaused: nothing is sent to peers or received from them.
 	SyncPaused bool `json:"sync_paused,omitempty"`

@@ -115,8 +115,7 @@ func (t *txn) writeLinks(links []link, now hlc.Time) {
 		row := l.row
 		t.ownGen++
 		rec := row.JoinSome(row.index(l.winner), row.indices(l.losers), row.key, id.Version{Writer: t.db.writer, Gen: t.ownGen})
-		t.log(row.coll, &rec)
-		row.logged(rec.Version)
+		row.logged(rec.Version, t.log(row.coll, &rec))
 		row.dirty = true
 		t.show(row.coll, row)
 	}

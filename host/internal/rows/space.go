@@ -10,7 +10,7 @@ import (
 
 // Space is what a database takes. It comes from counters that are kept anyhow, and from the index of the tables.
 type Space struct {
-	// Live is what Used counts without Garbage, which is about how much is history, to be reclaimed some time.
+	// Live and Garbage are what Used returns.
 	Live, Garbage uint64
 	// Disk is about what is on the disk, Log of it. What was written last is not in it yet.
 	Disk, Log uint64
@@ -21,10 +21,8 @@ type Space struct {
 // Space returns what the database takes now.
 func (db *DB) Space() (Space, error) {
 	db.mu.Lock()
-	history := db.past - db.behind
 	s := Space{Floor: db.floor.Load(), Seq: db.seq}
-	s.Garbage = min(history-min(history, (s.Seq-s.Floor)*commitOverhead), db.used)
-	s.Live = db.used - s.Garbage
+	s.Live, s.Garbage = db.parted(db.used, db.past, db.seq)
 	db.mu.Unlock()
 	for space := byte(spaceDatabase); space <= spaceLetter; space++ {
 		prefix := dbKey(space, db.num)

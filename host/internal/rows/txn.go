@@ -34,7 +34,7 @@ type txn struct {
 	*scratch
 	commits []learned
 	ownGen  uint64
-	// grown is by how much the transaction changes what DB.Used counts.
+	// grown is by how much the transaction changes the sum of what DB.Used counts.
 	grown int64
 	// past is what seqHead.past becomes.
 	past uint64
@@ -240,8 +240,7 @@ func (t *txn) record(coll *collection, row *rowState, rec *wire.Record) history.
 	if outcome == history.Known && t.inLog(coll, rec.Version) {
 		return outcome
 	}
-	t.log(coll, rec)
-	row.logged(rec.Version)
+	row.logged(rec.Version, t.log(coll, rec))
 	if outcome == history.Known {
 		return outcome
 	}
@@ -268,7 +267,8 @@ func (t *txn) show(coll *collection, row *rowState) {
 	}
 }
 
-func (t *txn) log(coll *collection, rec *wire.Record) {
+// log puts a record into the log and returns how many bytes it takes there.
+func (t *txn) log(coll *collection, rec *wire.Record) int {
 	i := len(t.commits) - 1
 	c := &t.commits[i]
 	h := logHeader{seq: t.seqOf(i), index: rec.Version.Gen - c.first, count: c.count, time: c.time}
@@ -276,13 +276,15 @@ func (t *txn) log(coll *collection, rec *wire.Record) {
 	t.body = wire.AppendBody(t.body, rec)
 	t.key = appendLogKey(t.key[:0], t.db.num, coll.num, rec.Version)
 	t.b.Set(t.key, t.body)
-	t.grown += int64(len(t.key) + len(t.body))
+	size := len(t.key) + len(t.body)
+	t.grown += int64(size)
 	// The metadata of syncgroups is small, and who cannot take it does not learn who may have what.
 	t.puts = t.puts || rec.Kind == wire.Put && coll.id.Kind == id.Rows
 	t.note(c, rowRef{coll, rec.Key}, rec.Version)
 	if isMerged(coll.id, rec.Key) {
 		t.keep(rec, c.time)
 	}
+	return size
 }
 
 // write puts the final state of every touched row into the batch.

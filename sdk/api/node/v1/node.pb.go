@@ -947,7 +947,7 @@ type DatabaseSettings struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// In a request, UNSPECIFIED leaves it as it is; an answer has SYNC or ASYNC.
 	Durability Durability `protobuf:"varint,1,opt,name=durability,proto3,enum=syncbase.node.v1.Durability" json:"durability,omitempty"`
-	// Bound of the bytes of keys and values, history included; 0 means no limit.
+	// Bound of the bytes of keys and values that are in force, without history; 0 means no limit.
 	QuotaBytes *uint64 `protobuf:"varint,2,opt,name=quota_bytes,json=quotaBytes,proto3,oneof" json:"quota_bytes,omitempty"`
 	// While true, the database neither sends nor receives; what is written meanwhile waits.
 	SyncPaused    *bool `protobuf:"varint,3,opt,name=sync_paused,json=syncPaused,proto3,oneof" json:"sync_paused,omitempty"`
@@ -1059,8 +1059,10 @@ type GetDatabaseResponse struct {
 	Database string `protobuf:"bytes,1,opt,name=database,proto3" json:"database,omitempty"`
 	// As they are in force.
 	Settings *DatabaseSettings `protobuf:"bytes,2,opt,name=settings,proto3" json:"settings,omitempty"`
-	// Bytes of keys and values, history included: what the quota bounds.
-	UsedBytes     uint64 `protobuf:"varint,3,opt,name=used_bytes,json=usedBytes,proto3" json:"used_bytes,omitempty"`
+	// Bytes of keys and values that are in force, in rows and in the log: what the quota bounds.
+	UsedBytes uint64 `protobuf:"varint,3,opt,name=used_bytes,json=usedBytes,proto3" json:"used_bytes,omitempty"`
+	// About how many bytes of history there are beside them, which are given back in time.
+	GarbageBytes  uint64 `protobuf:"varint,4,opt,name=garbage_bytes,json=garbageBytes,proto3" json:"garbage_bytes,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1112,6 +1114,13 @@ func (x *GetDatabaseResponse) GetSettings() *DatabaseSettings {
 func (x *GetDatabaseResponse) GetUsedBytes() uint64 {
 	if x != nil {
 		return x.UsedBytes
+	}
+	return 0
+}
+
+func (x *GetDatabaseResponse) GetGarbageBytes() uint64 {
+	if x != nil {
+		return x.GarbageBytes
 	}
 	return 0
 }
@@ -6695,12 +6704,13 @@ const file_node_v1_node_proto_rawDesc = "" +
 	"\f_quota_bytesB\x0e\n" +
 	"\f_sync_paused\"0\n" +
 	"\x12GetDatabaseRequest\x12\x1a\n" +
-	"\bdatabase\x18\x01 \x01(\tR\bdatabase\"\x90\x01\n" +
+	"\bdatabase\x18\x01 \x01(\tR\bdatabase\"\xb5\x01\n" +
 	"\x13GetDatabaseResponse\x12\x1a\n" +
 	"\bdatabase\x18\x01 \x01(\tR\bdatabase\x12>\n" +
 	"\bsettings\x18\x02 \x01(\v2\".syncbase.node.v1.DatabaseSettingsR\bsettings\x12\x1d\n" +
 	"\n" +
-	"used_bytes\x18\x03 \x01(\x04R\tusedBytes\"s\n" +
+	"used_bytes\x18\x03 \x01(\x04R\tusedBytes\x12#\n" +
+	"\rgarbage_bytes\x18\x04 \x01(\x04R\fgarbageBytes\"s\n" +
 	"\x15UpdateDatabaseRequest\x12\x1a\n" +
 	"\bdatabase\x18\x01 \x01(\tR\bdatabase\x12>\n" +
 	"\bsettings\x18\x02 \x01(\v2\".syncbase.node.v1.DatabaseSettingsR\bsettings\"X\n" +
