@@ -37,7 +37,8 @@ echo '{"op":"put","collection":"todo","key":"milk","value":{"done":true}}' | syn
 
   {"op":"put","collection":C,"key":K,"value":V}       V is JSON; or "base64" for bytes; "type" names a type
   {"op":"delete","collection":C,"key":K}
-  {"op":"check","collection":C,"key":K,"value":V}     or "version", or "absent":true
+  {"op":"check","collection":C,"key":K,"value":V}     or "base64", with "type" or without;
+                                                      or "version", or "absent":true
 
 A check that does not hold makes the batch fail; the exit code is then 4.`
 	cmd.Flags().StringVarP(&file, "file", "f", "-", "JSON lines; - is standard input")
@@ -63,9 +64,9 @@ type operation struct {
 	Key        string          `json:"key"`
 	Value      json.RawMessage `json:"value"`
 	Base64     []byte          `json:"base64"`
-	Type       string          `json:"type"`
-	Version    string          `json:"version"`
-	Absent     bool            `json:"absent"`
+	Type       *string         `json:"type"`
+	Version    *string         `json:"version"`
+	Absent     *bool           `json:"absent"`
 }
 
 func (a *app) batch(ctx context.Context, db *client.Database, in io.Reader) error {
@@ -130,7 +131,7 @@ func (o *operation) validate() error {
 		return err
 	}
 	values := given(o.Value != nil, o.Base64 != nil)
-	states := given(o.Version != "", o.Absent)
+	states := given(o.Version != nil, o.Absent != nil)
 	switch {
 	case values > 1:
 		return fmt.Errorf(`%s of %q: "value" and "base64" cannot go together`, o.Op, o.Key)
@@ -138,10 +139,27 @@ func (o *operation) validate() error {
 		return fmt.Errorf(`%s of %q: "version" and "absent" are for checks`, o.Op, o.Key)
 	case o.Op == "put" && values == 0:
 		return fmt.Errorf(`put of %q: no "value", and no "base64"`, o.Key)
-	case o.Op == "delete" && (values > 0 || o.Type != ""):
-		return fmt.Errorf(`delete of %q: takes no value`, o.Key)
+	case o.Op == "delete" && (values > 0 || o.Type != nil):
+		return fmt.Errorf(`delete of %q: takes no value and no type`, o.Key)
 	case o.Op == "check" && values+states != 1:
 		return fmt.Errorf(`check of %q: want one of "value", "base64", "version" and "absent"`, o.Key)
+	case o.Op == "check":
+		return o.validateCheck()
+	}
+	return nil
+}
+
+// validateCheck refuses what a check of one kind does not compare.
+func (o *operation) validateCheck() error {
+	switch {
+	case o.Version != nil && *o.Version == "":
+		return fmt.Errorf(`check of %q: "version" is empty; "absent":true is for a row that is not there`, o.Key)
+	case o.Absent != nil && !*o.Absent:
+		return fmt.Errorf(`check of %q: "absent" is false; it can only be true`, o.Key)
+	case o.Type != nil && given(o.Version != nil, o.Absent != nil) > 0:
+		return fmt.Errorf(`check of %q: "type" goes with "value" or "base64"`, o.Key)
+	case o.Type != nil && *o.Type == "":
+		return fmt.Errorf(`check of %q: "type" is empty; leave it out for any type`, o.Key)
 	}
 	return nil
 }
@@ -158,9 +176,12 @@ func given(parts ...bool) (n int) {
 
 // make makes an operation that is valid.
 func (o *operation) make(c *client.Collection) (client.Op, error) {
-	v := client.Value{Bytes: o.Value, Type: o.Type}
+	v := client.Value{Bytes: o.Value}
 	if o.Base64 != nil {
-		v = client.Value{Bytes: o.Base64, Type: o.Type, Raw: true}
+		v = client.Value{Bytes: o.Base64, Raw: true}
+	}
+	if o.Type != nil {
+		v.Type = *o.Type
 	}
 	switch o.Op {
 	case "put":
@@ -169,10 +190,10 @@ func (o *operation) make(c *client.Collection) (client.Op, error) {
 		return c.DeleteOp(o.Key), nil
 	}
 	switch {
-	case o.Absent:
+	case o.Absent != nil:
 		return c.CheckAbsentOp(o.Key), nil
-	case o.Version != "":
-		return c.CheckVersionOp(o.Key, o.Version), nil
+	case o.Version != nil:
+		return c.CheckVersionOp(o.Key, *o.Version), nil
 	}
 	return c.CheckValueOp(o.Key, v)
 }

@@ -35,13 +35,14 @@ func (c *Collection) CheckAbsentOp(key string) Op {
 	return c.check(&nodev1.Check{Key: key, Expected: &nodev1.Check_Absent{Absent: true}})
 }
 
-// CheckValueOp makes the batch fail with ErrConflict unless the row has the value, byte for byte.
+// CheckValueOp makes the batch fail with ErrConflict unless the row has the value, byte for byte, and, if the value
+// names one, its type.
 func (c *Collection) CheckValueOp(key string, value any) (Op, error) {
 	v, err := valueOf(value)
 	if err != nil {
 		return Op{}, err
 	}
-	return c.check(&nodev1.Check{Key: key, Expected: &nodev1.Check_Value{Value: v.Bytes}}), nil
+	return c.check(&nodev1.Check{Key: key, Expected: &nodev1.Check_Value{Value: v.Bytes}, Type: v.Type}), nil
 }
 
 func (c *Collection) check(check *nodev1.Check) Op {

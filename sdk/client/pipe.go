@@ -112,15 +112,15 @@ func pipedSize(ops []*nodev1.Op) (size int, fits bool) {
 		return 0, false
 	}
 	for _, op := range ops {
-		var texts [3]string
+		var texts [4]string
 		switch op := op.GetOp().(type) {
 		case *nodev1.Op_Put:
-			texts = [3]string{op.Put.GetCollection(), op.Put.GetKey(), op.Put.GetType()}
+			texts = [4]string{op.Put.GetCollection(), op.Put.GetKey(), op.Put.GetType()}
 			size += len(op.Put.GetValue())
 		case *nodev1.Op_Delete:
-			texts = [3]string{op.Delete.GetCollection(), op.Delete.GetKey()}
+			texts = [4]string{op.Delete.GetCollection(), op.Delete.GetKey()}
 		case *nodev1.Op_Check:
-			texts = [3]string{op.Check.GetCollection(), op.Check.GetKey(), op.Check.GetVersion()}
+			texts = [4]string{op.Check.GetCollection(), op.Check.GetKey(), op.Check.GetVersion(), op.Check.GetType()}
 			size += len(op.Check.GetValue())
 		default:
 			return 0, false

@@ -228,6 +228,9 @@ func (n *collectionNames) op(op *nodev1.Op) (rows.Op, error) {
 }
 
 func expectation(check *nodev1.Check) (rows.Expect, error) {
+	if _, value := check.GetExpected().(*nodev1.Check_Value); !value && check.GetType() != "" {
+		return rows.Expect{}, fmt.Errorf("%w: a check expects a type only together with a value", ErrInvalid)
+	}
 	switch e := check.GetExpected().(type) {
 	case *nodev1.Check_Version:
 		v, err := id.ParseVersion(e.Version)
@@ -240,7 +243,7 @@ func expectation(check *nodev1.Check) (rows.Expect, error) {
 			return rows.Expect{Absent: true}, nil
 		}
 	case *nodev1.Check_Value:
-		return rows.Expect{Value: e.Value}, nil
+		return rows.Expect{Value: e.Value, Type: check.GetType()}, nil
 	}
 	return rows.Expect{}, fmt.Errorf("%w: a check expects a version, a value or absence", ErrInvalid)
 }

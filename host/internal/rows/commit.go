@@ -1,7 +1,6 @@
 package rows
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"unicode/utf8"
@@ -50,11 +49,13 @@ type Op struct {
 	resolve *Resolution
 }
 
-// Expect is what a check demands: that the row is absent, or has the version if one is given, or else has the value.
+// Expect is what a check demands: that the row is absent, or has the version if one is given, or else has the value, and the
+// type if one is given.
 type Expect struct {
 	Absent  bool
 	Version id.Version
 	Value   []byte
+	Type    string
 }
 
 // Guard is asked, while nothing else can change the database, whether the caller may do an operation of this kind on a
@@ -197,8 +198,8 @@ func (t *txn) effective(ops []Op, colls []*collection) (touched []*rowState, tod
 		t.states = append(t.states, row)
 		if op.Kind != OpCheck {
 			row.write = i
-		} else if !op.Expect.met(row) {
-			return nil, nil, atOp(i, ops, fmt.Errorf("check of %s failed: it %w", describe(op.Collection, op.Key), ErrConflict))
+		} else if why := op.Expect.unmet(row); why != "" {
+			return nil, nil, atOp(i, ops, &unmetError{fmt.Sprintf("check of %s failed: %s", describe(op.Collection, op.Key), why)})
 		}
 	}
 	todo = make([]int, 0, len(ops))
@@ -210,19 +211,6 @@ func (t *txn) effective(ops []Op, colls []*collection) (touched []*rowState, tod
 		}
 	}
 	return t.states, todo, nil
-}
-
-func (e *Expect) met(row *rowState) bool {
-	head := row.live()
-	switch {
-	case e.Absent:
-		return head == nil
-	case head == nil:
-		return false
-	case !e.Version.IsZero():
-		return head.Version == e.Version
-	}
-	return bytes.Equal(head.Value, e.Value)
 }
 
 // writeOps makes one commit of the operations in todo; touched has the row of each operation.

@@ -3396,7 +3396,9 @@ type Check struct {
 	//	*Check_Version
 	//	*Check_Absent
 	//	*Check_Value
-	Expected      isCheck_Expected `protobuf_oneof:"expected"`
+	Expected isCheck_Expected `protobuf_oneof:"expected"`
+	// Only with value: the row also has this type name. Empty stands for any.
+	Type          string `protobuf:"bytes,6,opt,name=type,proto3" json:"type,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3477,6 +3479,13 @@ func (x *Check) GetValue() []byte {
 		}
 	}
 	return nil
+}
+
+func (x *Check) GetType() string {
+	if x != nil {
+		return x.Type
+	}
+	return ""
 }
 
 type isCheck_Expected interface {
@@ -6855,7 +6864,7 @@ const file_node_v1_node_proto_rawDesc = "" +
 	"\n" +
 	"collection\x18\x01 \x01(\tR\n" +
 	"collection\x12\x10\n" +
-	"\x03key\x18\x02 \x01(\tR\x03key\"\x93\x01\n" +
+	"\x03key\x18\x02 \x01(\tR\x03key\"\xa7\x01\n" +
 	"\x05Check\x12\x1e\n" +
 	"\n" +
 	"collection\x18\x01 \x01(\tR\n" +
@@ -6863,7 +6872,8 @@ const file_node_v1_node_proto_rawDesc = "" +
 	"\x03key\x18\x02 \x01(\tR\x03key\x12\x1a\n" +
 	"\aversion\x18\x03 \x01(\tH\x00R\aversion\x12\x18\n" +
 	"\x06absent\x18\x04 \x01(\bH\x00R\x06absent\x12\x16\n" +
-	"\x05value\x18\x05 \x01(\fH\x00R\x05valueB\n" +
+	"\x05value\x18\x05 \x01(\fH\x00R\x05value\x12\x12\n" +
+	"\x04type\x18\x06 \x01(\tR\x04typeB\n" +
 	"\n" +
 	"\bexpected\"S\n" +
 	"\rCommitRequest\x12\x1a\n" +
