@@ -241,7 +241,7 @@ func (g *goldenStore) collections(out io.Writer, db *rows.DB) {
 		if !known {
 			continue
 		}
-		g.ok(db.Scan(c, rows.ScanRange{}, func(r rows.Row) (bool, error) {
+		g.ok(db.Scan(c, rows.ScanRange{}, func(r *rows.RowView) (bool, error) {
 			fmt.Fprintf(out, "    %q = %q, raw %t, type %q, %s at %d\n", r.Key, r.Value, r.Raw, r.Type, r.Version, r.Time)
 			return true, nil
 		}))

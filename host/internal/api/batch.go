@@ -31,7 +31,7 @@ func (s *Server) BeginBatch(ctx context.Context, req *nodev1.BeginBatchRequest) 
 // reader is a database, or an open batch.
 type reader interface {
 	Get(c id.Collection, key string) (rows.Row, error)
-	Scan(c id.Collection, r rows.ScanRange, visit func(rows.Row) (bool, error)) error
+	Scan(c id.Collection, r rows.ScanRange, visit func(*rows.RowView) (bool, error)) error
 }
 
 // reading is a request that reads a collection, perhaps in a batch.
@@ -83,7 +83,7 @@ func (r batchReader) Get(c id.Collection, key string) (rows.Row, error) {
 	return r.x.tx.Get(c, key)
 }
 
-func (r batchReader) Scan(c id.Collection, rg rows.ScanRange, visit func(rows.Row) (bool, error)) error {
+func (r batchReader) Scan(c id.Collection, rg rows.ScanRange, visit func(*rows.RowView) (bool, error)) error {
 	if err := r.b.keep(r.x, len(rg.Prefix)+len(rg.Start)+len(rg.Limit)+readOverhead); err != nil {
 		return err
 	}

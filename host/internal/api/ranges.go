@@ -79,8 +79,8 @@ func (s *Server) DeleteRange(ctx context.Context, req *nodev1.DeleteRangeRequest
 // deletes lists deletes of the next rows of the range.
 func (t *target) deletes(c id.Collection, r rows.ScanRange) ([]rows.Op, error) {
 	var ops []rows.Op
-	err := t.db.Scan(c, r, func(row rows.Row) (bool, error) {
-		ops = append(ops, rows.Op{Kind: rows.OpDelete, Collection: c, Key: row.Key})
+	err := t.db.Scan(c, r, func(row *rows.RowView) (bool, error) {
+		ops = append(ops, rows.Op{Kind: rows.OpDelete, Collection: c, Key: string(row.Key)})
 		return len(ops) < deleteRangeOps, nil
 	})
 	return ops, err

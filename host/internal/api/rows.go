@@ -28,13 +28,14 @@ func (s *Server) Get(ctx context.Context, req *nodev1.GetRequest) (*nodev1.GetRe
 		return nil, same(c, err)
 	}
 	resp := &nodev1.GetResponse{Row: &nodev1.Row{}}
-	fill(resp.Row, &row)
+	resp.Row.Key = row.Key
+	fill(resp.Row, &row.Content)
 	return resp, nil
 }
 
-// fill makes dst say what the row says; the value is shared.
-func fill(dst *nodev1.Row, r *rows.Row) {
-	dst.Key, dst.Value, dst.Type, dst.Raw = r.Key, r.Value, r.Type, r.Raw
+// fill makes dst say what the row has beside its key; the value is shared.
+func fill(dst *nodev1.Row, r *rows.Content) {
+	dst.Value, dst.Type, dst.Raw = r.Value, r.Type, r.Raw
 	if r.Version.IsZero() {
 		return // written in a batch that is not committed
 	}
@@ -58,12 +59,12 @@ func (s *Server) Scan(req *nodev1.ScanRequest, stream grpc.ServerStreamingServer
 	defer release()
 	out := rowBatch{send: func(list []*nodev1.Row) error { return stream.Send(&nodev1.ScanResponse{Rows: list}) }}
 	var count uint64
-	err = from.Scan(c, r, func(row rows.Row) (bool, error) {
+	err = from.Scan(c, r, func(row *rows.RowView) (bool, error) {
 		if req.GetKeysOnly() {
 			row.Value = nil
 		}
 		count++
-		return count != req.GetMax(), out.add(&row)
+		return count != req.GetMax(), out.add(row)
 	})
 	if err != nil {
 		return same(c, err)
@@ -75,8 +76,9 @@ func (s *Server) Scan(req *nodev1.ScanRequest, stream grpc.ServerStreamingServer
 type rowBatch struct {
 	send func([]*nodev1.Row) error
 	list []*nodev1.Row
-	// block is where the next rows of the message are, values where the next values are.
+	// block is where the next rows of the message are, keys and values where the next of theirs are.
 	block  []nodev1.Row
+	keys   keyStrings
 	values []byte
 	size   int
 }
@@ -84,13 +86,14 @@ type rowBatch struct {
 // rowOverhead is about what a row takes in a message beside key and value.
 const rowOverhead = 64
 
-func (b *rowBatch) add(r *rows.Row) error {
+func (b *rowBatch) add(r *rows.RowView) error {
 	if len(b.block) == 0 {
 		b.block = make([]nodev1.Row, 128)
 	}
 	row := &b.block[0]
 	b.block = b.block[1:]
-	fill(row, r)
+	fill(row, &r.Content)
+	row.Key = b.keys.string(r.Key)
 	row.Value = b.keep(r.Value)
 	b.list = append(b.list, row)
 	b.size += len(r.Key) + len(r.Value) + rowOverhead

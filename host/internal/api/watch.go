@@ -142,7 +142,7 @@ func (w *watcher) initial() error {
 		return w.send(&nodev1.WatchResponse{Changes: changes, Continued: true})
 	}}
 	var current id.Collection
-	seq, err := w.db.ScanSnapshot(scopes, func(c id.Collection, r rows.Row) error {
+	seq, err := w.db.ScanSnapshot(scopes, func(c id.Collection, r *rows.RowView) error {
 		if c != current {
 			if err := out.flush(); err != nil {
 				return err
@@ -152,10 +152,10 @@ func (w *watcher) initial() error {
 				return err
 			}
 		}
-		if !w.wants(c, r.Key) {
+		if !w.wants(c, string(r.Key)) {
 			return nil
 		}
-		return out.add(&r)
+		return out.add(r)
 	})
 	if err != nil {
 		return err

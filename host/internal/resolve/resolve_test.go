@@ -304,7 +304,7 @@ func TestPluginIsAskedUntilItAnswers(t *testing.T) {
 			t.Errorf("%d are open, want the one that was kept; failures %v", o.open(), failures)
 		}
 		var got []string
-		err := o.db.Scan(notes, rows.ScanRange{Prefix: "p/"}, func(r rows.Row) (bool, error) {
+		err := o.db.Scan(notes, rows.ScanRange{Prefix: "p/"}, func(r *rows.RowView) (bool, error) {
 			got = append(got, fmt.Sprintf("%s=%s", r.Key, r.Value))
 			return true, nil
 		})

@@ -53,7 +53,7 @@ func (d *device) backup(dir string) {
 func (d *device) contents() map[string]string {
 	d.t.Helper()
 	got := map[string]string{}
-	err := d.db.Scan(notes, ScanRange{}, func(r Row) (bool, error) { got[r.Key] = string(r.Value); return true, nil })
+	err := d.db.Scan(notes, ScanRange{}, func(r *RowView) (bool, error) { got[string(r.Key)] = string(r.Value); return true, nil })
 	if err != nil {
 		d.t.Fatal(err)
 	}

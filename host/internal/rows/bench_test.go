@@ -118,7 +118,7 @@ func BenchmarkScan(b *testing.B) {
 		defer metered(b)()
 		for b.Loop() {
 			n := 0
-			if err := db.Scan(notes, ScanRange{}, func(Row) (bool, error) { n++; return true, nil }); err != nil || n != benchRows {
+			if err := db.Scan(notes, ScanRange{}, func(*RowView) (bool, error) { n++; return true, nil }); err != nil || n != benchRows {
 				b.Fatal(n, err)
 			}
 		}

@@ -48,7 +48,7 @@ func TestRandomWritesAndSnapshots(t *testing.T) {
 	defer last.Abort()
 	for i, s := range append(snapshots, past{last, now}) {
 		got := map[string]string{}
-		err := s.tx.Scan(notes, ScanRange{}, func(r Row) (bool, error) { got[r.Key] = string(r.Value); return true, nil })
+		err := s.tx.Scan(notes, ScanRange{}, func(r *RowView) (bool, error) { got[string(r.Key)] = string(r.Value); return true, nil })
 		if diff := cmp.Diff(s.rows, got); diff != "" || err != nil {
 			t.Fatalf("snapshot %d: %v (-map +snapshot):\n%s", i, err, diff)
 		}

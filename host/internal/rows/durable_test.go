@@ -91,7 +91,7 @@ func checkWholePrefix(t *testing.T, d *device, shown Published, synced int) {
 			shown.Seq, shown.Know.Own().Gen, db.seq, db.know.Own().Gen)
 	}
 	has := map[string]bool{}
-	if err := db.Scan(notes, ScanRange{}, func(r Row) (bool, error) { has[r.Key] = true; return true, nil }); err != nil {
+	if err := db.Scan(notes, ScanRange{}, func(r *RowView) (bool, error) { has[string(r.Key)] = true; return true, nil }); err != nil {
 		t.Fatal(err)
 	}
 	n := len(has) / 2

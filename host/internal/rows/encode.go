@@ -77,8 +77,8 @@ func decodeHead(data []byte) (history.Head, error) {
 const plainBody = "\x00\x00\x00\x00"
 
 // decodePlain reads a row that has nothing but a JSON value, which is what almost all rows of a scan are. It reports false,
-// and leaves r as it is, for every other and for what it cannot read.
-func (r *Row) decodePlain(data []byte) bool {
+// and leaves c as it is, for every other and for what it cannot read.
+func (c *Content) decodePlain(data []byte) bool {
 	const fixed = 1 + wire.WriterLen
 	if len(data) < fixed+1 || data[0] != valueVersion {
 		return false
@@ -88,11 +88,11 @@ func (r *Row) decodePlain(data []byte) bool {
 	if n <= 0 || len(rest) < n+8+len(plainBody) || string(rest[n+8:n+8+len(plainBody)]) != plainBody {
 		return false
 	}
-	// Field by field: building a whole Row and copying it costs a fifth of a scan.
-	r.Value = rest[n+8+len(plainBody):]
-	r.Raw, r.Type = false, ""
-	r.Version.Writer, r.Version.Gen = wire.DecodeWriter(data[1:]), gen
-	r.Time = hlc.Time(binary.BigEndian.Uint64(rest[n:]))
+	// Field by field: building the whole and copying it costs a fifth of a scan.
+	c.Value = rest[n+8+len(plainBody):]
+	c.Raw, c.Type = false, ""
+	c.Version.Writer, c.Version.Gen = wire.DecodeWriter(data[1:]), gen
+	c.Time = hlc.Time(binary.BigEndian.Uint64(rest[n:]))
 	return true
 }
 

@@ -130,7 +130,7 @@ func (d *device) linearDo(in linearInput) (out linearOutput, err error) {
 	}
 	defer tx.Abort()
 	if in.kind == linearScan {
-		err = tx.Scan(notes, ScanRange{}, func(r Row) (bool, error) {
+		err = tx.Scan(notes, ScanRange{}, func(r *RowView) (bool, error) {
 			out.read[r.Key[len(r.Key)-1]-'0'] = string(r.Value)
 			return true, nil
 		})

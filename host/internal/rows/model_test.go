@@ -31,8 +31,8 @@ func (m *model) moved() {
 
 func (m *model) scan() map[string]string {
 	rows := map[string]string{}
-	err := m.d.db.Scan(notes, ScanRange{}, func(r Row) (bool, error) {
-		rows[r.Key] = string(r.Value)
+	err := m.d.db.Scan(notes, ScanRange{}, func(r *RowView) (bool, error) {
+		rows[string(r.Key)] = string(r.Value)
 		return true, nil
 	})
 	if err != nil {
@@ -240,8 +240,8 @@ func (d *device) request(from *device) Step {
 func (d *device) values() map[string]string {
 	d.t.Helper()
 	values := map[string]string{}
-	err := d.db.Scan(notes, ScanRange{}, func(r Row) (bool, error) {
-		values[r.Key] = string(r.Value)
+	err := d.db.Scan(notes, ScanRange{}, func(r *RowView) (bool, error) {
+		values[string(r.Key)] = string(r.Value)
 		return true, nil
 	})
 	if err != nil {
@@ -254,7 +254,7 @@ func (d *device) values() map[string]string {
 func (d *device) heads() []string {
 	d.t.Helper()
 	var list []string
-	err := d.db.Scan(notes, ScanRange{}, func(r Row) (bool, error) {
+	err := d.db.Scan(notes, ScanRange{}, func(r *RowView) (bool, error) {
 		list = append(list, fmt.Sprintf("%s=%s %s", r.Key, r.Value, r.Version))
 		return true, nil
 	})

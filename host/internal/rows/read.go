@@ -3,7 +3,6 @@ package rows
 import (
 	"errors"
 	"fmt"
-	"unsafe"
 
 	"github.com/syncbase/syncbase/host/internal/hlc"
 	"github.com/syncbase/syncbase/host/internal/id"
@@ -12,12 +11,24 @@ import (
 
 // Row is a row as it stands.
 type Row struct {
-	Key     string
+	Key string
+	Content
+}
+
+// Content is what a row has beside its key.
+type Content struct {
 	Value   []byte
 	Raw     bool
 	Type    string
 	Version id.Version
 	Time    hlc.Time
+}
+
+// RowView is a row in the course of a scan. It is valid only during the visit, with Key and Value: what is to be kept has to be
+// copied.
+type RowView struct {
+	Key []byte
+	Content
 }
 
 // ScanRange selects rows: Start <= key < Limit, an empty Limit being no limit. With Prefix the other two are not used.
@@ -82,25 +93,27 @@ func (db *DB) readable(c id.Collection) (present, error) {
 func decodeRow(key string, data []byte) (Row, error) {
 	row := Row{Key: key}
 	err := row.decode(data)
+	if err != nil {
+		err = fmt.Errorf("row %q: %w", key, err)
+	}
 	return row, err
 }
 
-// decode reads a stored row into r, which keeps its key and aliases data.
-func (r *Row) decode(data []byte) error {
-	if r.decodePlain(data) {
+// decode reads a stored row into c, which aliases data.
+func (c *Content) decode(data []byte) error {
+	if c.decodePlain(data) {
 		return nil
 	}
 	head, err := decodeHead(data)
 	if err != nil {
-		return fmt.Errorf("row %q: %w", r.Key, err)
+		return err
 	}
-	r.Value, r.Raw, r.Type, r.Version, r.Time = head.Value, head.Raw, head.Type, head.Version, head.Time
+	c.Value, c.Raw, c.Type, c.Version, c.Time = head.Value, head.Raw, head.Type, head.Version, head.Time
 	return nil
 }
 
-// Scan visits the rows of the range in the order of their keys, as they were at one moment. The value is valid
-// only during the visit; visit returns false to stop.
-func (db *DB) Scan(c id.Collection, r ScanRange, visit func(Row) (bool, error)) error {
+// Scan visits the rows of the range in the order of their keys, as they were at one moment. Visit returns false to stop.
+func (db *DB) Scan(c id.Collection, r ScanRange, visit func(*RowView) (bool, error)) error {
 	v, err := db.readable(c)
 	if err != nil {
 		return err
@@ -126,26 +139,26 @@ func (db *DB) bounds(coll uint32, r ScanRange) (lo, hi []byte) {
 	return lo, hi
 }
 
-func (v present) scan(from kv.Reader, lo, hi []byte, reverse bool, visit func(Row) (bool, error)) error {
+func (v present) scan(from kv.Reader, lo, hi []byte, reverse bool, visit func(*RowView) (bool, error)) error {
 	it, err := from.Iter(lo, hi)
 	if err != nil {
 		return err
 	}
-	var keys keyStrings
-	var row Row
+	var row RowView
 	for ok := start(it, reverse); ok; ok = step(it, reverse) {
-		row.Key = keys.string(it.Key()[collKeyLen:])
-		if err = row.decode(it.Value()); err == nil {
-			if len(v.hidden) > 0 && v.hidden.Covers(row.Version) {
-				continue
-			}
-			ok, err = visit(row)
+		row.Key = it.Key()[collKeyLen:]
+		if err = row.decode(it.Value()); err != nil {
+			err = fmt.Errorf("row %q: %w", row.Key, err)
+			break
 		}
-		if err != nil || !ok {
-			return errors.Join(err, it.Close())
+		if len(v.hidden) > 0 && v.hidden.Covers(row.Version) {
+			continue
+		}
+		if ok, err = visit(&row); err != nil || !ok {
+			break
 		}
 	}
-	return it.Close()
+	return errors.Join(err, it.Close())
 }
 
 func start(it *kv.Iter, reverse bool) bool {
@@ -160,29 +173,6 @@ func step(it *kv.Iter, reverse bool) bool {
 		return it.Prev()
 	}
 	return it.Next()
-}
-
-// maxKeyBlock is how many bytes of other keys a key that is kept may keep with it.
-const maxKeyBlock = 4096
-
-// keyStrings makes strings of many keys with few allocations: they are cut from blocks, of which the first are small.
-type keyStrings struct {
-	// block is never written again where a string is.
-	block []byte
-	next  int
-}
-
-func (k *keyStrings) string(key []byte) string {
-	if len(key) == 0 {
-		return ""
-	}
-	n := len(k.block)
-	if cap(k.block)-n < len(key) {
-		k.next = min(max(2*k.next, 128), maxKeyBlock)
-		k.block, n = make([]byte, 0, max(k.next, len(key))), 0
-	}
-	k.block = append(k.block, key...)
-	return unsafe.String(&k.block[n], len(key))
 }
 
 // Local is a small value that an upper room keeps with the database on this device alone.

@@ -9,8 +9,8 @@ import (
 	"github.com/syncbase/syncbase/host/internal/id"
 )
 
-// The keys of a scan stay what they are when the scan goes on, however long they are.
-func TestKeysOfAScanMayBeKept(t *testing.T) {
+// A scan shows each row once, in both directions, however long the keys are.
+func TestScanInBothDirections(t *testing.T) {
 	d := newDevice(t, 1).create()
 	var want []string
 	var ops []Op
@@ -27,8 +27,8 @@ func TestKeysOfAScanMayBeKept(t *testing.T) {
 	}
 	for _, reverse := range []bool{false, true} {
 		var got []string
-		err := d.db.Scan(notes, ScanRange{Reverse: reverse}, func(r Row) (bool, error) {
-			got = append(got, r.Key)
+		err := d.db.Scan(notes, ScanRange{Reverse: reverse}, func(r *RowView) (bool, error) {
+			got = append(got, string(r.Key))
 			return true, nil
 		})
 		if reverse {
@@ -54,9 +54,9 @@ func TestRowsOfAScanAreApart(t *testing.T) {
 		t.Fatal(err)
 	}
 	i := 0
-	err = d.db.Scan(notes, ScanRange{}, func(r Row) (bool, error) {
+	err = d.db.Scan(notes, ScanRange{}, func(r *RowView) (bool, error) {
 		op := ops[i]
-		if r.Key != op.Key || string(r.Value) != string(op.Value) || r.Raw != op.Raw || r.Type != op.Type ||
+		if string(r.Key) != op.Key || string(r.Value) != string(op.Value) || r.Raw != op.Raw || r.Type != op.Type ||
 			r.Version != versions[i] || r.Version == (id.Version{}) || r.Time == 0 {
 			t.Errorf("row %+v, want %+v of version %s", r, op, versions[i])
 		}

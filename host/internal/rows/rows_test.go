@@ -142,8 +142,8 @@ func (d *device) pull(from *device) Received {
 func (d *device) rows() []string {
 	d.t.Helper()
 	var list []string
-	err := d.db.Scan(notes, ScanRange{}, func(r Row) (bool, error) {
-		list = append(list, r.Key+"="+string(r.Value))
+	err := d.db.Scan(notes, ScanRange{}, func(r *RowView) (bool, error) {
+		list = append(list, string(r.Key)+"="+string(r.Value))
 		return true, nil
 	})
 	if err != nil {

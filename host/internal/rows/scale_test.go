@@ -44,7 +44,7 @@ func BenchmarkScale(b *testing.B) {
 		}},
 		{"Scan", func() int {
 			seen := 0
-			err := db.Scan(notes, ScanRange{Start: benchKey(rand.IntN(n - most + 1))}, func(Row) (bool, error) {
+			err := db.Scan(notes, ScanRange{Start: benchKey(rand.IntN(n - most + 1))}, func(*RowView) (bool, error) {
 				seen++
 				return seen < most, nil
 			})

@@ -46,7 +46,7 @@ func TestBatchesDoNotSeeEachOther(t *testing.T) {
 		}
 	}
 	rows := 0
-	if err := d.db.Scan(notes, ScanRange{}, func(r Row) (bool, error) { rows++; return true, nil }); err != nil || rows != len(want) {
+	if err := d.db.Scan(notes, ScanRange{}, func(r *RowView) (bool, error) { rows++; return true, nil }); err != nil || rows != len(want) {
 		t.Errorf("%d rows (%v), want %d", rows, err, len(want))
 	}
 }

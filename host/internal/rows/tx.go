@@ -139,11 +139,11 @@ func (t *Tx) Get(c id.Collection, key string) (Row, error) {
 	return row, err
 }
 
-func written(op *Op) Row { return Row{Key: op.Key, Value: op.Value, Raw: op.Raw, Type: op.Type} }
+func written(op *Op) Row { return Row{op.Key, Content{Value: op.Value, Raw: op.Raw, Type: op.Type}} }
 
 // Scan visits the rows of the range as the batch sees them at this moment, in the order of their keys; writes made during
 // the scan are not seen by it. The whole range counts as read, also when visit stops early.
-func (t *Tx) Scan(c id.Collection, r ScanRange, visit func(Row) (bool, error)) error {
+func (t *Tx) Scan(c id.Collection, r ScanRange, visit func(*RowView) (bool, error)) error {
 	t.mu.Lock()
 	coll, err := t.enter(c)
 	var own []*Op
@@ -205,7 +205,7 @@ func (r ScanRange) span(coll uint32) txRange {
 type overlay struct {
 	own     []*Op
 	reverse bool
-	visit   func(Row) (bool, error)
+	visit   func(*RowView) (bool, error)
 	stopped bool
 }
 
@@ -218,12 +218,15 @@ func (m *overlay) compare(a, b string) int {
 }
 
 // stored takes the next row of the snapshot, after the writes that come before it, unless one replaces it.
-func (m *overlay) stored(r Row) (bool, error) {
-	if more, err := m.ownBefore(r.Key); err != nil || !more {
-		return false, err
-	}
-	if len(m.own) > 0 && m.own[0].Key == r.Key {
-		return true, nil // taken from own next time
+func (m *overlay) stored(r *RowView) (bool, error) {
+	if len(m.own) > 0 {
+		key := string(r.Key)
+		if more, err := m.ownBefore(key); err != nil || !more {
+			return false, err
+		}
+		if len(m.own) > 0 && m.own[0].Key == key {
+			return true, nil // taken from own next time
+		}
 	}
 	more, err := m.visit(r)
 	m.stopped = !more
@@ -238,7 +241,7 @@ func (m *overlay) ownBefore(key string) (bool, error) {
 		if op.Kind == OpDelete {
 			continue
 		}
-		if more, err := m.visit(written(op)); err != nil || !more {
+		if more, err := m.visit(&RowView{[]byte(op.Key), written(op).Content}); err != nil || !more {
 			m.stopped = true
 			return false, err
 		}

@@ -28,8 +28,8 @@ func (d *device) begin() *Tx {
 func txRows(t *testing.T, tx *Tx, r ScanRange) []string {
 	t.Helper()
 	var list []string
-	err := tx.Scan(notes, r, func(r Row) (bool, error) {
-		list = append(list, r.Key+"="+string(r.Value))
+	err := tx.Scan(notes, r, func(r *RowView) (bool, error) {
+		list = append(list, string(r.Key)+"="+string(r.Value))
 		return true, nil
 	})
 	if err != nil {
@@ -105,7 +105,7 @@ func TestBatchConflicts(t *testing.T) {
 	}
 }
 
-func keep(Row) (bool, error) { return true, nil }
+func keep(*RowView) (bool, error) { return true, nil }
 
 // reference: store-049 a read-only batch refuses writes and has nothing to commit.
 func TestReadOnlyBatch(t *testing.T) {

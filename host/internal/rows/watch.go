@@ -165,7 +165,7 @@ func decodeLogRecord(data []byte, v id.Version) (wire.Record, logHeader, error) 
 // ScanSnapshot visits the existing rows of the scopes, in order, as they were at one moment, and returns the marker
 // from which ReadLog goes on without a gap or a repeat. The marker may lie a moment ahead of what is durable: whoever
 // hands it out waits until Published has reached it.
-func (db *DB) ScanSnapshot(scopes []id.Scope, visit func(c id.Collection, r Row) error) (uint64, error) {
+func (db *DB) ScanSnapshot(scopes []id.Scope, visit func(c id.Collection, r *RowView) error) (uint64, error) {
 	db.mu.Lock()
 	err := db.alive()
 	seq := db.seq
@@ -182,7 +182,7 @@ func (db *DB) ScanSnapshot(scopes []id.Scope, visit func(c id.Collection, r Row)
 			continue
 		}
 		lo, hi := db.bounds(colls[i].num, ScanRange{Prefix: s.Prefix})
-		err = colls[i].scan(snap, lo, hi, false, func(r Row) (bool, error) { return true, visit(s.Collection, r) })
+		err = colls[i].scan(snap, lo, hi, false, func(r *RowView) (bool, error) { return true, visit(s.Collection, r) })
 	}
 	return seq, errors.Join(err, snap.Close())
 }

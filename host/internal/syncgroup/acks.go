@@ -50,8 +50,8 @@ func ReadAcks(db *rows.DB, name id.Name, members []Member) (Acks, error) {
 		devices[m.Principal] = m.Device
 	}
 	acks := Acks{}
-	err := db.Scan(Metadata(name), rows.ScanRange{Prefix: ackPrefix}, func(r rows.Row) (bool, error) {
-		p := id.Principal(strings.TrimPrefix(r.Key, ackPrefix))
+	err := db.Scan(Metadata(name), rows.ScanRange{Prefix: ackPrefix}, func(r *rows.RowView) (bool, error) {
+		p := id.Principal(strings.TrimPrefix(string(r.Key), ackPrefix))
 		if device, member := devices[p]; member && device == r.Version.Writer.Device.String() {
 			acks[p] = decodeAck(name, r.Value)
 		}

@@ -64,8 +64,8 @@ func lastEjection(list []Member) (last time.Time) {
 // written returns the registers as they are written; those that cannot be read are left out.
 func written(db *rows.DB, name id.Name) ([]Member, error) {
 	var list []Member
-	err := db.Scan(Metadata(name), rows.ScanRange{Prefix: memberPrefix}, func(r rows.Row) (bool, error) {
-		if m, err := readMember(r); err == nil {
+	err := db.Scan(Metadata(name), rows.ScanRange{Prefix: memberPrefix}, func(r *rows.RowView) (bool, error) {
+		if m, err := readMember(string(r.Key), r.Value); err == nil {
 			list = append(list, m)
 		}
 		return true, nil
@@ -86,7 +86,7 @@ func writtenOf(db *rows.DB, name id.Name) lookup {
 		case err != nil:
 			return m, false, err
 		}
-		m, err = readMember(row)
+		m, err = readMember(row.Key, row.Value)
 		return m, err == nil, nil
 	}
 }

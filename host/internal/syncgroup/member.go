@@ -103,9 +103,9 @@ func Registers(db *rows.DB, name id.Name) ([]Member, error) {
 	return list, nil
 }
 
-func readMember(r rows.Row) (Member, error) {
-	m := Member{Principal: id.Principal(strings.TrimPrefix(r.Key, memberPrefix))}
-	if err := json.Unmarshal(r.Value, &m); err != nil {
+func readMember(key string, value []byte) (Member, error) {
+	m := Member{Principal: id.Principal(strings.TrimPrefix(key, memberPrefix))}
+	if err := json.Unmarshal(value, &m); err != nil {
 		return m, err
 	}
 	return m, m.Principal.Validate()
