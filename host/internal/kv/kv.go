@@ -157,7 +157,7 @@ func Open(dir string, opts Options) (*Store, error) {
 	s := &Store{fs: opts.fileSystem(), dir: dir, minFree: opts.MinFreeBytes, readOnly: opts.ReadOnly, ingestFrom: opts.IngestBytes}
 	s.marks.wrote = make(chan struct{}, 1)
 	po.EventListener = s.events(opts)
-	db, err := pebble.Open(dir, po)
+	db, err := openPebble(dir, po)
 	if err != nil {
 		return nil, openError(dir, err)
 	}

@@ -215,7 +215,7 @@ func checkMark(dir string, po pebble.Options) error {
 		return err
 	}
 	po.ReadOnly, po.ErrorIfNotExists = true, true
-	db, err := pebble.Open(dir, &po)
+	db, err := openPebble(dir, &po)
 	if err != nil {
 		return openError(dir, err)
 	}

@@ -103,7 +103,7 @@ func (w *wreck) rebuild(ctx context.Context, into string, opts Options) (s Salva
 	opts = opts.withDefaults()
 	po := opts.pebble()
 	po.DisableWAL = true // it is begun anew if it is cut short
-	db, err := pebble.Open(into, po)
+	db, err := openPebble(into, po)
 	if err != nil {
 		return s, mapWriteError(err)
 	}
@@ -294,7 +294,7 @@ func (w *wreck) openManifest(opts Options, as disguised, unchecked bool) (*pebbl
 	po.FS, po.Lock = as, w.lock
 	po.ReadOnly, po.ErrorIfNotExists, po.DisableConsistencyCheck = true, true, unchecked
 	po.EventListener = damageOnly(opts)
-	return pebble.Open(w.dir, po)
+	return openPebble(w.dir, po)
 }
 
 // contradicted tells a manifest that has lost its end from one whose tables were lost: there are tables that it does not know
