@@ -59,6 +59,9 @@ func (d *Database) Commit(ctx context.Context, ops ...Op) (versions []string, er
 	for i, op := range ops {
 		req.Ops[i] = op.op
 	}
+	if err := fits(req, req.Ops); err != nil {
+		return nil, err
+	}
 	others := d.c.pipes.under.Add(1) - 1
 	defer d.c.pipes.under.Add(-1)
 	if others > 0 {

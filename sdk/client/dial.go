@@ -39,9 +39,6 @@ type Options struct {
 	Warned func(text string)
 }
 
-// maxMessageBytes admits the largest messages of a daemon.
-const maxMessageBytes = 48 << 20
-
 // maxSocketPath is how long the path of a Unix socket can be on every system.
 const maxSocketPath = 103
 

@@ -108,6 +108,10 @@ func (c *Client) failure(err error) error {
 		return e
 	}
 	// What follows did not come from the daemon.
+	if text, is := largeRequest(st); is {
+		e.Message, e.kind = text, ErrInvalid
+		return e
+	}
 	switch why := plainly(st.Message()); {
 	case st.Code() == codes.Unavailable && strings.HasSuffix(why, "permission denied"):
 		e.Message, e.kind = fmt.Sprintf("no permission to speak to the daemon at %s; call as the user who runs it", c.address), ErrNoAccess

@@ -66,11 +66,14 @@ func (t *Tx) Delete(ctx context.Context, c *Collection, key string) error {
 	return t.Write(ctx, c.DeleteOp(key))
 }
 
-// Write adds many puts and deletes in one call. After an error some of them may be part of the batch: abort it.
+// Write adds many puts and deletes in one call, up to 32 MiB of keys and values. After an error some of them may be part of the batch: abort it.
 func (t *Tx) Write(ctx context.Context, ops ...Op) error {
 	req := &nodev1.WriteBatchRequest{Batch: t.handle, Ops: make([]*nodev1.Op, len(ops))}
 	for i, op := range ops {
 		req.Ops[i] = op.op
+	}
+	if err := fits(req, req.Ops); err != nil {
+		return err
 	}
 	_, err := t.db.c.api.WriteBatch(ctx, req)
 	return t.db.c.failure(err)

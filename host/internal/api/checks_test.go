@@ -36,3 +36,12 @@ func TestCheckOfType(t *testing.T) {
 		}
 	}
 }
+
+// What fits into no message is told in plain words, whichever call it was.
+func TestMessageTooLarge(t *testing.T) {
+	w := newTxWorld(t)
+	err := w.db.SetSchema(t.Context(), client.Schema{Version: 1, Policy: make([]byte, 49<<20)})
+	if !errors.Is(err, client.ErrInvalid) || !strings.HasSuffix(err.Error(), "bytes, the limit is 50331648") || strings.Contains(err.Error(), "max (") {
+		t.Errorf("%v", err)
+	}
+}

@@ -232,7 +232,7 @@ func TestHTTPBlob(t *testing.T) {
 	if r := v.do("GET", "/v1/db/db/blobs/none", ""); r.status != 404 {
 		t.Errorf("a blob that is not there: %+v", r)
 	}
-	if r := v.do("PUT", httpRows+"/k", text); r.status != 413 || !strings.Contains(r.body, "BODY_TOO_LARGE") {
+	if r := v.do("PUT", httpRows+"/k", text); r.status != 413 || !strings.Contains(r.body, "BODY_TOO_LARGE") || !strings.Contains(r.body, "1000000 bytes, the limit is 16;") {
 		t.Errorf("a row that is too large: %+v", r)
 	}
 	if r := v.do("POST", "/v1/db", text); r.status != 413 || !strings.Contains(r.body, "BODY_TOO_LARGE") {

@@ -46,7 +46,7 @@ func sendBody(send func(*nodev1.PutBlobRequest) error, body io.Reader, database 
 		n, err := io.ReadFull(body, data)
 		last := errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
 		if err != nil && !last {
-			return broken(err)
+			return invalid("the body cannot be read: " + err.Error())
 		}
 		m := &nodev1.PutBlobRequest{Data: data[:n]}
 		if first {

@@ -1,6 +1,8 @@
 package gateway
 
 import (
+	"errors"
+	"fmt"
 	"io"
 	"net/http"
 )
@@ -27,15 +29,23 @@ func (g *Gateway) readBody(w *paced, r *http.Request, most int64) (body []byte, 
 	body, err = io.ReadAll(http.MaxBytesReader(w.ResponseWriter, r.Body, most))
 	if err != nil {
 		done()
-		return nil, nil, broken(err)
+		return nil, nil, broken(r, err)
 	}
 	return body, done, nil
 }
 
 // broken says that a body could not be read.
-func broken(err error) error {
-	if f := failureOf(err); f.Reason == "BODY_TOO_LARGE" {
-		return f
+func broken(r *http.Request, err error) error {
+	var tooLarge *http.MaxBytesError
+	if !errors.As(err, &tooLarge) {
+		return invalid("the body cannot be read: " + err.Error())
 	}
-	return invalid("the body cannot be read: " + err.Error())
+	size := fmt.Sprintf("more than %d bytes", tooLarge.Limit)
+	if r.ContentLength > 0 {
+		size = fmt.Sprintf("%d bytes, the limit is %d", r.ContentLength, tooLarge.Limit)
+	}
+	return &failure{
+		Code: "RESOURCE_EXHAUSTED", Reason: "BODY_TOO_LARGE", status: http.StatusRequestEntityTooLarge,
+		Message: "the body has " + size + "; values of more than 4 MiB belong into a blob, and many operations into several batches",
+	}
 }

@@ -39,13 +39,6 @@ func failureOf(err error) *failure {
 	if errors.As(err, &f) {
 		return f
 	}
-	var tooLarge *http.MaxBytesError
-	if errors.As(err, &tooLarge) {
-		return &failure{
-			Code: "RESOURCE_EXHAUSTED", Reason: "BODY_TOO_LARGE", status: http.StatusRequestEntityTooLarge,
-			Message: "the body has more than " + strconv.FormatInt(tooLarge.Limit, 10) + " bytes",
-		}
-	}
 	st := status.Convert(err)
 	f = &failure{Code: code.Code(st.Code()).String(), Message: st.Message()}
 	for _, packed := range st.Proto().GetDetails() {
