@@ -63,7 +63,7 @@ func Check(data []byte, shape Shape) error {
 	if !utf8.Valid(data) {
 		return at(data, len(firstValid(data)), "", "it is not UTF-8")
 	}
-	if err := wellFormed(data); err != nil {
+	if err := Syntax(data); err != nil {
 		return err
 	}
 	w := walker{text: data}
@@ -82,8 +82,8 @@ func firstValid(data []byte) []byte {
 	return data
 }
 
-// wellFormed checks the syntax, and that there is one value.
-func wellFormed(data []byte) error {
+// Syntax checks the syntax alone, and that there is one value. The error is a *Fault.
+func Syntax(data []byte) error {
 	if len(bytes.TrimSpace(data)) == 0 {
 		return at(data, 0, "", "there is no JSON here")
 	}
@@ -97,6 +97,8 @@ func wellFormed(data []byte) error {
 	}
 	text := syntax.Error()
 	switch {
+	case strings.HasSuffix(text, "exceeded max depth"):
+		return at(data, int(syntax.Offset)-1, "", "it is nested more than 10,000 deep")
 	case strings.HasPrefix(text, "unexpected end"):
 		return at(data, len(data), "", "the text ends too early")
 	case strings.HasSuffix(text, "after top-level value"):

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -56,6 +57,7 @@ func TestFaults(t *testing.T) {
 		{"", "column 1: there is no JSON here"},
 		{" \n ", "column 1: there is no JSON here"},
 		{"{", "column 2: the text ends too early"},
+		{strings.Repeat("[", 20_000) + strings.Repeat("]", 20_000), "column 10001: it is nested more than 10,000 deep"},
 		{"{} {}", "column 4: something follows the JSON value"},
 		{"{}\n}", "line 2, column 1: something follows the JSON value"},
 		{"{\n  name: 1}", "line 2, column 3: invalid character 'n' looking for beginning of object key string"},

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"slices"
@@ -292,4 +293,52 @@ func TestDocumentIsTrue(t *testing.T) {
 			t.Errorf("%s, %s %s: %d %s", name, op.verb, op.path, r.status, r.body)
 		}
 	}
+}
+
+// What the library answers because it cannot read a request comes in our form, and a value that looks like such an answer is
+// none.
+func TestUnreadableRequests(t *testing.T) {
+	v := newWeb(t)
+	v.collection("db", "c")
+	const ours = `{"code":"INVALID_ARGUMENT","reason":"INVALID","message":"the request cannot be read`
+	for what, x := range map[string]struct{ request, status, want string }{
+		"no escape":      {"PUT " + httpRows + "/k%zz HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\n\r\n1", "400 Bad Request", ours},
+		"no host":        {"GET / HTTP/1.1\r\n\r\n", "400 Bad Request", ours + ": 400 Bad Request: missing required Host header"},
+		"large headers":  {"GET / HTTP/1.1\r\nHost: localhost\r\nX: " + strings.Repeat("x", 100<<10) + "\r\n\r\n", "431 Request Header Fields Too Large", `"reason":"HEADERS_TOO_LARGE"`},
+		"strange coding": {"PUT / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: br\r\n\r\n", "501 Not Implemented", `"reason":"TRANSFER_ENCODING"`},
+		"second request": {"GET /openapi.jso HTTP/1.1\r\nHost: localhost\r\n\r\nGET /%zz HTTP/1.1\r\nHost: localhost\r\n\r\n", "404 Not Found", ours},
+	} {
+		got := v.raw(x.request)
+		if !strings.HasPrefix(got, "HTTP/1.1 "+x.status+"\r\n") || !strings.Contains(got, x.want) || strings.Contains(got, "text/plain") {
+			t.Errorf("%s: %.300s", what, got)
+		}
+	}
+	// Of a value of this size and content some part reaches the connection in one piece.
+	value := strings.Repeat("HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n400 Bad Request", 10_000)
+	if r := v.do("PUT", httpRows+"/k", value, "Content-Type", "application/octet-stream"); r.status != 200 {
+		t.Fatal(r)
+	}
+	for range 4 {
+		if r := v.do("GET", httpRows+"/k", ""); r.body != value {
+			t.Errorf("the value came as %d bytes", len(r.body))
+		}
+	}
+}
+
+// raw sends a text over a connection of its own and returns all that comes back.
+func (v *web) raw(request string) string {
+	v.t.Helper()
+	conn, err := net.Dial("unix", v.socket)
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	defer conn.Close()
+	sent := make(chan struct{})
+	go func() {
+		defer close(sent)
+		_, _ = io.WriteString(conn, request) // the daemon need not read all of it
+	}()
+	answer, _ := io.ReadAll(conn)
+	<-sent
+	return string(answer)
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/syncbase/syncbase/host/internal/id"
 	"github.com/syncbase/syncbase/host/internal/perm"
 	"github.com/syncbase/syncbase/host/internal/wire"
+	"github.com/syncbase/syncbase/internal/strictjson"
 )
 
 // Limits of a batch.
@@ -313,7 +314,7 @@ func (op *Op) validate(refs References) error {
 func (op *Op) validateJSON(refs References) error {
 	plain := plainJSON(op.Value)
 	if !plain && !json.Valid(op.Value) {
-		return fmt.Errorf("value for %q is not JSON; store bytes as raw", op.Key)
+		return fmt.Errorf("value for %q cannot be kept as JSON: %w; store bytes as raw", op.Key, strictjson.Syntax(op.Value))
 	}
 	// What json.Valid calls a text may hold any bytes, and readers would each see something else in their place.
 	if !plain && !utf8.Valid(op.Value) {

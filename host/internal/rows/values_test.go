@@ -30,8 +30,9 @@ var badValues = map[string]struct{ value, want string }{
 	"malformed reference": {`{"x":"bad"}`, `value for "y": holds a bad reference`},
 	"invalid UTF-8":       {"{\"x\":\"a\xffb\"}", `value for "y" is JSON with text that is not UTF-8; store bytes as raw (--raw)`},
 	"invalid UTF-8 key":   {"{\"\xc3\x28\":1}", `not UTF-8; store bytes as raw`},
-	"no JSON":             {`{`, `value for "y" is not JSON; store bytes as raw`},
-	"bytes":               {"\xff\xfe", `value for "y" is not JSON; store bytes as raw`},
+	"no JSON":             {`{`, `value for "y" cannot be kept as JSON: column 2: the text ends too early; store bytes as raw`},
+	"bytes":               {"\xff\xfe", `value for "y" cannot be kept as JSON: column 1: invalid character 'ÿ' looking for beginning of value; store bytes as raw`},
+	"nested too deep":     {strings.Repeat("[", 20_000) + strings.Repeat("]", 20_000), `value for "y" cannot be kept as JSON: column 10001: it is nested more than 10,000 deep; store bytes as raw`},
 }
 
 func TestBadValuesAreRefusedAndChangeNothing(t *testing.T) {

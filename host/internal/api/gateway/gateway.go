@@ -203,8 +203,11 @@ const (
 	streamsPerConnection = 100
 )
 
-// connKey is where the context of a request has its connection.
-type connKey struct{}
+// connKey is where the context of a request has its connection, doorKey what the door wrapped it in, if there is no TLS.
+type (
+	connKey struct{}
+	doorKey struct{}
+)
 
 func (g *Gateway) httpServer(door Door) *http.Server {
 	protocols := new(http.Protocols)
@@ -221,9 +224,11 @@ func (g *Gateway) httpServer(door Door) *http.Server {
 		ErrorLog:          g.opts.Log.StandardLogger(&hclog.StandardLoggerOptions{ForceLevel: hclog.Debug}),
 		ConnContext: func(ctx context.Context, conn net.Conn) context.Context {
 			if limited, ok := conn.(*limitedConn); ok {
+				ctx = context.WithValue(ctx, doorKey{}, limited)
 				conn = limited.Conn // the prover may want to ask the kernel about it
 			}
 			return context.WithValue(ctx, connKey{}, conn)
 		},
+		ConnState: connState,
 	}
 }

@@ -21,6 +21,9 @@ func (g *Gateway) handler(prove Prover) http.Handler {
 			panic(http.ErrAbortHandler) // which cuts the connection
 		}
 		defer g.handlers.Done()
+		if conn, plain := r.Context().Value(doorKey{}).(*limitedConn); plain {
+			conn.answering.Store(true)
+		}
 		w, r := pace(out, r, g.opts.Patience)
 		defer w.done()
 		select {

@@ -3,6 +3,7 @@ package gateway
 import (
 	"net"
 	"sync"
+	"sync/atomic"
 )
 
 // limited is a listener that accepts no more than so many connections at a time; the others wait in the kernel.
@@ -41,6 +42,8 @@ func (l *limited) Close() error {
 type limitedConn struct {
 	net.Conn
 	leave func()
+	// answering: a request has been read and is not answered to its end.
+	answering atomic.Bool
 }
 
 func (c *limitedConn) Close() error {

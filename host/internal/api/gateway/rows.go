@@ -13,6 +13,7 @@ import (
 
 	nodev1 "github.com/syncbase/syncbase/sdk/api/node/v1"
 
+	"github.com/syncbase/syncbase/host/internal/id"
 	"github.com/syncbase/syncbase/host/internal/wire"
 )
 
@@ -136,7 +137,7 @@ func (g *Gateway) writeRow(w *paced, r *http.Request, p place, batch string, op 
 	}
 	resp, err := g.client.Commit(r.Context(), &nodev1.CommitRequest{Database: p.database, Ops: ops})
 	if err != nil {
-		return unmet(check, err)
+		return unmet(check, r, err)
 	}
 	version := resp.GetVersions()[len(ops)-1]
 	if version != "" && op.GetPut() != nil {
@@ -146,12 +147,32 @@ func (g *Gateway) writeRow(w *paced, r *http.Request, p place, batch string, op 
 }
 
 // unmet gives a check that failed the status that HTTP has for conditions.
-func unmet(check *nodev1.Check, err error) error {
+func unmet(check *nodev1.Check, r *http.Request, err error) error {
 	f := failureOf(err)
 	if check != nil && f.Code == "ABORTED" {
 		f.status = http.StatusPreconditionFailed
+		if check.GetVersion() == noVersion {
+			f.Message = fmt.Sprintf("If-Match is %s, which is the version of no row", r.Header.Get("If-Match"))
+		}
 	}
 	return f
+}
+
+// noVersion stands for an ETag that is none of ours: no record has it.
+var noVersion = id.Version{Writer: id.Writer{Epoch: 1<<32 - 1}, Gen: 1<<64 - 1}.String()
+
+// versionOf reads an ETag. One that is weak, or no version, is that of no row: whoever may know of the row is told that the
+// condition does not hold.
+func versionOf(etag string) (version string, valid bool) {
+	strong := strings.TrimPrefix(etag, "W/")
+	if len(strong) < 3 || strong[0] != '"' || strings.IndexByte(strong[1:], '"') != len(strong)-2 {
+		return "", false
+	}
+	version = strong[1 : len(strong)-1]
+	if _, err := id.ParseVersion(version); err != nil || strong != etag {
+		return noVersion, true
+	}
+	return version, true
 }
 
 // condition turns If-Match and If-None-Match into a check, nil for none.
@@ -169,8 +190,8 @@ func condition(header http.Header, p place) (*nodev1.Check, error) {
 		}
 		check.Expected = &nodev1.Check_Absent{Absent: true}
 	default:
-		version, err := strconv.Unquote(match)
-		if err != nil || match[0] != '"' || tag(version) != match || version == "" {
+		version, valid := versionOf(match)
+		if !valid {
 			return nil, invalid(fmt.Sprintf("If-Match is %s; a write takes one ETag, a version in double quotes", match))
 		}
 		check.Expected = &nodev1.Check_Version{Version: version}
