@@ -22,10 +22,17 @@ const (
 	opOverhead = 64
 )
 
+// tooLargeReason is what the daemon calls it, too.
+const tooLargeReason = "INVALID"
+
+func excessive(format string, args ...any) error {
+	return &Error{Message: fmt.Sprintf(format, args...), Reason: tooLargeReason, kind: ErrInvalid}
+}
+
 // fits refuses operations of a batch that are more than the daemon takes, or than fits into one message.
 func fits(req proto.Message, ops []*nodev1.Op) error {
 	if len(ops) > maxBatchOps {
-		return invalid("a batch of %d operations, the limit is %d", len(ops), maxBatchOps)
+		return excessive("a batch of %d operations, the limit is %d", len(ops), maxBatchOps)
 	}
 	size, message := 0, 0
 	for i, op := range ops {
@@ -36,7 +43,7 @@ func fits(req proto.Message, ops []*nodev1.Op) error {
 			if n := len(op.Put.GetValue()); n > maxValueBytes {
 				return &Error{
 					Message:   atOperation(i, ops, fmt.Sprintf("a value of %d bytes for %q, the limit is %d; larger things belong into a blob", n, op.Put.GetKey(), maxValueBytes)),
-					Operation: i + 1, kind: ErrInvalid,
+					Reason: tooLargeReason, Operation: i + 1, kind: ErrInvalid,
 				}
 			}
 		case *nodev1.Op_Delete:
@@ -49,13 +56,13 @@ func fits(req proto.Message, ops []*nodev1.Op) error {
 		message += names + content + opOverhead
 	}
 	if size > maxBatchBytes {
-		return invalid("a batch of %d bytes of keys and values, the limit is %d; make several", size, maxBatchBytes)
+		return excessive("a batch of %d bytes of keys and values, the limit is %d; make several", size, maxBatchBytes)
 	}
 	if message > maxMessageBytes {
 		message = proto.Size(req)
 	}
 	if message > maxMessageBytes {
-		return invalid("a batch that takes %d bytes with the names and what is checked, the limit is %d; make several", message, maxMessageBytes)
+		return excessive("a batch that takes %d bytes with the names and what is checked, the limit is %d; make several", message, maxMessageBytes)
 	}
 	return nil
 }

@@ -29,11 +29,11 @@ func TestEncode(t *testing.T) {
 		`{"key":"k","type":"","version":"","raw":false}`:                                                         &nodev1.Row{Key: "k"},
 		`{"key":"k","value":1.50,"type":"","version":"","raw":false}`:                                            &nodev1.Row{Key: "k", Value: []byte("1.50")},
 		// What says that it is JSON and is not cannot pass for more rows.
-		`{"key":"k","value":"MX0KeyJrZXkiOiJmb3JnZWQifQ==","type":"","version":"","raw":true}`:           &nodev1.Row{Key: "k", Value: []byte("1}\n{\"key\":\"forged\"}")},
+		`{"key":"k","value":"MX0KeyJrZXkiOiJmb3JnZWQifQ==","type":"","version":"","raw":true}`:                               &nodev1.Row{Key: "k", Value: []byte("1}\n{\"key\":\"forged\"}")},
 		`{"database":"","settings":{"durability":"DURABILITY_SYNC","quota_bytes":"7"},"used_bytes":"0","garbage_bytes":"0"}`: &nodev1.GetDatabaseResponse{Settings: &nodev1.DatabaseSettings{Durability: 1, QuotaBytes: proto.Uint64(7)}},
-		`{"schema":{"version":1,"policy":{}}}`:                                                           &nodev1.GetSchemaResponse{Schema: &nodev1.Schema{Version: 1, Policy: []byte("{}")}},
-		`{"changes":[],"continued":false,"resume":""}`:                                                   &nodev1.WatchResponse{},
-		`{"put":{"collection":"c","key":"\u0000","value":null,"type":"","raw":false}}`:                   &nodev1.Op{Op: &nodev1.Op_Put{Put: &nodev1.Put{Collection: "c", Key: "\x00", Value: []byte("null")}}},
+		`{"schema":{"version":1,"policy":{}}}`:                                         &nodev1.GetSchemaResponse{Schema: &nodev1.Schema{Version: 1, Policy: []byte("{}")}},
+		`{"changes":[],"continued":false,"resume":""}`:                                 &nodev1.WatchResponse{},
+		`{"put":{"collection":"c","key":"\u0000","value":null,"type":"","raw":false}}`: &nodev1.Op{Op: &nodev1.Op_Put{Put: &nodev1.Put{Collection: "c", Key: "\x00", Value: []byte("null")}}},
 	} {
 		got := encoded(m)
 		if got != want {
