@@ -42,8 +42,8 @@ func fits(req proto.Message, ops []*nodev1.Op) error {
 			names, content = len(op.Put.GetCollection())+len(op.Put.GetType()), len(op.Put.GetKey())+len(op.Put.GetValue())
 			if n := len(op.Put.GetValue()); n > maxValueBytes {
 				return &Error{
-					Message:   atOperation(i, ops, fmt.Sprintf("a value of %d bytes for %q, the limit is %d; larger things belong into a blob", n, op.Put.GetKey(), maxValueBytes)),
-					Reason: tooLargeReason, Operation: i + 1, kind: ErrInvalid,
+					Message: atOperation(i, ops, fmt.Sprintf("a value of %d bytes for %q, the limit is %d; larger things belong into a blob", n, op.Put.GetKey(), maxValueBytes)),
+					Reason:  tooLargeReason, Operation: i + 1, kind: ErrInvalid,
 				}
 			}
 		case *nodev1.Op_Delete:
