@@ -34,6 +34,37 @@ type Checkup = rows.Summary
 type RepairOptions struct {
 	// AcceptLoss permits remedies that give up what may have been acknowledged.
 	AcceptLoss bool
+	// Progress is told what is being done, and how far it is, when that changes and often meanwhile. It may be nil.
+	Progress func(Progress)
+}
+
+// Progress is how far a repair is.
+type Progress struct {
+	// Doing is what is being done, for people.
+	Doing string
+	// Done are the keys or, where Of is not 0, the files of so many, that it is through with.
+	Done, Of int
+}
+
+func (o RepairOptions) tell(doing string, done, of int) {
+	if o.Progress != nil {
+		o.Progress(Progress{doing, done, of})
+	}
+}
+
+// looking tells of keys as rows.Check and rows.Repair look at them.
+func (o RepairOptions) looking(doing string) func(keys int) {
+	o.tell(doing, 0, 0)
+	return func(keys int) { o.tell(doing, keys, 0) }
+}
+
+// salvaging tells of what kv.Salvage and kv.LossesIn do.
+func (o RepairOptions) salvaging(tables, of, keys int) {
+	if keys > 0 {
+		o.tell("saving what can be read", keys, 0)
+		return
+	}
+	o.tell("reading the files of the damaged store", tables, of)
 }
 
 // Repair says what a repair did.
@@ -57,21 +88,21 @@ func CheckStore(ctx context.Context, dataDir string, report func(Finding)) (Chec
 	dir := filepath.Join(dataDir, storeDir)
 	store, err := kv.Open(dir, kv.Options{ReadOnly: true, Steps: formatSteps})
 	if errors.Is(err, kv.ErrDamaged) {
-		found, err := lookInto(ctx, dir, report, err)
+		found, err := RepairOptions{}.lookInto(ctx, dir, report, err)
 		return Checkup{Findings: found}, err
 	}
 	if err != nil {
 		return Checkup{}, err
 	}
-	sum, err := checkAll(ctx, store, report)
+	sum, err := RepairOptions{}.checkAll(ctx, store, report)
 	return sum, errors.Join(err, store.Close())
 }
 
 // lookInto reports what cannot be read of a store that cannot be opened because of cause.
-func lookInto(ctx context.Context, dir string, report func(Finding), cause error) (found int, err error) {
+func (o RepairOptions) lookInto(ctx context.Context, dir string, report func(Finding), cause error) (found int, err error) {
 	var losses []kv.Loss
 	var atlas rows.Atlas
-	_, err = kv.LossesIn(ctx, dir, kv.Options{Steps: formatSteps}, atlas.Learn, func(l kv.Loss) { losses = append(losses, l) })
+	_, err = kv.LossesIn(ctx, dir, kv.Options{Steps: formatSteps, Salvaging: o.salvaging}, atlas.Learn, func(l kv.Loss) { losses = append(losses, l) })
 	if err == nil && len(losses) == 0 {
 		return 0, cause
 	}
@@ -81,17 +112,18 @@ func lookInto(ctx context.Context, dir string, report func(Finding), cause error
 	return len(losses), err
 }
 
-func checkAll(ctx context.Context, store *kv.Store, report func(Finding)) (Checkup, error) {
+func (o RepairOptions) checkAll(ctx context.Context, store *kv.Store, report func(Finding)) (Checkup, error) {
 	tell := func(f rows.Finding) { report(ofRows(f)) }
+	o.tell("reading every file of the store", 0, 0)
 	from, lost, err := rows.CheckFiles(ctx, store, store, tell)
 	if err != nil {
 		return Checkup{Findings: lost}, err
 	}
-	sum, err := rows.Check(ctx, from, tell)
+	sum, err := rows.CheckTelling(ctx, from, tell, o.looking("checking the store"))
 	if sum.Findings += lost; err != nil || sum.Findings > 0 {
 		return sum, err // what follows from damaged rows is no news
 	}
-	err = blobs.Check(ctx, store, rows.Values{From: store}, func(f blobs.Finding) {
+	err = blobs.Check(ctx, store, o.values(store), func(f blobs.Finding) {
 		sum.Findings++
 		report(ofBlobs(f))
 	})
@@ -106,15 +138,15 @@ func RepairStore(ctx context.Context, dataDir string, opts RepairOptions, report
 	store, err := kv.Open(dir, kv.Options{Steps: formatSteps})
 	switch {
 	case errors.Is(err, kv.ErrDamaged) && opts.AcceptLoss:
-		return salvage(ctx, dir, aside, report)
+		return salvage(ctx, dir, aside, opts, report)
 	case errors.Is(err, kv.ErrDamaged):
-		r.Left.Findings, err = lookInto(ctx, dir, report, err)
+		r.Left.Findings, err = opts.lookInto(ctx, dir, report, err)
 		return r, err
 	case err != nil:
 		return r, err
 	}
 	lost, curable := 0, false
-	r.Left, err = checkAll(ctx, store, func(f Finding) {
+	r.Left, err = opts.checkAll(ctx, store, func(f Finding) {
 		if f.Rule == string(rows.RuleFile) {
 			lost++
 			if !opts.AcceptLoss {
@@ -129,11 +161,12 @@ func RepairStore(ctx context.Context, dataDir string, opts RepairOptions, report
 			r.Left.Findings = lost
 			return r, err
 		}
-		return salvage(ctx, dir, aside, report)
+		return salvage(ctx, dir, aside, opts, report)
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
 	if curable {
 		r.Copy = aside
+		opts.tell("putting a copy of the store aside", 0, 0)
 		if _, err := store.Backup(ctx, r.Copy, now); err != nil {
 			return r, fmt.Errorf("put a copy of the store aside: %w", err)
 		}
@@ -149,7 +182,8 @@ func (r *Repair) mend(ctx context.Context, store *kv.Store, opts RepairOptions, 
 		}
 		report(f)
 	}
-	r.Left, err = rows.Repair(ctx, store, rows.RepairOptions{AcceptLoss: opts.AcceptLoss}, func(f rows.Finding, done bool) {
+	how := rows.RepairOptions{AcceptLoss: opts.AcceptLoss, Looked: opts.looking("repairing, and checking again")}
+	r.Left, err = rows.Repair(ctx, store, how, func(f rows.Finding, done bool) {
 		found := ofRows(f)
 		found.Repaired = done
 		tell(found)
@@ -157,7 +191,7 @@ func (r *Repair) mend(ctx context.Context, store *kv.Store, opts RepairOptions, 
 	if err != nil || r.Left.Findings > 0 {
 		return err
 	}
-	return blobs.Repair(ctx, store, rows.Values{From: store}, blobs.RepairOptions{AcceptLoss: opts.AcceptLoss}, func(f blobs.Finding, done bool) {
+	return blobs.Repair(ctx, store, opts.values(store), blobs.RepairOptions{AcceptLoss: opts.AcceptLoss}, func(f blobs.Finding, done bool) {
 		found := ofBlobs(f)
 		if found.Repaired = done; !done {
 			r.Left.Findings++
@@ -168,10 +202,10 @@ func (r *Repair) mend(ctx context.Context, store *kv.Store, opts RepairOptions, 
 
 // salvage puts a new store in the place of one that cannot be read in all its parts. What peers hold of what was lost comes
 // back when they compare; the device is another writer from then on, as nobody knows which names were lost.
-func salvage(ctx context.Context, dir, aside string, report func(Finding)) (r Repair, err error) {
+func salvage(ctx context.Context, dir, aside string, opts RepairOptions, report func(Finding)) (r Repair, err error) {
 	var losses []kv.Loss
 	lost := func(l kv.Loss) { losses = append(losses, l) }
-	s, err := kv.Salvage(ctx, dir, filepath.Join(aside, storeDir), kv.Options{Steps: formatSteps}, lost, func(store *kv.Store) error {
+	s, err := kv.Salvage(ctx, dir, filepath.Join(aside, storeDir), kv.Options{Steps: formatSteps, Salvaging: opts.salvaging}, lost, func(store *kv.Store) error {
 		atlas, err := rows.NewAtlas(store)
 		if err != nil {
 			return err
@@ -182,7 +216,7 @@ func salvage(ctx context.Context, dir, aside string, report func(Finding)) (r Re
 			r.Repaired++
 			report(f)
 		}
-		if err := r.mend(ctx, store, RepairOptions{AcceptLoss: true}, report); err != nil {
+		if err := r.mend(ctx, store, opts, report); err != nil {
 			return err
 		}
 		if err := rows.RenewStore(store, randomNumber()); err != nil {
@@ -195,6 +229,26 @@ func salvage(ctx context.Context, dir, aside string, report func(Finding)) (r Re
 	}
 	r.Copy, r.Saved, r.Blind = aside, s.Keys, s.Blind
 	return r, nil
+}
+
+// values are those of a store, for blobs.
+func (o RepairOptions) values(store *kv.Store) countedValues {
+	return countedValues{rows.Values{From: store}, o.looking("checking references to blobs")}
+}
+
+// countedValues tells how many values were visited.
+type countedValues struct {
+	rows.Values
+	looked func(keys int)
+}
+
+func (v countedValues) Each(ctx context.Context, visit func(db, coll uint32, key string, value []byte) error) error {
+	n := 0
+	return v.Values.Each(ctx, func(db, coll uint32, key string, value []byte) error {
+		n++
+		v.looked(n)
+		return visit(db, coll, key, value)
+	})
 }
 
 func ofRows(f rows.Finding) Finding {

@@ -3,6 +3,7 @@ package host_test
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/syncbase/syncbase/host"
@@ -58,7 +59,17 @@ func TestSalvage(t *testing.T) {
 				if r := repair(t, dir, host.RepairOptions{}); r.Repaired > 0 || r.Copy != "" {
 					t.Errorf("repaired without accepting loss: %+v", r)
 				}
-				r := repair(t, dir, host.RepairOptions{AcceptLoss: true})
+				var doing []string
+				r := repair(t, dir, host.RepairOptions{AcceptLoss: true, Progress: func(p host.Progress) {
+					if !slices.Contains(doing, p.Doing) {
+						doing = append(doing, p.Doing)
+					}
+				}})
+				for _, want := range []string{"reading the files of the damaged store", "saving what can be read", "repairing, and checking again"} {
+					if !slices.Contains(doing, want) {
+						t.Errorf("it told of %q, want %q", doing, want)
+					}
+				}
 				// What is known of others' writes comes back by syncing, and nothing else is left.
 				if r.Left.Findings > 3 || r.Saved == 0 || r.Left.Rows != sound.Rows {
 					t.Errorf("%+v, want all %d rows", r, sound.Rows)

@@ -85,6 +85,7 @@ they compare. Before the first change it puts the store as it was aside. It may 
 
 func (a *app) doctorOnline(ctx context.Context, c *client.Client, opts doctorOptions) error {
 	p := a.findings(opts)
+	p.damaged = "the store is damaged; stop the daemon and run 'syncbase doctor --repair'"
 	sum, err := c.Doctor(ctx, func(f client.Finding) error {
 		return p.print(findingObject{Database: f.Database, Rule: f.Rule, Key: hex.EncodeToString(f.Key), Text: f.Text})
 	})
@@ -99,6 +100,7 @@ func (a *app) doctorOffline(ctx context.Context, opts doctorOptions) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	p := a.findings(opts)
+	p.damaged = "the store is damaged; 'syncbase doctor --repair' repairs what it can"
 	sum, err := checkStore(ctx, dir, func(f findingObject) {
 		if err := p.print(f); err != nil {
 			cancel(err)
@@ -117,7 +119,7 @@ func (a *app) doctorRepair(ctx context.Context, opts doctorOptions) error {
 	}
 	// Unlike a check, a repair goes on when nobody reads what it says.
 	p := a.findings(opts)
-	sum, err := repairStore(ctx, dir, opts.acceptLoss, func(f findingObject) { _ = p.print(f) })
+	sum, err := repairStore(ctx, dir, opts.acceptLoss, a.steps(), func(f findingObject) { _ = p.print(f) })
 	if err != nil {
 		return joinFlush(err, p.lines)
 	}
@@ -157,6 +159,8 @@ type findings struct {
 	all   bool
 	// kinds counts what was found of each kind, in the order in which they came.
 	kinds []findingKind
+	// damaged is what to say in the end when something was found.
+	damaged string
 	// lossy counts what only a repair that accepts loss puts right.
 	lossy int
 }
@@ -236,7 +240,7 @@ func (p *findings) end(err error, sum client.Checkup) error {
 			count(sum.Databases, "database"), count(sum.Rows, "row"), count(sum.Records, "log record"), count(sum.Findings, "finding"))
 	}
 	if err == nil && sum.Findings > 0 {
-		err = errors.New("the store is damaged; stop the daemon and run 'syncbase doctor --repair'")
+		err = errors.New(p.damaged)
 	}
 	return joinFlush(err, p.lines)
 }

@@ -91,8 +91,9 @@ func checkStore(ctx context.Context, dataDir string, report func(findingObject))
 }
 
 // repairStore mends the store of a data directory that no daemon has open.
-func repairStore(ctx context.Context, dataDir string, acceptLoss bool, report func(findingObject)) (repairObject, error) {
-	r, err := host.RepairStore(ctx, dataDir, host.RepairOptions{AcceptLoss: acceptLoss}, func(f host.Finding) {
+func repairStore(ctx context.Context, dataDir string, acceptLoss bool, steps func(doing string, done, of int), report func(findingObject)) (repairObject, error) {
+	opts := host.RepairOptions{AcceptLoss: acceptLoss, Progress: func(p host.Progress) { steps(p.Doing, p.Done, p.Of) }}
+	r, err := host.RepairStore(ctx, dataDir, opts, func(f host.Finding) {
 		found := findingOf(f)
 		found.Repaired = &f.Repaired
 		report(found)

@@ -68,6 +68,8 @@ type Options struct {
 	Damaged func(path string)
 	// Upgrading is told before a step begins, or goes on after it was cut short.
 	Upgrading func(from, to int, what string)
+	// Salvaging is told how far Salvage and LossesIn are: how many of the tables have been read, and how many keys been saved.
+	Salvaging func(tables, of, keys int)
 	// FS replaces the file system, for tests: see NewMemFS.
 	FS *MemFS
 

@@ -107,7 +107,7 @@ func (w *wreck) rebuild(ctx context.Context, into string, opts Options) (s Salva
 	if err != nil {
 		return s, mapWriteError(err)
 	}
-	out := salvager{ctx: ctx, db: db, fs: w.fs, dir: into, b: db.NewBatch(), minFree: opts.MinFreeBytes}
+	out := salvager{ctx: ctx, db: db, fs: w.fs, dir: into, b: db.NewBatch(), minFree: opts.MinFreeBytes, told: w.saved}
 	err = w.merge(out.add)
 	if err == nil {
 		err = out.end(cmp.Or(w.format, strconv.Itoa(opts.version)))
@@ -125,6 +125,8 @@ type salvager struct {
 	minFree uint64
 	b       *pebble.Batch
 	keys    int
+	// told is told of keys that are saved.
+	told func(keys int)
 	// format: the version of the format is among the keys.
 	format bool
 }
@@ -156,6 +158,7 @@ func (s *salvager) write() error {
 		return err
 	}
 	s.b = s.db.NewBatch()
+	s.told(s.keys)
 	return nil
 }
 
@@ -178,6 +181,8 @@ type wreck struct {
 	dir    string
 	lock   *pebble.Lock
 	report func(Loss)
+	// told is Options.Salvaging.
+	told func(tables, of, keys int)
 	// tables are those that the store had; nil where that cannot be told.
 	tables map[string]*listed
 	// firstLog is the first log of which not everything lies in tables, 0 where that cannot be told.
@@ -199,7 +204,7 @@ type wreck struct {
 
 func openWreck(ctx context.Context, dir string, opts Options, report func(Loss)) (_ *wreck, err error) {
 	opts = opts.withDefaults()
-	w := &wreck{fs: opts.fileSystem(), dir: dir, report: report, entered: map[string]pebble.SeqNum{}}
+	w := &wreck{fs: opts.fileSystem(), dir: dir, report: report, told: opts.Salvaging, entered: map[string]pebble.SeqNum{}}
 	if err := checkFormatFile(w.fs, dir, opts.version); errors.Is(err, ErrDamaged) {
 		report(Loss{File: formatFile, Cause: plain(err)})
 	} else if err != nil {
@@ -220,6 +225,13 @@ func openWreck(ctx context.Context, dir string, opts Options, report func(Loss))
 		}
 	}
 	return w, nil
+}
+
+// saved tells how many keys are saved.
+func (w *wreck) saved(keys int) {
+	if w.told != nil {
+		w.told(len(w.iters), len(w.iters), keys)
+	}
 }
 
 func (w *wreck) close() error {
@@ -332,7 +344,10 @@ func (w *wreck) openTables(ctx context.Context) error {
 			return err
 		}
 	}
-	for _, name := range names {
+	for i, name := range names {
+		if w.told != nil {
+			w.told(i, len(names), 0)
+		}
 		t, err := openTable(ctx, w.fs, w.dir, name)
 		if ctx.Err() != nil {
 			return ctx.Err()

@@ -90,10 +90,18 @@ func CheckDir(ctx context.Context, dir string, opts kv.Options, report func(Find
 
 // Check is Store.Check for a store that need not be sound enough to be opened: it reads keys and values alone.
 func Check(ctx context.Context, from kv.Reader, report func(Finding)) (Summary, error) {
-	c := checker{ctx: ctx, from: from, report: report}
+	return CheckTelling(ctx, from, report, nil)
+}
+
+// CheckTelling is Check that tells now and then how many keys it has looked at.
+func CheckTelling(ctx context.Context, from kv.Reader, report func(Finding), looked func(keys int)) (Summary, error) {
+	c := checker{ctx: ctx, from: from, report: report, looked: looked}
 	err := c.store()
 	return c.sum, err
 }
+
+// tellEvery is after how many keys CheckTelling tells.
+const tellEvery = 10_000
 
 // checker goes through one store.
 type checker struct {
@@ -101,6 +109,9 @@ type checker struct {
 	from   kv.Reader
 	report func(Finding)
 	sum    Summary
+	// looked is told how many keys were visited; it may be nil.
+	looked func(keys int)
+	keys   int
 }
 
 func (c *checker) found(db id.Name, rule Rule, key []byte, format string, args ...any) {
@@ -124,6 +135,9 @@ func (c *checker) each(lo, hi []byte, visit func(key, value []byte)) error {
 	}
 	for ok := it.First(); ok && c.ctx.Err() == nil; ok = it.Next() {
 		visit(it.Key(), it.Value())
+		if c.keys++; c.looked != nil && c.keys%tellEvery == 0 {
+			c.looked(c.keys)
+		}
 	}
 	return errors.Join(c.ctx.Err(), it.Close())
 }

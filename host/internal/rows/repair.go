@@ -20,6 +20,8 @@ import (
 type RepairOptions struct {
 	// AcceptLoss permits remedies that give up what may have been acknowledged.
 	AcceptLoss bool
+	// Looked is told now and then how many keys a check has looked at, of which there is one for each round. It may be nil.
+	Looked func(keys int)
 }
 
 // Bounds of a repair: how much is put right between two checks, and how many checks there are at most.
@@ -39,14 +41,14 @@ func Repair(ctx context.Context, store *kv.Store, opts RepairOptions, report fun
 	for round := 0; ; round++ {
 		r := repairer{kv: store, rows: map[string]rowSource{}, lists: map[uint32]*listing{}, listed: map[uint32]map[id.Version]uint64{}}
 		var todo, rest []Finding
-		sum, err := Check(ctx, store, func(f Finding) {
+		sum, err := CheckTelling(ctx, store, func(f Finding) {
 			again := tried[string(f.Rule)+string(f.Key)+f.Text]
 			if f.mend.apply == nil || f.Loses && !opts.AcceptLoss || again || round == maxRounds || len(todo) == maxMends {
 				rest = append(rest, f)
 			} else {
 				todo = append(todo, f)
 			}
-		})
+		}, opts.Looked)
 		if err != nil {
 			return sum, err
 		}
