@@ -155,7 +155,14 @@ type guarded interface {
 // permsCommand shows or sets the access list of what find gives.
 func (a *app) permsCommand(use, short, example string, args int, find func(*client.Client, []string) guarded) *cobra.Command {
 	var set, version string
-	cmd := command(use, short, example, cobra.ExactArgs(args), func(ctx context.Context, args []string) error {
+	var cmd *cobra.Command
+	cmd = command(use, short, example, cobra.ExactArgs(args), func(ctx context.Context, args []string) error {
+		switch replaces := cmd.Flags().Changed("set"); {
+		case cmd.Flags().Changed("version") && !replaces:
+			return usagef("--version says what --set replaces; give both")
+		case replaces && set == "":
+			return usagef("--set takes an access list, not an empty text")
+		}
 		list, err := parsePermissions(set)
 		if err != nil {
 			return err

@@ -18,7 +18,7 @@ func TestUsage(t *testing.T) {
 		"db settings a --durability maybe", "db settings a --quota -1", "db pause", "schema set a", "schema get", "perms a",
 		"syncgroup create a b", "syncgroup wait a b --timeout soon", "identity issue x", "plugin check x --config {",
 		"watch a --resume m --initial", "db perms a --set {", "db perms a --set null", `db perms a --set {"Read":{"inn":[]}}`,
-		"watch a --resume=", "serve extra", "config check",
+		"watch a --resume=", "watch a --pattern c", "watch a --pattern o/x:c", "perms --version 7", "db perms a --version 7", "collection perms a b --version 7", "db perms a --set= ", "serve extra", "config check",
 		"serve --peer-listen nonsense", "serve --peer-listen host:port", "serve --peer-listen 127.0.0.1:70000", "serve --peer-listen=:-1",
 		"config print --peer-listen nonsense",
 		"delete-range a b --prefix=", "delete-range a b --all --prefix p", "clock --shift 2000000h", "clock --shift -2000000h", "clock --shift 99999999999h",

@@ -83,7 +83,10 @@ func addPatterns(opts *client.WatchOptions, patterns []string) error {
 		} else {
 			owner += ":"
 		}
-		name, key, _ := strings.Cut(rest, "/")
+		name, key, found := strings.Cut(rest, "/")
+		if !found {
+			return usagef("--pattern %q has no slash and would match no row: it is COLLECTION/KEY, %q for all rows", p, p+"/%")
+		}
 		opts.Patterns = append(opts.Patterns, client.WatchPattern{Collection: owner + name, Key: key})
 	}
 	return nil
