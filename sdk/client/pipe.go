@@ -25,6 +25,9 @@ const (
 	maxPipedBytes, maxPipedOps = 16 << 10, 16
 	// maxPipedMessage is about the largest message of a pipe.
 	maxPipedMessage = 512 << 10
+	// maxPipedMessages is how many messages of a pipe may be without an answer. What comes meanwhile makes the next one: the more callers
+	// there are, the less each commit costs, and it waits no longer than for the commits before it to become durable.
+	maxPipedMessages = 2
 	// maxPipes bounds how many databases have a pipe at a time.
 	maxPipes = 8
 	// maxPipeIdle is how long a pipe stays open with nothing to do.
@@ -165,6 +168,8 @@ type pipe struct {
 	mu sync.Mutex
 	// queue is not sent yet; sent waits for answers, in this order.
 	queue, sent []*piped
+	// unanswered is of how many commits in sent each message consists.
+	unanswered []int
 	// ended: nothing more can be added.
 	ended bool
 }
@@ -197,10 +202,7 @@ func (p *pipe) add(it *piped) bool {
 	}
 	p.queue = append(p.queue, it)
 	p.mu.Unlock()
-	select {
-	case p.wake <- struct{}{}:
-	default:
-	}
+	p.stir()
 	return true
 }
 
@@ -215,10 +217,13 @@ func (p *pipe) giveUp(it *piped) bool {
 	return true
 }
 
-// take moves commits from the queue to those that are sent, and returns them as a message, nil if there are none.
+// take moves commits from the queue to those that are sent, and returns them as a message, nil if none are to be sent now.
 func (p *pipe) take() *nodev1.CommitEachRequest {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if len(p.unanswered) >= maxPipedMessages {
+		return nil
+	}
 	m, size, n := &nodev1.CommitEachRequest{}, 0, 0
 	for _, it := range p.queue {
 		if size += it.size; size > maxPipedMessage && n > 0 {
@@ -237,6 +242,7 @@ func (p *pipe) take() *nodev1.CommitEachRequest {
 	if len(m.Commits) == 0 {
 		return nil
 	}
+	p.unanswered = append(p.unanswered, len(m.Commits))
 	return m
 }
 
@@ -325,7 +331,24 @@ func (p *pipe) answer(outcomes []*nodev1.CommitOutcome) error {
 	if p.sent = p.sent[len(outcomes):]; len(p.sent) == 0 {
 		p.sent = nil
 	}
+	for n := len(outcomes); n > 0; {
+		answered := min(n, p.unanswered[0])
+		if n, p.unanswered[0] = n-answered, p.unanswered[0]-answered; p.unanswered[0] == 0 {
+			p.unanswered = p.unanswered[1:]
+		}
+	}
+	if len(p.queue) > 0 {
+		p.stir()
+	}
 	return nil
+}
+
+// stir makes run look at the queue.
+func (p *pipe) stir() {
+	select {
+	case p.wake <- struct{}{}:
+	default:
+	}
 }
 
 // close ends the pipe. What was sent may have been applied, unless the daemon ended the stream in order, or does not know

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 
 	"google.golang.org/grpc"
@@ -14,129 +15,118 @@ import (
 	"github.com/syncbase/syncbase/host/internal/rows"
 )
 
-// maxUnanswered bounds how many commits of a stream may be under way; then its next message has to wait.
-const maxUnanswered = 1024
+const (
+	// maxUnanswered bounds how many messages of a stream may be under way; then its next one has to wait.
+	maxUnanswered = 64
+	// maxTogether bounds how many commits are applied without letting go of the database.
+	maxTogether = 256
+)
 
 // CommitEach is Commit for each commit of the stream, with access decided anew for each message, and for each commit where
-// Commit decides it. Commits are started in their order and not waited for, so those that arrive together become durable
-// together.
+// Commit decides it. Commits are started in their order and not waited for, and those of a message become durable together.
 func (s *Server) CommitEach(stream grpc.BidiStreamingServer[nodev1.CommitEachRequest, nodev1.CommitEachResponse]) error {
 	ctx, done := s.untilDrained(stream.Context())
 	defer done()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	c := committer{s: s, stream: stream, cancel: cancel, started: make(chan started, maxUnanswered), turn: make(chan struct{}, 1)}
+	c := committer{s: s, stream: stream, cancel: cancel, started: make(chan []started, maxUnanswered)}
 	var answering sync.WaitGroup
-	answering.Go(c.wait)
 	answering.Go(c.answer)
-	err := c.run(ctx)
-	close(c.started)
+	// Recv cannot be ended but by returning, so another goroutine is in it; it ends with the call.
+	go c.receive(ctx)
+	<-ctx.Done()
+	c.end()
 	answering.Wait() // what was applied is answered before the stream ends
-	return err
+	if err := context.Cause(ctx); !errors.Is(err, io.EOF) && !errors.Is(err, errDraining) {
+		return err
+	}
+	return nil // that the client has sent everything, and that the daemon stops, is no error
 }
 
-// committer is one call of CommitEach. The handler receives messages and starts commits; a goroutine waits for them, and
-// another sends what became of them.
+// committer is one call of CommitEach. One goroutine receives messages and starts commits; another waits for them and sends
+// what became of them.
 type committer struct {
 	s      *Server
 	stream grpc.BidiStreamingServer[nodev1.CommitEachRequest, nodev1.CommitEachResponse]
 	cancel context.CancelCauseFunc
 	// database is from the first message.
 	database string
-	// started hands commits over to be waited for.
-	started chan started
-	// turn has a message while there are outcomes or the last one is there.
-	turn chan struct{}
-	// mu guards outcomes, which are to be sent, and last: there will be no more.
-	mu       sync.Mutex
-	outcomes []*nodev1.CommitOutcome
-	last     bool
+	// started hands over the commits of a message to be waited for.
+	started chan []started
+	// mu is held while commits are started, and guards ended: no more are.
+	mu    sync.Mutex
+	ended bool
 }
 
 // started is a commit that was applied, or why it was not.
 type started struct {
-	commit rows.Pending
+	commit rows.Started
 	err    error
 }
 
-// run starts commits until the stream or ctx ends. That the client has sent everything, and that the daemon stops, is no
-// error.
-func (c *committer) run(ctx context.Context) error {
-	// Recv cannot be ended but by returning, so another goroutine is in it; it ends with the call.
-	messages := make(chan *nodev1.CommitEachRequest)
-	go func() {
-		for {
-			m, err := c.stream.Recv()
-			if err != nil {
-				c.cancel(err)
-				return
-			}
-			select {
-			case messages <- m:
-			case <-ctx.Done():
-				return
-			}
+// receive starts commits until the stream or ctx ends.
+func (c *committer) receive(ctx context.Context) {
+	for {
+		m, err := c.stream.Recv()
+		if err == nil {
+			err = c.take(ctx, m)
 		}
-	}()
-	for first := true; ; first = false {
-		select {
-		case m := <-messages:
-			if first == (m.GetDatabase() == "") {
-				return fmt.Errorf("%w: the first message of a stream of commits names the database, and no other does", ErrInvalid)
-			}
-			if first {
-				c.database = m.GetDatabase()
-			}
-			c.start(ctx, m.GetCommits())
-		case <-ctx.Done():
-			if err := context.Cause(ctx); !errors.Is(err, io.EOF) && !errors.Is(err, errDraining) {
-				return err
-			}
-			return nil
+		if err != nil {
+			c.cancel(err)
+			return
 		}
 	}
+}
+
+// end waits for commits that are being started, and lets no more begin.
+func (c *committer) end() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ended = true
+	close(c.started)
+}
+
+func (c *committer) take(ctx context.Context, m *nodev1.CommitEachRequest) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.ended {
+		return errDraining
+	}
+	if (c.database == "") == (m.GetDatabase() == "") {
+		return fmt.Errorf("%w: the first message of a stream of commits names the database, and no other does", ErrInvalid)
+	}
+	if c.database == "" {
+		c.database = m.GetDatabase()
+	}
+	for commits := range slices.Chunk(m.GetCommits(), maxTogether) {
+		c.started <- c.start(ctx, commits)
+	}
+	return nil
 }
 
 // start applies commits; an error is an outcome like any other.
-func (c *committer) start(ctx context.Context, commits []*nodev1.IndependentCommit) {
+func (c *committer) start(ctx context.Context, commits []*nodev1.IndependentCommit) []started {
+	all := make([]started, len(commits))
 	t, err := c.s.open(ctx, c.database)
-	for _, commit := range commits {
-		next := started{err: err}
-		if err == nil {
-			next.commit, next.err = t.startCommit(commit.GetOps())
-		}
-		c.started <- next
-	}
-}
-
-func (t *target) startCommit(list []*nodev1.Op) (rows.Pending, error) {
-	ops, err := t.ops(list)
 	if err != nil {
-		return rows.Pending{}, err
+		for i := range all {
+			all[i].err = err
+		}
+		return all
 	}
-	return t.db.StartCommit(ops, t.guarded())
-}
-
-// wait waits for commits in their order, until there are no more.
-func (c *committer) wait() {
-	for next := range c.started {
-		outcome := next.outcome()
-		c.mu.Lock()
-		c.outcomes = append(c.outcomes, outcome)
-		c.mu.Unlock()
-		c.wake()
+	lists, at := make([][]rows.Op, 0, len(commits)), make([]int, 0, len(commits))
+	for i, commit := range commits {
+		ops, err := t.ops(commit.GetOps())
+		if err != nil {
+			all[i].err = err
+			continue
+		}
+		lists, at = append(lists, ops), append(at, i)
 	}
-	c.mu.Lock()
-	c.last = true
-	c.mu.Unlock()
-	c.wake()
-}
-
-func (c *committer) wake() {
-	select {
-	case c.turn <- struct{}{}:
-	default:
+	for i, commit := range t.db.StartCommits(lists, t.guarded()) {
+		all[at[i]].commit = commit
 	}
+	return all
 }
 
 func (n *started) outcome() *nodev1.CommitOutcome {
@@ -155,21 +145,16 @@ func (n *started) outcome() *nodev1.CommitOutcome {
 	return o
 }
 
-// answer sends outcomes, as many at a time as there are, until the last one. It goes on after a failure, with nothing to
-// show for it, so that nobody waits for it.
+// answer waits for the commits of a message after the other, and sends their outcomes. It goes on after a failure, with nothing
+// to show for it, so that nobody waits for it.
 func (c *committer) answer() {
-	for range c.turn {
-		c.mu.Lock()
-		list, last := c.outcomes, c.last
-		c.outcomes = nil
-		c.mu.Unlock()
-		if len(list) > 0 {
-			if err := c.stream.Send(&nodev1.CommitEachResponse{Outcomes: list}); err != nil {
-				c.cancel(err)
-			}
+	for list := range c.started {
+		m := &nodev1.CommitEachResponse{Outcomes: make([]*nodev1.CommitOutcome, len(list))}
+		for i := range list {
+			m.Outcomes[i] = list[i].outcome()
 		}
-		if last {
-			return
+		if err := c.stream.Send(m); err != nil {
+			c.cancel(err)
 		}
 	}
 }

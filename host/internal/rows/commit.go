@@ -70,42 +70,8 @@ type Guard func(c id.Collection, list perm.List, kind OpKind) error
 // Errors: ErrInvalid, ErrNoCollection, ErrConflict (a check failed), ErrFrozen, ErrQuota, ErrReadOnlyStore, ErrDestroyed and what
 // guard returns. What is wrong with one operation is an *OpError.
 func (db *DB) Commit(ops []Op, guard Guard) ([]id.Version, error) {
-	p, err := db.StartCommit(ops, guard)
-	if err != nil {
-		return nil, err
-	}
-	return p.Wait()
-}
-
-// StartCommit is Commit that does not wait: readers see what was committed, and Wait must be called. Whoever starts many commits and
-// waits for them afterwards has them share what it takes to make them durable.
-func (db *DB) StartCommit(ops []Op, guard Guard) (Pending, error) {
-	if err := db.validateOps(ops); err != nil {
-		return Pending{}, err
-	}
-	return db.beginCommit(ops, func(t *txn, colls []*collection) error {
-		for i := range ops {
-			if err := db.admit(colls[i], ops[i].Kind, guard); err != nil {
-				return atOp(i, ops, err)
-			}
-		}
-		return db.thawed(ops)
-	})
-}
-
-// Pending is a commit that was applied and may not be durable yet.
-type Pending struct {
-	t        *txn
-	p        Published
-	versions []id.Version
-}
-
-// Wait returns what Commit would have. It must be called once, from any goroutine.
-func (p Pending) Wait() ([]id.Version, error) {
-	if p.t == nil {
-		return p.versions, nil
-	}
-	return p.versions, p.t.finish(p.p)
+	started := db.StartCommits([][]Op{ops}, guard)[0]
+	return started.Wait()
 }
 
 // admit checks that the collection exists and that the guard lets the operation pass.
@@ -121,66 +87,15 @@ func (db *DB) admit(coll *collection, kind OpKind, guard Guard) error {
 
 // commit runs the operations after ready has agreed to the collections they touch.
 func (db *DB) commit(ops []Op, ready func(t *txn, colls []*collection) error) ([]id.Version, error) {
-	p, err := db.beginCommit(ops, ready)
-	if err != nil {
-		return nil, err
-	}
-	return p.Wait()
-}
-
-func (db *DB) beginCommit(ops []Op, ready func(t *txn, colls []*collection) error) (Pending, error) {
-	t, p, versions, err := db.commitLocked(ops, ready)
-	if err != nil || t == nil || t.async && db.s.unsynced.later(t, p) {
-		return Pending{versions: versions}, err
-	}
-	return Pending{t: t, p: p, versions: versions}, nil
-}
-
-func (db *DB) commitLocked(ops []Op, ready func(t *txn, colls []*collection) error) (*txn, Published, []id.Version, error) {
-	db.mu.Lock()
-	defer db.mu.Unlock()
-	if err := db.alive(); err != nil {
-		return nil, Published{}, nil, err
-	}
-	t := db.begin()
-	t.async = db.rec.Settings.Durability == Async
-	colls := make([]*collection, len(ops))
-	for i := range ops {
-		if i > 0 && ops[i].Collection == ops[i-1].Collection {
-			colls[i] = colls[i-1]
-			continue
-		}
-		colls[i] = db.enter(t.b, ops[i].Collection, t.fresh)
-	}
-	err := ready(t, colls)
-	var touched []*rowState
-	var todo []int
-	if err == nil {
-		touched, todo, err = t.effective(ops, colls)
-	}
-	if err != nil || len(todo) == 0 {
-		t.b.Discard()
-		return nil, Published{}, make([]id.Version, len(ops)), err
-	}
-	versions := t.writeOps(ops, touched, todo)
-	if t.contested {
-		_, err = t.settle(db.clock.Next(db.now()))
-	}
-	if err != nil {
-		t.b.Discard()
-		return nil, Published{}, nil, err
-	}
-	p, err := t.apply(db.know)
-	if err != nil {
-		return nil, Published{}, nil, err
-	}
-	t.release()
-	return t, p, versions, nil
+	var started [1]Started
+	db.startCommits([][]Op{ops}, started[:], func(t *txn, colls []*collection, _ []Op) error { return ready(t, colls) })
+	return started[0].Wait()
 }
 
 // effective evaluates the checks and returns the row of each operation and the positions of the operations that make a
 // record: for each row the last write, unless it deletes what is absent.
 func (t *txn) effective(ops []Op, colls []*collection) (touched []*rowState, todo []int, err error) {
+	t.wanted, t.states = t.wanted[:0], t.states[:0]
 	for i := range ops {
 		t.wanted = append(t.wanted, rowRef{colls[i], ops[i].Key})
 	}
@@ -227,7 +142,7 @@ func (t *txn) writeOps(ops []Op, touched []*rowState, todo []int) []id.Version {
 		}
 	}
 	t.startCommit(false, self, t.ownGen+1, uint64(len(todo)), at)
-	t.commits[0].changes = t.room(len(todo))
+	t.commits[len(t.commits)-1].changes = t.room(len(todo))
 	for _, i := range todo {
 		op, row := &ops[i], touched[i]
 		t.ownGen++

@@ -101,6 +101,8 @@ type collection struct {
 	digests []*digest
 	// burial is what is known of the rows that were destroyed with the collection.
 	burial burial
+	// deletions says whether there are tombstones; see DB.buries.
+	deletions deletions
 }
 
 // Published is the durable state of a database's log. Know is shared and must not be changed.

@@ -11,15 +11,10 @@ const maxUnsynced = 1024
 // unsynced are commits that were acknowledged and are not yet durable.
 type unsynced struct {
 	// queue hands them to Run.
-	queue chan waiting
+	queue chan *together
 	// mu guards running; it is held while a commit is put into the queue, so that Run leaves none behind.
 	mu      sync.RWMutex
 	running bool
-}
-
-type waiting struct {
-	t *txn
-	p Published
 }
 
 // Run makes asynchronous commits durable and publishes them, in order, until ctx ends; then it finishes those that are
@@ -33,7 +28,7 @@ func (s *Store) Run(ctx context.Context) error {
 	for ended := ctx.Done(); err == nil && ended != nil; {
 		select {
 		case w := <-s.unsynced.queue:
-			err = w.t.finish(w.p)
+			err = w.wait()
 		case <-ended:
 			ended = nil
 		}
@@ -49,14 +44,14 @@ func (s *Store) Run(ctx context.Context) error {
 	for open := true; open; {
 		select {
 		case w := <-s.unsynced.queue:
-			err = first(err, w.t.finish(w.p))
+			err = first(err, w.wait())
 		case <-closed:
 			open = false
 		}
 	}
 	for len(s.unsynced.queue) > 0 {
 		w := <-s.unsynced.queue
-		err = first(err, w.t.finish(w.p))
+		err = first(err, w.wait())
 	}
 	return err
 }
@@ -69,11 +64,11 @@ func first(a, b error) error {
 }
 
 // later leaves a commit to Run, and reports false if that does not run.
-func (u *unsynced) later(t *txn, p Published) bool {
+func (u *unsynced) later(g *together) bool {
 	u.mu.RLock()
 	defer u.mu.RUnlock()
 	if u.running {
-		u.queue <- waiting{t, p}
+		u.queue <- g
 	}
 	return u.running
 }

@@ -66,9 +66,13 @@ func (t *txn) prefetchCollection(refs []rowRef, known bool) error {
 	if err != nil {
 		return err
 	}
-	dead, err := t.walk(spaceTomb, refs)
-	if err != nil {
-		return errors.Join(err, live.it.Close())
+	dead := &walker{}
+	if some, err := t.db.buries(refs[0].coll); err != nil {
+		return errors.Join(err, live.close())
+	} else if some {
+		if dead, err = t.walk(spaceTomb, refs); err != nil {
+			return errors.Join(err, live.close())
+		}
 	}
 	for _, ref := range refs {
 		if known && t.loaded(ref) != nil {
@@ -82,10 +86,10 @@ func (t *txn) prefetchCollection(refs []rowRef, known bool) error {
 			break
 		}
 	}
-	return errors.Join(err, live.it.Close(), dead.it.Close())
+	return errors.Join(err, live.close(), dead.close())
 }
 
-// walker moves through one space of a collection in ascending order.
+// walker moves through one space of a collection in ascending order. The zero value is in one that is empty.
 type walker struct {
 	it     *kv.Iter
 	ok     bool
@@ -104,6 +108,13 @@ func (t *txn) walk(space byte, refs []rowRef) (*walker, error) {
 		return nil, err
 	}
 	return &walker{it: it, ok: it.First(), target: slices.Clone(lo), prefix: collKeyLen}, nil
+}
+
+func (w *walker) close() error {
+	if w.it == nil {
+		return nil
+	}
+	return w.it.Close()
 }
 
 // find returns a copy of the value of the key, nil when there is none. Keys ascend from call to call.

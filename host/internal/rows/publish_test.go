@@ -14,10 +14,7 @@ func TestAnOlderStateDoesNotReplaceANewerOne(t *testing.T) {
 	if err := d.create().db.Track([]id.Scope{{Collection: notes, Prefix: "a"}}); err != nil {
 		t.Fatal(err)
 	}
-	txn, p, _, err := d.db.commitLocked(ops, func(*txn, []*collection) error { return nil })
-	if err != nil {
-		t.Fatal(err)
-	}
+	begun := d.db.StartCommits([][]Op{ops}, nil)[0]
 	b := id.Scope{Collection: notes, Prefix: "b"}
 	if err := d.db.Track([]id.Scope{b}); err != nil {
 		t.Fatal(err)
@@ -26,7 +23,7 @@ func TestAnOlderStateDoesNotReplaceANewerOne(t *testing.T) {
 	if _, err := d.db.Receive(Step{Scopes: []id.Scope{b}, Progress: []delta.ScopeVector{{Scope: b, Vector: id.Vector{w: 7}}}}); err != nil {
 		t.Fatal(err)
 	}
-	if err := txn.finish(p); err != nil {
+	if _, err := begun.Wait(); err != nil {
 		t.Fatal(err)
 	}
 	know := d.db.Published().Know

@@ -70,10 +70,7 @@ func TestProgressShowsNothingEarly(t *testing.T) {
 	d := newDevice(t, 1).create()
 	before := d.db.Published()
 	ops := []Op{{Collection: notes, Key: "k", Value: []byte(`1`)}}
-	txn, p, _, err := d.db.commitLocked(ops, func(*txn, []*collection) error { return nil })
-	if err != nil {
-		t.Fatal(err)
-	}
+	begun := d.db.StartCommits([][]Op{ops}, nil)[0]
 	other := id.Writer{Device: id.Device{9}, Epoch: 1}
 	progress := []delta.ScopeVector{{Scope: whole[0], Vector: id.Vector{other: 5}}}
 	if _, err := d.db.Receive(Step{Scopes: whole, Progress: progress}); err != nil {
@@ -82,7 +79,7 @@ func TestProgressShowsNothingEarly(t *testing.T) {
 	if got := d.db.Published(); got.Seq != before.Seq || got.Know.Own() != before.Know.Own() {
 		t.Errorf("shown are commit %d and generation %s before they are durable", got.Seq, got.Know.Own())
 	}
-	if err := txn.finish(p); err != nil {
+	if _, err := begun.Wait(); err != nil {
 		t.Fatal(err)
 	}
 	got := d.db.Published()

@@ -12,10 +12,10 @@ type scratch struct {
 	slab []rowState
 	// key and body are buffers for what goes into the batch, which copies it.
 	key, body []byte
-	// wanted are the rows of the operations of a batch, and states what is known of them.
+	// wanted are the rows of the operations of one commit, and states what is known of them.
 	wanted []rowRef
 	states []*rowState
-	// changes are those of the commit that a batch is; they hold no memory.
+	// changes are those of the commits of this device; they hold no memory.
 	changes []change
 }
 
@@ -39,9 +39,9 @@ func (t *txn) release() {
 		return
 	}
 	clear(s.slab)
-	clear(s.wanted)
-	clear(s.states)
-	s.slab, s.wanted, s.states = s.slab[:0], s.wanted[:0], s.states[:0]
+	clear(s.wanted[:cap(s.wanted)])
+	clear(s.states[:cap(s.states)])
+	s.slab, s.wanted, s.states, s.changes = s.slab[:0], s.wanted[:0], s.states[:0], s.changes[:0]
 	scratches.Put(s)
 }
 
@@ -50,10 +50,12 @@ const maxScratchBody = 64 << 10
 
 // room returns an empty list for n changes, which ends with the transaction.
 func (t *txn) room(n int) []change {
-	if cap(t.changes) < n {
-		t.changes = make([]change, 0, n)
+	from := len(t.changes)
+	if cap(t.changes)-from < n {
+		t.changes, from = make([]change, 0, max(n, 2*cap(t.changes))), 0
 	}
-	return t.changes[:0]
+	t.changes = t.changes[:from+n]
+	return t.changes[from : from : from+n]
 }
 
 // expect makes room for n more rows.

@@ -80,7 +80,7 @@ func Open(store *kv.Store, opts Options) (*Store, error) {
 		opts.Random = func() uint32 { return 0 }
 	}
 	s := &Store{kv: store, opts: opts, dbs: map[id.Name]*DB{}, changed: make(chan struct{}), sweep: make(chan struct{}, 1)}
-	s.unsynced.queue = make(chan waiting, maxUnsynced)
+	s.unsynced.queue = make(chan *together, maxUnsynced)
 	if err := errors.Join(s.loadWriter(), s.loadService()); err != nil {
 		return nil, err
 	}

@@ -115,7 +115,7 @@ func (t *txn) row(coll *collection, key string) (*rowState, error) {
 	data, err := t.db.s.kv.Get(rowKey(spaceRow, t.db.num, coll.num, key))
 	isRow := err == nil
 	if errors.Is(err, kv.ErrNotFound) {
-		data, err = t.db.s.kv.Get(rowKey(spaceTomb, t.db.num, coll.num, key))
+		data, err = t.tomb(coll, key)
 	}
 	if errors.Is(err, kv.ErrNotFound) {
 		return t.enroll(ref, nil, false)
@@ -124,6 +124,14 @@ func (t *txn) row(coll *collection, key string) (*rowState, error) {
 		return nil, err
 	}
 	return t.enroll(ref, data, isRow)
+}
+
+// tomb returns the stored tombstone of a row, or kv.ErrNotFound.
+func (t *txn) tomb(coll *collection, key string) ([]byte, error) {
+	if some, err := t.db.buries(coll); err != nil || !some {
+		return nil, first(err, kv.ErrNotFound)
+	}
+	return t.db.s.kv.Get(rowKey(spaceTomb, t.db.num, coll.num, key))
 }
 
 // loaded returns a row that the transaction has touched, nil for any other. Mostly rows are asked for in the order in which they
@@ -329,6 +337,7 @@ func (t *txn) writeRow(row *rowState) error {
 	var after []byte
 	if head.Deleted {
 		to, from, had = spaceTomb, spaceRow, row.hadRow
+		row.coll.deletions = someDeletions
 	} else {
 		after = head.Value
 	}
