@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -270,4 +271,66 @@ func TestGivingUpInAPipe(t *testing.T) {
 	if version, err := c.Put(t.Context(), "good second", 1); err != nil || version != "pipe good second" {
 		t.Errorf("the one after it: %q, %v", version, err)
 	}
+}
+
+// While two messages wait for their answers, everything else waits to go together.
+func TestWhatWaitsGoesTogether(t *testing.T) {
+	t.Parallel()
+	got, answer, sizes := make(chan struct{}), make(chan struct{}), make(chan int, 1)
+	s := &pipeServer{each: func(stream grpc.BidiStreamingServer[nodev1.CommitEachRequest, nodev1.CommitEachResponse]) error {
+		for range maxPipedMessages {
+			if _, err := stream.Recv(); err != nil {
+				return err
+			}
+			got <- struct{}{}
+		}
+		<-answer
+		if err := stream.Send(&nodev1.CommitEachResponse{Outcomes: []*nodev1.CommitOutcome{outcomeOf("first")}}); err != nil {
+			return err
+		}
+		m, err := stream.Recv()
+		if err != nil {
+			return err
+		}
+		sizes <- len(m.GetCommits())
+		resp := &nodev1.CommitEachResponse{Outcomes: []*nodev1.CommitOutcome{outcomeOf("other")}}
+		for _, c := range m.GetCommits() {
+			resp.Outcomes = append(resp.Outcomes, outcomeOf(c.GetOps()[0].GetPut().GetKey()))
+		}
+		if err := stream.Send(resp); err != nil {
+			return err
+		}
+		if err := answerSome(stream, 1<<30); !errors.Is(err, io.EOF) {
+			return err
+		}
+		return nil
+	}}
+	c := s.serve(t)
+	var puts sync.WaitGroup
+	put := func(key string) {
+		puts.Go(func() {
+			if _, err := c.Put(context.Background(), key, 1); err != nil {
+				t.Errorf("%s: %v", key, err)
+			}
+		})
+	}
+	for i := range maxPipedMessages {
+		put(fmt.Sprint("alone", i))
+		<-got
+	}
+	const n = 20
+	for i := range n {
+		put(fmt.Sprint("good", i))
+	}
+	p := c.db.c.pipe("db")
+	for waiting := 0; waiting < n; runtime.Gosched() {
+		p.mu.Lock()
+		waiting = len(p.queue)
+		p.mu.Unlock()
+	}
+	close(answer)
+	if size := <-sizes; size != n {
+		t.Errorf("the next message has %d commits, want %d", size, n)
+	}
+	puts.Wait()
 }

@@ -136,7 +136,7 @@ type NodeServiceClient interface {
 	// database say.
 	Commit(ctx context.Context, in *CommitRequest, opts ...grpc.CallOption) (*CommitResponse, error)
 	// CommitEach applies many small commits to one database, each by itself, as Commit would: what many callers of one client
-	// do at the same time. A stream that ends without an error has answered every commit that was applied.
+	// do at the same time. Those of one message become durable together. A stream that ends without an error has answered every commit that was applied.
 	CommitEach(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[CommitEachRequest, CommitEachResponse], error)
 	// Watch streams committed batches, in commit order, without gaps.
 	Watch(ctx context.Context, in *WatchRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchResponse], error)
@@ -938,7 +938,7 @@ type NodeServiceServer interface {
 	// database say.
 	Commit(context.Context, *CommitRequest) (*CommitResponse, error)
 	// CommitEach applies many small commits to one database, each by itself, as Commit would: what many callers of one client
-	// do at the same time. A stream that ends without an error has answered every commit that was applied.
+	// do at the same time. Those of one message become durable together. A stream that ends without an error has answered every commit that was applied.
 	CommitEach(grpc.BidiStreamingServer[CommitEachRequest, CommitEachResponse]) error
 	// Watch streams committed batches, in commit order, without gaps.
 	Watch(*WatchRequest, grpc.ServerStreamingServer[WatchResponse]) error
