@@ -269,8 +269,9 @@ func (p *pipe) run() {
 			case <-p.ctx.Done():
 				return
 			case <-idle.C:
-				p.retire(stream)
-				return
+				if p.retire(stream) {
+					return
+				}
 			}
 			continue
 		}
@@ -281,17 +282,17 @@ func (p *pipe) run() {
 	}
 }
 
-// retire lets nobody add to the pipe any more. What is in it is answered; what was not sent goes by calls.
-func (p *pipe) retire(stream grpc.ClientStream) {
-	p.forget()
+// retire lets nobody add to the pipe any more, unless there is something in it: then it reports false.
+func (p *pipe) retire(stream grpc.ClientStream) bool {
 	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.ended = true
-	for _, it := range p.queue {
-		it.finish(nil, nil)
+	if p.ended = len(p.queue)+len(p.sent) == 0; !p.ended {
+		p.mu.Unlock()
+		return false
 	}
-	p.queue = nil
+	p.mu.Unlock()
+	p.forget()
 	_ = stream.CloseSend() // receive is told if it failed
+	return true
 }
 
 // forget lets the next commit begin another pipe.

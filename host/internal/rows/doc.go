@@ -11,8 +11,9 @@
 // It is the largest room, because all of it shares one lock and one atomic write. Its parts, by file:
 //
 //   - what there is: store, db, settings, keys and encode (what lies on disk), open (loading it), space (what it takes);
-//   - reading and writing: read, merged, values, tx and tx_collections (batches), commit and txn (the one way in), scratch and
-//     prefetch (what makes many rows cheap), json, durable (commits that do not wait), full (a full disk), frozen;
+//   - reading and writing: read, merged, values, tx and tx_collections (batches), commit, commits (those that are written
+//     together) and txn (the one way in), scratch and prefetch (what makes many rows cheap), json, durable (commits that do
+//     not wait), full (a full disk), frozen;
 //   - what readers of the log see: watch, tail, readers, history;
 //   - the two ends of a delta: send, current, lacking and inventory here, receive, step, repair and rebase there, and
 //     letters for what is refused;
