@@ -70,10 +70,7 @@ func (a *app) dbList(ctx context.Context, _ []string) error {
 func (a *app) dbDestroy(ctx context.Context, args []string) error {
 	return a.connect(ctx, func(c *client.Client) error {
 		db := c.Database(args[0])
-		if err := there(ctx, db, "database "+args[0]); err != nil {
-			return err
-		}
-		if err := db.Destroy(ctx); err != nil {
+		if err := db.DestroyExisting(ctx); err != nil {
 			return err
 		}
 		name := a.namer(ctx, c).full(args[0])
@@ -124,26 +121,12 @@ func (a *app) collectionList(ctx context.Context, args []string) error {
 func (a *app) collectionDestroy(ctx context.Context, args []string) error {
 	return a.connect(ctx, func(c *client.Client) error {
 		collection := c.Database(args[0]).Collection(args[1])
-		if err := there(ctx, collection, "collection "+args[1]); err != nil {
-			return err
-		}
-		if err := collection.Destroy(ctx); err != nil {
+		if err := collection.DestroyExisting(ctx); err != nil {
 			return err
 		}
 		name := a.namer(ctx, c).full(args[1])
 		return a.say(map[string]string{"collection": name}, "destroyed %s", name)
 	})
-}
-
-// there fails with client.ErrNotFound for what is not there, for commands that would say that they did something to it.
-func there(ctx context.Context, x interface {
-	Exists(context.Context) (bool, error)
-}, what string) error {
-	found, err := x.Exists(ctx)
-	if err == nil && !found {
-		err = fmt.Errorf("%s: %w", what, client.ErrNotFound)
-	}
-	return err
 }
 
 // guarded has an access list.

@@ -89,8 +89,19 @@ func (c *Collection) Create(ctx context.Context, permissions Permissions) (strin
 // Destroy deletes the collection with all its rows, on every device that shares it. Destroying what is not there does
 // nothing.
 func (c *Collection) Destroy(ctx context.Context) error {
-	_, err := c.db.c.api.DestroyCollection(ctx, &nodev1.DestroyCollectionRequest{Database: c.db.name, Collection: c.name})
-	return c.db.c.failure(err)
+	_, err := c.destroy(ctx)
+	return err
+}
+
+// DestroyExisting is Destroy that fails with ErrNotFound if there is nothing to destroy.
+func (c *Collection) DestroyExisting(ctx context.Context) error {
+	existed, err := c.destroy(ctx)
+	return was(existed, err, "collection", c.name)
+}
+
+func (c *Collection) destroy(ctx context.Context) (existed bool, err error) {
+	resp, err := c.db.c.api.DestroyCollection(ctx, &nodev1.DestroyCollectionRequest{Database: c.db.name, Collection: c.name})
+	return resp.GetExisted(), c.db.c.failure(err)
 }
 
 // Permissions returns the access list and the version it has.

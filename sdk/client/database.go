@@ -67,8 +67,28 @@ func (d *Database) Exists(ctx context.Context) (bool, error) {
 
 // Destroy removes the database with everything in it, on this daemon only. Destroying what is not there does nothing.
 func (d *Database) Destroy(ctx context.Context) error {
-	_, err := d.c.api.DestroyDatabase(ctx, &nodev1.DestroyDatabaseRequest{Database: d.name})
-	return d.c.failure(err)
+	_, err := d.destroy(ctx)
+	return err
+}
+
+// DestroyExisting is Destroy that fails with ErrNotFound if there is nothing to destroy: of several that destroy it at a time, all
+// but one do.
+func (d *Database) DestroyExisting(ctx context.Context) error {
+	existed, err := d.destroy(ctx)
+	return was(existed, err, "database", d.name)
+}
+
+func (d *Database) destroy(ctx context.Context) (existed bool, err error) {
+	resp, err := d.c.api.DestroyDatabase(ctx, &nodev1.DestroyDatabaseRequest{Database: d.name})
+	return resp.GetExisted(), d.c.failure(err)
+}
+
+// was fails for what was not there.
+func was(existed bool, err error, kind, name string) error {
+	if err == nil && !existed {
+		return &Error{Message: fmt.Sprintf("%s %s: not found", kind, name), kind: ErrNotFound}
+	}
+	return err
 }
 
 // Permissions returns the access list and the version it has.

@@ -103,5 +103,5 @@ func (s *Server) DestroyCollection(ctx context.Context, req *nodev1.DestroyColle
 	if err != nil && !errors.Is(err, rows.ErrNoCollection) {
 		return nil, err
 	}
-	return &nodev1.DestroyCollectionResponse{}, nil
+	return &nodev1.DestroyCollectionResponse{Existed: err == nil}, nil
 }

@@ -102,10 +102,11 @@ func (s *Server) DestroyDatabase(ctx context.Context, req *nodev1.DestroyDatabas
 	if err == nil {
 		err = s.opts.Rows.Destroy(name)
 	}
+	existed := err == nil
 	if errors.Is(err, rows.ErrNoDatabase) {
 		if err = nil; !s.knowsDatabases(caller) {
 			err = missing(rows.ErrNoDatabase, name)
 		}
 	}
-	return &nodev1.DestroyDatabaseResponse{}, err
+	return &nodev1.DestroyDatabaseResponse{Existed: existed}, err
 }

@@ -1654,7 +1654,9 @@ func (x *DestroyDatabaseRequest) GetDatabase() string {
 
 // DestroyDatabaseResponse says that the database is gone from this device; other members keep theirs.
 type DestroyDatabaseResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// This call destroyed it; of several at a time one did.
+	Existed       bool `protobuf:"varint,1,opt,name=existed,proto3" json:"existed,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1687,6 +1689,13 @@ func (x *DestroyDatabaseResponse) ProtoReflect() protoreflect.Message {
 // Deprecated: Use DestroyDatabaseResponse.ProtoReflect.Descriptor instead.
 func (*DestroyDatabaseResponse) Descriptor() ([]byte, []int) {
 	return file_node_v1_node_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *DestroyDatabaseResponse) GetExisted() bool {
+	if x != nil {
+		return x.Existed
+	}
+	return false
 }
 
 // GetPermissionsRequest takes Admin on what the list guards.
@@ -2237,7 +2246,9 @@ func (x *DestroyCollectionRequest) GetBatch() string {
 // DestroyCollectionResponse says that collection and rows are gone, however many they were: what they took on the disk is
 // freed later, see StatusResponse. Peers learn of it as of any change.
 type DestroyCollectionResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// This call destroyed it; of several at a time one did.
+	Existed       bool `protobuf:"varint,1,opt,name=existed,proto3" json:"existed,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2270,6 +2281,13 @@ func (x *DestroyCollectionResponse) ProtoReflect() protoreflect.Message {
 // Deprecated: Use DestroyCollectionResponse.ProtoReflect.Descriptor instead.
 func (*DestroyCollectionResponse) Descriptor() ([]byte, []int) {
 	return file_node_v1_node_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *DestroyCollectionResponse) GetExisted() bool {
+	if x != nil {
+		return x.Existed
+	}
+	return false
 }
 
 // Row is a row as it stands.
@@ -6743,8 +6761,9 @@ const file_node_v1_node_proto_rawDesc = "" +
 	"\x15ListDatabasesResponse\x12\x1a\n" +
 	"\bdatabase\x18\x01 \x01(\tR\bdatabase\"4\n" +
 	"\x16DestroyDatabaseRequest\x12\x1a\n" +
-	"\bdatabase\x18\x01 \x01(\tR\bdatabase\"\x19\n" +
-	"\x17DestroyDatabaseResponse\"i\n" +
+	"\bdatabase\x18\x01 \x01(\tR\bdatabase\"3\n" +
+	"\x17DestroyDatabaseResponse\x12\x18\n" +
+	"\aexisted\x18\x01 \x01(\bR\aexisted\"i\n" +
 	"\x15GetPermissionsRequest\x12\x1a\n" +
 	"\bdatabase\x18\x01 \x01(\tR\bdatabase\x12\x1e\n" +
 	"\n" +
@@ -6788,8 +6807,9 @@ const file_node_v1_node_proto_rawDesc = "" +
 	"\n" +
 	"collection\x18\x02 \x01(\tR\n" +
 	"collection\x12\x14\n" +
-	"\x05batch\x18\x03 \x01(\tR\x05batch\"\x1b\n" +
-	"\x19DestroyCollectionResponse\"\xa3\x01\n" +
+	"\x05batch\x18\x03 \x01(\tR\x05batch\"5\n" +
+	"\x19DestroyCollectionResponse\x12\x18\n" +
+	"\aexisted\x18\x01 \x01(\bR\aexisted\"\xa3\x01\n" +
 	"\x03Row\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\fR\x05value\x12\x12\n" +
