@@ -57,7 +57,13 @@ func (s *Store) events(opts Options) *pebble.EventListener {
 			s.marks.note()
 		}
 	}
-	l.FlushEnd = func(pebble.FlushInfo) { s.marks.note() }
-	l.CompactionEnd = func(pebble.CompactionInfo) { s.marks.note() }
+	changed := func() {
+		s.marks.note()
+		if opts.changed != nil {
+			opts.changed()
+		}
+	}
+	l.FlushEnd = func(pebble.FlushInfo) { changed() }
+	l.CompactionEnd = func(pebble.CompactionInfo) { changed() }
 	return l
 }

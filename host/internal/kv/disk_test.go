@@ -95,8 +95,13 @@ func TestFailedLogWriteEndsWriting(t *testing.T) {
 
 // On a full disk a removed range is flushed, so that the tables below it go away without a restart.
 func TestRemovalGivesBack(t *testing.T) {
-	fs := NewMemFS()
-	s, err := Open("db", Options{FS: fs, MinFreeBytes: 1 << 20})
+	fs, changed := NewMemFS(), make(chan struct{}, 1)
+	s, err := Open("db", Options{FS: fs, MinFreeBytes: 1 << 20, changed: func() {
+		select {
+		case changed <- struct{}{}:
+		default:
+		}
+	}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -122,8 +127,10 @@ func TestRemovalGivesBack(t *testing.T) {
 	if err := b.Commit(Sync); err != nil {
 		t.Fatal(err)
 	}
-	for until := time.Now().Add(20 * time.Second); s.db.Metrics().Total().TablesSize > full/2; time.Sleep(time.Millisecond) {
-		if time.Now().After(until) {
+	for late := time.After(time.Minute); s.db.Metrics().Total().TablesSize > full/2; {
+		select {
+		case <-changed:
+		case <-late:
 			t.Fatalf("the tables still take %d of %d bytes", s.db.Metrics().Total().TablesSize, full)
 		}
 	}

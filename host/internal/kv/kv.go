@@ -75,6 +75,8 @@ type Options struct {
 
 	// version is FormatVersion, but in tests of steps.
 	version int
+	// changed is told, in tests, that there are other tables than before.
+	changed func()
 }
 
 func (o Options) withDefaults() Options {
