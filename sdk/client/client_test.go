@@ -27,7 +27,17 @@ import (
 	nodev1 "github.com/syncbase/syncbase/sdk/api/node/v1"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// AtEnd is called after all tests, in the order of the list.
+var AtEnd []func()
+
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+		for _, f := range AtEnd {
+			f()
+		}
+		os.Exit(code)
+	}))
+}
 
 func TestFailure(t *testing.T) {
 	c := &Client{address: "unix:///s"}
