@@ -185,7 +185,7 @@ func (h *Host) heedStanding(ctx context.Context, link *peer.Link, db *rows.DB) e
 	forgotten := map[id.Name]syncgroup.Group{} // those of which the peer says nothing
 	for _, g := range groups {
 		letIn := g.State == syncgroup.Pending && g.Admitter == link.Peer().Principal
-		if g.State == syncgroup.Active || g.State == syncgroup.Removed || letIn {
+		if g.State == syncgroup.Active || g.State == syncgroup.Removed || g.State == syncgroup.Ejected || letIn {
 			names = append(names, g.Name)
 		}
 		if g.State == syncgroup.Active || letIn {
@@ -200,7 +200,9 @@ func (h *Host) heedStanding(ctx context.Context, link *peer.Link, db *rows.DB) e
 		return err
 	}
 	for _, s := range list {
-		delete(forgotten, s.Syncgroup)
+		if s.Membership != string(syncgroup.GoneEnded) {
+			delete(forgotten, s.Syncgroup)
+		}
 		said := syncgroup.Standing{Since: s.Since, By: s.Ejection.By, From: s.Ejection.From, Knew: s.Ejection.Knew}
 		if s.Membership != "member" {
 			said.Gone = syncgroup.Gone(s.Membership)
@@ -210,6 +212,7 @@ func (h *Host) heedStanding(ctx context.Context, link *peer.Link, db *rows.DB) e
 			return err
 		}
 		if changed {
+			delete(forgotten, s.Syncgroup)
 			h.log.Warn("this device is no member of a syncgroup any more", "syncgroup", s.Syncgroup, "database", db.Name(), "peer", link.Peer().Name, "says", s.Membership)
 		}
 	}

@@ -22,7 +22,7 @@ const (
 	maxInvitedBytes = 16 << 10
 )
 
-// Standing is how a caller stands to a syncgroup: "member", "left", "ejected" or "removed".
+// Standing is how a caller stands to a syncgroup: "member", "left", "ejected", "removed" or "destroyed".
 type Standing struct {
 	Syncgroup  id.Name
 	Membership string
@@ -59,6 +59,8 @@ var memberships = map[string]peerv1.Membership{
 	"left":    peerv1.Membership_MEMBERSHIP_LEFT,
 	"ejected": peerv1.Membership_MEMBERSHIP_EJECTED,
 	"removed": peerv1.Membership_MEMBERSHIP_REMOVED,
+
+	"destroyed": peerv1.Membership_MEMBERSHIP_DESTROYED,
 }
 
 func checkSpec(spec []byte) error {

@@ -78,7 +78,7 @@ func Announce(db *rows.DB, name id.Name, self id.Principal, how Announcement) er
 	if m.Type == g.Type && slices.Equal(m.Addresses, addresses) {
 		return nil
 	}
-	value, err := announced(row.Value, g.Type, addresses)
+	value, err := announced(row.Value, Member{Type: g.Type, Addresses: addresses, Told: m.Told + 1})
 	if err != nil {
 		return fmt.Errorf("register of %s: %w", self, err)
 	}
@@ -93,23 +93,23 @@ func Announce(db *rows.DB, name id.Name, self id.Principal, how Announcement) er
 	return err
 }
 
-// announced returns the register with another type and other addresses.
-func announced(register []byte, as MemberType, addresses []string) ([]byte, error) {
+// announced returns the register with what m says of type and addresses.
+func announced(register []byte, m Member) ([]byte, error) {
 	var fields map[string]json.RawMessage
 	if err := json.Unmarshal(register, &fields); err != nil {
 		return nil, err
 	}
+	said := map[string]any{"type": m.Type, "told": m.Told, "addresses": m.Addresses}
 	delete(fields, "addresses")
-	var err error
-	if fields["type"], err = json.Marshal(as); err != nil {
-		return nil, err
+	if len(m.Addresses) == 0 {
+		delete(said, "addresses")
 	}
-	if len(addresses) > 0 {
-		list, err := json.Marshal(addresses)
+	for name, value := range said {
+		raw, err := json.Marshal(value)
 		if err != nil {
 			return nil, err
 		}
-		fields["addresses"] = list
+		fields[name] = raw
 	}
 	return json.Marshal(fields)
 }

@@ -77,7 +77,7 @@ func TestAnnounceKeepsTheOtherFields(t *testing.T) {
 	device := a.db.Writer().Device.String()
 	a.setRegister(a, `{"type":"server","device":"`+device+`","joined":"2026-01-02T03:04:05Z","priority":7,"later":{"x":1}}`)
 	a.announce("10.0.0.1:4001")
-	want := `{"addresses":["10.0.0.1:4001"],"device":"` + device + `","joined":"2026-01-02T03:04:05Z","later":{"x":1},"priority":7,"type":"normal"}`
+	want := `{"addresses":["10.0.0.1:4001"],"device":"` + device + `","joined":"2026-01-02T03:04:05Z","later":{"x":1},"priority":7,"told":1,"type":"normal"}`
 	if got := string(a.register(a).Value); got != want {
 		t.Errorf("register\n%s, want\n%s", got, want)
 	}

@@ -37,6 +37,7 @@ func Admit(db *rows.DB, name id.Name, self id.Principal, m Member) (Admission, e
 	if err := g.mayAdmit(self); err != nil {
 		return Admission{}, err
 	}
+	m.Made = g.Spec.Made
 	known, found, err := register(db, name, m.Principal)
 	switch {
 	case err != nil:
@@ -69,7 +70,7 @@ func (g *Group) mayAdmit(self id.Principal) error {
 
 // readmitted is the register of a member that joins again, on top of the one that it has.
 func readmitted(m, known Member) Member {
-	m.Addresses, m.Pardoned = known.Addresses, known.Pardoned
+	m.Addresses, m.Told, m.Pardoned = known.Addresses, known.Told, known.Pardoned
 	if m.Priority == 0 {
 		m.Priority = known.Priority
 	}
@@ -86,6 +87,9 @@ func readmitted(m, known Member) Member {
 func Adopt(db *rows.DB, name id.Name, a Admission, as MemberType, self, admitter id.Principal) error {
 	spec, err := parseSpec(a.Spec)
 	if err != nil {
+		return err
+	}
+	if err := mayAdopt(db, name, spec); err != nil {
 		return err
 	}
 	l := local{Type: as, Self: self, Spec: a.Spec, Admitter: admitter}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/syncbase/syncbase/host/internal/id"
 	"github.com/syncbase/syncbase/host/internal/perm"
@@ -16,7 +17,7 @@ import (
 func trusts(g *Group, p id.Principal) bool { return g.Spec.Permissions.Allows(p, perm.Admin) }
 
 // editable are the fields that Edit may be given.
-var editable = []string{"description", "permissions", "publish", "private", "collections", "creator"}
+var editable = []string{"description", "permissions", "publish", "private", "collections", "creator", "made"}
 
 // Edit changes the specification and returns its new version: the fields of change, a JSON object, replace those that
 // there are. Collections and creator may be named, but not changed, and the caller and this device, self, have to keep
@@ -123,6 +124,7 @@ func checkChange(change []byte, now fields) error {
 		Private     *bool            `json:"private"`
 		Collections []SpecCollection `json:"collections"`
 		Creator     *id.Principal    `json:"creator"`
+		Made        *time.Time       `json:"made"`
 	}
 	return strictjson.Decode(change, &known)
 }
@@ -142,6 +144,9 @@ func unchanged(g *Group, given fields) error {
 	}
 	if given["creator"] != nil && spec.Creator != g.Spec.Creator {
 		return fmt.Errorf("%w: the creator of a syncgroup never changes", ErrInvalid)
+	}
+	if given["made"] != nil && !spec.Made.Equal(g.Spec.Made) {
+		return fmt.Errorf("%w: when a syncgroup was made never changes", ErrInvalid)
 	}
 	return nil
 }

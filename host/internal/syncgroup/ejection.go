@@ -76,9 +76,14 @@ func written(db *rows.DB, name id.Name) ([]Member, error) {
 	return list, err
 }
 
-// writtenOf returns the register of a principal as it is written; found is false when there is none that can be read.
+// writtenOf returns the register of a principal as it is written; found is false when there is none that can be read. Of one that
+// is about another incarnation nothing counts.
 func writtenOf(db *rows.DB, name id.Name) lookup {
 	return func(p id.Principal) (m Member, found bool, err error) {
+		made, err := incarnation(db, name)
+		if err != nil {
+			return m, false, err
+		}
 		row, err := db.Get(Metadata(name), memberPrefix+string(p))
 		switch {
 		case errors.Is(err, rows.ErrNoRow), errors.Is(err, rows.ErrNoCollection):
@@ -87,7 +92,7 @@ func writtenOf(db *rows.DB, name id.Name) lookup {
 			return m, false, err
 		}
 		m, err = readMember(row.Key, row.Value)
-		return m, err == nil, nil
+		return m.seenFrom(made), err == nil, nil
 	}
 }
 

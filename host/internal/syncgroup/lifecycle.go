@@ -36,6 +36,7 @@ func Leave(db *rows.DB, name id.Name, self id.Principal, now time.Time) error {
 	if !found {
 		m = Member{Principal: self, Type: g.Type, Device: db.Writer().Device.String(), Joined: now.UTC().Truncate(time.Second)}
 	}
+	m.Made = g.Spec.Made
 	m.Gone, m.Changed, m.By, m.Addresses = GoneLeft, m.after(now), "", nil
 	if err := enforce(db, name, Left); err != nil {
 		return err
@@ -144,54 +145,49 @@ func ready(db *rows.DB, name id.Name) (Group, error) {
 type ending struct {
 	By id.Principal `json:"by"`
 	At time.Time    `json:"at"`
+	// Made is the incarnation that has ended.
+	Made time.Time `json:"made,omitzero"`
 }
 
 // Destroy ends the syncgroup for everybody. The members stop when they hear of it; their data stays, read-only where
 // nothing else shares it.
 func Destroy(db *rows.DB, name id.Name, by id.Principal, now time.Time) error {
-	if _, err := ready(db, name); err != nil {
-		return err
-	}
-	raw, err := json.Marshal(ending{By: by, At: now.UTC().Truncate(time.Second)})
+	g, err := ready(db, name)
 	if err != nil {
 		return err
 	}
-	if err := enforce(db, name, Destroyed); err != nil {
+	return end(db, &g, ending{By: by, At: now.UTC().Truncate(time.Second), Made: g.Spec.Made})
+}
+
+// end notes that the syncgroup has ended.
+func end(db *rows.DB, g *Group, e ending) error {
+	raw, err := json.Marshal(e)
+	if err != nil {
 		return err
 	}
-	_, err = db.Commit([]rows.Op{{Collection: Metadata(name), Key: destroyedKey, Value: raw}}, nil)
+	if err := enforce(db, g.Name, Destroyed); err != nil {
+		return err
+	}
+	_, err = db.Commit([]rows.Op{{Collection: Metadata(g.Name), Key: destroyedKey, Value: raw}}, nil)
 	return errors.Join(err, Enforce(db))
 }
 
-// renewal are the operations by which a destroyed syncgroup begins again with self alone: who was a member and comes back
-// later finds that it is none.
-func renewal(db *rows.DB, former *Group, self Member) ([]rows.Op, error) {
+// renewal are the operations by which a destroyed syncgroup begins again with self alone.
+func renewal(former *Group, self Member) []rows.Op {
 	meta := Metadata(former.Name)
-	list, err := Registers(db, former.Name)
-	if err != nil {
-		return nil, err
-	}
-	ops := []rows.Op{
+	return []rows.Op{
 		{Kind: rows.OpCheck, Collection: meta, Key: specKey, Expect: rows.Expect{Version: former.Version}},
 		{Kind: rows.OpDelete, Collection: meta, Key: destroyedKey},
 		{Kind: rows.OpDelete, Collection: meta, Key: publishedKey},
+		memberOp(meta, self),
 	}
-	for _, m := range list {
-		if m.Principal == self.Principal {
-			self.Changed, self.Pardoned = m.after(self.Joined), m.Pardoned
-		} else if m.Gone == "" {
-			m.Gone, m.Changed = GoneLeft, m.after(self.Joined)
-			ops = append(ops, memberOp(meta, m))
-		}
-	}
-	return append(ops, memberOp(meta, self)), nil
 }
 
 // Standing is what a member may be told of its own membership.
 type Standing struct {
-	Gone  Gone
-	Ended bool
-	// Since is when it last became a member or ceased to be one.
+	Gone Gone
+	// Since is when it last became a member or ceased to be one. Where the caller's syncgroup has ended it is later than the
+	// incarnation that did, and no later than the one that has taken its place.
 	Since time.Time
 	// By, From and Knew of an ejection are those of the register.
 	By, From id.Principal
@@ -206,11 +202,22 @@ func Stand(db *rows.DB, name id.Name, p id.Principal) (Standing, error) {
 		return Standing{}, err
 	}
 	m, found, err := register(db, name, p)
-	if err == nil && (!found || g.State != Active && g.State != Destroyed) {
-		err = fmt.Errorf("%w: %s", ErrNone, name)
+	switch former := !g.Spec.Made.IsZero() && g.Spec.Permissions.Allows(p, perm.Read); {
+	case err != nil:
+		return Standing{}, err
+	case g.State == Active && !found && former:
+		// It may have been a member of an earlier one, and may join this.
+		return Standing{Gone: GoneEnded, Since: g.Spec.Made}, nil
+	case !found || g.State != Active && g.State != Destroyed:
+		return Standing{}, fmt.Errorf("%w: %s", ErrNone, name)
+	case g.State == Destroyed:
+		return Standing{Gone: GoneEnded, Since: g.Spec.Made.Add(time.Microsecond)}, nil
 	}
-	s := Standing{Gone: m.Gone, Ended: g.State == Destroyed, Since: m.since(), By: m.By, From: m.From, Knew: m.Knew}
-	if err != nil || s.Gone != "" || g.Spec.Permissions.Allows(p, perm.Read) {
+	s := Standing{Gone: m.Gone, Since: m.since(), By: m.By, From: m.From, Knew: m.Knew}
+	if m.Gone == GoneEnded {
+		s.Since = g.Spec.Made
+	}
+	if s.Gone != "" || g.Spec.Permissions.Allows(p, perm.Read) {
 		return s, err
 	}
 	s.Gone, s.Since, err = GoneRemoved, time.Time{}, nil
@@ -241,6 +248,8 @@ func Heed(db *rows.DB, name id.Name, from id.Principal, said Standing) (bool, er
 	switch {
 	case err != nil:
 		return false, err
+	case said.Gone == GoneEnded:
+		return heedEnd(db, &g, from, said)
 	case said.Gone == "" || l.Ejected || g.State != Active && g.State != Removed:
 		return false, nil
 	case !trusts(&g, from) || registered && !said.Since.After(own.since()):

@@ -38,6 +38,10 @@ type Member struct {
 	Priority uint32 `json:"priority,omitempty"`
 	// Addresses where the member said it can be reached; see Reachable.
 	Addresses []string `json:"addresses,omitempty"`
+	// Told counts what the device has said of its type and its addresses: of concurrent versions the one that heard more counts.
+	Told uint64 `json:"told,omitempty"`
+	// Made is the incarnation of the syncgroup that this is about; a register of another one says nothing about this.
+	Made time.Time `json:"made,omitzero"`
 }
 
 // Gone says why a principal is no member any more.
@@ -48,6 +52,8 @@ const (
 	GoneLeft Gone = "left"
 	// GoneEjected may not, until somebody with Admin allows it.
 	GoneEjected Gone = "ejected"
+	// GoneEnded was a member of a syncgroup that was destroyed; there is another one of the name now. It is not written either.
+	GoneEnded Gone = "destroyed"
 	// GoneRemoved is not in registers: the access list does not name the principal any more.
 	GoneRemoved Gone = "removed"
 )
@@ -90,9 +96,14 @@ func Registers(db *rows.DB, name id.Name) ([]Member, error) {
 	if err != nil {
 		return nil, err
 	}
+	made, err := incarnation(db, name)
+	if err != nil {
+		return nil, err
+	}
 	as := make(map[id.Principal]Member, len(list))
-	for _, m := range list {
-		as[m.Principal] = m
+	for i, m := range list {
+		list[i] = m.seenFrom(made)
+		as[m.Principal] = list[i]
 	}
 	at := func(p id.Principal) (Member, bool, error) { m, found := as[p]; return m, found, nil }
 	for i, m := range list {

@@ -65,6 +65,8 @@ func combinerOf(c id.Collection, key string) combiner {
 		return mergeSpecs
 	case strings.HasPrefix(key, memberPrefix):
 		return mergeMembers
+	case key == destroyedKey:
+		return mergeEndings
 	}
 	return nil
 }
@@ -131,13 +133,18 @@ func mergedNames(lists ...fields) map[string]bool {
 }
 
 // fixed are the fields of a specification that never change: where they differ all the same, preferred's count.
-var fixed = []string{"collections", "creator"}
+var fixed = []string{"collections", "creator", "made"}
 
-// mergeSpecs merges access lists tag by tag and everything else field by field.
+// mergeSpecs merges access lists tag by tag and everything else field by field; of two incarnations the later one is all.
 func mergeSpecs(ancestor, preferred, other fields) (fields, error) {
+	if later, err := laterMade(preferred, other); later != nil || err != nil {
+		return later, err
+	}
 	merged := mergeFields(ancestor, preferred, other)
 	for _, name := range fixed {
-		merged[name] = preferred[name]
+		if raw := preferred[name]; raw != nil {
+			merged[name] = raw
+		}
 	}
 	var was, one, two struct{ Permissions perm.List }
 	for _, from := range []struct {
@@ -158,11 +165,28 @@ func mergeSpecs(ancestor, preferred, other fields) (fields, error) {
 // together.
 var membership = []string{"device", "joined", "changed", "gone", "by", "from", "knew"}
 
+// announcement are the fields that a device says of itself. They belong together, too: whoever merges without having heard the
+// latest must not take it back, or the device would say it again, and they would go on answering each other for ever.
+var announcement = []string{"type", "addresses", "told"}
+
+// take sets the named fields to what they are in from.
+func (f fields) take(from fields, names []string) {
+	for _, name := range names {
+		delete(f, name)
+		if raw := from[name]; raw != nil {
+			f[name] = raw
+		}
+	}
+}
+
 // mergeMembers lets the later change of membership count as a whole, and merges everything else field by field: an
 // address that a member announces does not undo that it was ejected meanwhile. Who let a principal in without knowing that
 // it was ejected does not undo that either, however late that was; but an ejection that was undone is over, in whatever
 // version it comes again.
 func mergeMembers(ancestor, preferred, other fields) (fields, error) {
+	if later, err := laterMade(preferred, other); later != nil || err != nil {
+		return later, err
+	}
 	merged := mergeFields(ancestor, preferred, other)
 	p, err := memberOf(preferred)
 	if err != nil {
@@ -177,11 +201,13 @@ func mergeMembers(ancestor, preferred, other fields) (fields, error) {
 	if outO && !outP || outO == outP && o.since().After(p.since()) {
 		from = other
 	}
-	for _, name := range membership {
-		delete(merged, name)
-		if raw := from[name]; raw != nil {
-			merged[name] = raw
+	merged.take(from, membership)
+	if p.Told != o.Told {
+		later := preferred
+		if o.Told > p.Told {
+			later = other
 		}
+		merged.take(later, announcement)
 	}
 	if o.Pardoned.After(p.Pardoned) {
 		merged["pardoned"] = other["pardoned"]

@@ -197,3 +197,24 @@ func FuzzMerge(f *testing.F) {
 		}
 	})
 }
+
+// What a device said last of itself is not taken back by merges that were made without it, from whichever version: they
+// would be answered, and that merged, without end.
+func TestLatestAnnouncementIsKept(t *testing.T) {
+	silent := Member{Type: Normal, Joined: at(0), Changed: at(1)}
+	former, latest := silent, silent
+	former.Addresses, former.Told = []string{"10.0.0.2:4001"}, 1
+	latest.Addresses, latest.Told, latest.Type = []string{"10.0.0.2:4001"}, 2, Server
+	key := memberPrefix + "b"
+	for _, ancestor := range []any{silent, former, latest} {
+		for _, other := range []Member{silent, former} {
+			for _, values := range [][][]byte{{encode(t, other), encode(t, latest)}, {encode(t, latest), encode(t, other)}} {
+				got, ok := Merge(Metadata(sg), key, encode(t, ancestor), values)
+				var m Member
+				if err := json.Unmarshal(got, &m); err != nil || !ok || m.Told != 2 || len(m.Addresses) != 1 || m.Type != Server {
+					t.Errorf("merged to %s, %t, %v; want the second announcement", got, ok, err)
+				}
+			}
+		}
+	}
+}

@@ -20,6 +20,7 @@ type publication struct {
 	Target string       `json:"target"`
 	Peer   id.Principal `json:"peer"`
 	At     time.Time    `json:"at"`
+	Made   time.Time    `json:"made,omitzero"` // the incarnation
 }
 
 // Published reports whether the syncgroup is where its specification wants it to be published.
@@ -32,7 +33,7 @@ func Published(db *rows.DB, g Group) (bool, error) {
 		return false, err
 	}
 	var p publication
-	return json.Unmarshal(row.Value, &p) == nil && p.Target == g.Spec.Publish, nil
+	return json.Unmarshal(row.Value, &p) == nil && p.Target == g.Spec.Publish && p.Made.Equal(g.Spec.Made), nil
 }
 
 // MayPublish reports whether this device, self, has to see to the publishing of the syncgroup.
@@ -57,7 +58,7 @@ func SetPublished(db *rows.DB, g Group, self id.Principal, m Member, now time.Ti
 	if _, err := Admit(db, g.Name, self, m); err != nil {
 		return err
 	}
-	raw, err := json.Marshal(publication{Target: g.Spec.Publish, Peer: m.Principal, At: now.UTC().Truncate(time.Second)})
+	raw, err := json.Marshal(publication{Target: g.Spec.Publish, Peer: m.Principal, At: now.UTC().Truncate(time.Second), Made: g.Spec.Made})
 	if err != nil {
 		return err
 	}

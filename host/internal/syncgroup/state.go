@@ -138,6 +138,9 @@ func (l *local) group(db *rows.DB, name id.Name) (Group, error) {
 	if g.Spec, err = parseSpec(spec); err != nil {
 		return g, err
 	}
+	if g.Spec, err = l.later(g.Spec); err != nil {
+		return g, err
+	}
 	own, registered, err := l.register(db, name)
 	if err == nil {
 		g.State, err = l.state(db, &g, own, registered)
@@ -151,16 +154,18 @@ func (l *local) state(db *rows.DB, g *Group, own Member, registered bool) (State
 	if err != nil {
 		return "", err
 	}
-	_, err = db.Get(Metadata(g.Name), destroyedKey)
+	over, err := ended(db, g)
 	switch {
+	case err != nil:
+		return "", err
+	case over && !pending:
+		return Destroyed, nil
 	case l.Ejected:
 		return Ejected, nil
 	case pending:
 		return Pending, nil
-	case err == nil:
+	case registered && own.Gone == GoneEnded:
 		return Destroyed, nil
-	case !errors.Is(err, rows.ErrNoRow) && !errors.Is(err, rows.ErrNoCollection):
-		return "", err
 	case registered && own.Gone == GoneEjected:
 		return Ejected, nil
 	case registered && own.Gone != "":

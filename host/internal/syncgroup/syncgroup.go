@@ -12,6 +12,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/syncbase/syncbase/host/internal/id"
 	"github.com/syncbase/syncbase/host/internal/perm"
@@ -68,6 +69,8 @@ type Spec struct {
 	// Private keeps blobs that rows of this syncgroup refer to from whoever is not a member, even if rows of another
 	// syncgroup refer to them, too.
 	Private bool `json:"private,omitempty"`
+	// Made names the incarnation; see incarnation.go.
+	Made time.Time `json:"made,omitzero"`
 }
 
 // Bounds of the texts in a specification, in bytes.
@@ -165,20 +168,23 @@ func Create(db *rows.DB, name id.Name, spec Spec, self Member) error {
 	if err != nil {
 		return err
 	}
+	meta := Metadata(name)
+	spec.Made = time.Time{}
+	if former != nil {
+		if spec.Made, err = madeAfter(db, former, self.Joined); err != nil {
+			return err
+		}
+	}
 	raw, err := json.Marshal(spec)
 	if err != nil {
 		return err
 	}
-	meta := Metadata(name)
 	ops := []rows.Op{{Collection: meta, Key: specKey, Value: raw}}
 	if former == nil {
 		ops = append(ops, rows.Op{Kind: rows.OpCheck, Collection: meta, Key: specKey, Expect: rows.Expect{Absent: true}}, memberOp(meta, self))
 	} else {
-		renewed, err := renewal(db, former, self)
-		if err != nil {
-			return err
-		}
-		ops = append(ops, renewed...)
+		self.Made = spec.Made
+		ops = append(ops, renewal(former, self)...)
 	}
 	if err := adopt(db, name, spec, local{Type: self.Type, Self: self.Principal, Spec: raw}); err != nil {
 		return err

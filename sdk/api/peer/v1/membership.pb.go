@@ -36,6 +36,8 @@ const (
 	Membership_MEMBERSHIP_EJECTED Membership = 3
 	// The access list does not give it Read any more. Its data stays as it is; it may ask again.
 	Membership_MEMBERSHIP_REMOVED Membership = 4
+	// The syncgroup that the caller was in has ended; there may be another one of the name.
+	Membership_MEMBERSHIP_DESTROYED Membership = 5
 )
 
 // Enum value maps for Membership.
@@ -46,6 +48,7 @@ var (
 		2: "MEMBERSHIP_LEFT",
 		3: "MEMBERSHIP_EJECTED",
 		4: "MEMBERSHIP_REMOVED",
+		5: "MEMBERSHIP_DESTROYED",
 	}
 	Membership_value = map[string]int32{
 		"MEMBERSHIP_UNSPECIFIED": 0,
@@ -53,6 +56,7 @@ var (
 		"MEMBERSHIP_LEFT":        2,
 		"MEMBERSHIP_EJECTED":     3,
 		"MEMBERSHIP_REMOVED":     4,
+		"MEMBERSHIP_DESTROYED":   5,
 	}
 )
 
@@ -191,7 +195,8 @@ type Standing struct {
 	Syncgroup *Name `protobuf:"bytes,1,opt,name=syncgroup,proto3" json:"syncgroup,omitempty"`
 	// An unknown value is taken for MEMBERSHIP_MEMBER.
 	Membership Membership `protobuf:"varint,2,opt,name=membership,proto3,enum=syncbase.peer.v1.Membership" json:"membership,omitempty"`
-	// When it became that. The caller heeds only what is later than what it knows itself.
+	// When it became that. The caller heeds only what is later than what it knows itself; of MEMBERSHIP_DESTROYED, later than
+	// its syncgroup was made.
 	Since *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=since,proto3" json:"since,omitempty"`
 	// Of an ejection: who did it, without scheme; on which member; and until when that member knew ejections of its own to be undone.
 	// Empty when the responder does not say; such an ejection always counts.
@@ -530,14 +535,15 @@ const file_peer_v1_membership_proto_rawDesc = "" +
 	"\bdatabase\x18\x01 \x01(\v2\x16.syncbase.peer.v1.NameR\bdatabase\x124\n" +
 	"\tsyncgroup\x18\x02 \x01(\v2\x16.syncbase.peer.v1.NameR\tsyncgroup\x12 \n" +
 	"\vdescription\x18\x03 \x01(\tR\vdescription\x12\x18\n" +
-	"\acreator\x18\x04 \x01(\tR\acreator*\x84\x01\n" +
+	"\acreator\x18\x04 \x01(\tR\acreator*\x9e\x01\n" +
 	"\n" +
 	"Membership\x12\x1a\n" +
 	"\x16MEMBERSHIP_UNSPECIFIED\x10\x00\x12\x15\n" +
 	"\x11MEMBERSHIP_MEMBER\x10\x01\x12\x13\n" +
 	"\x0fMEMBERSHIP_LEFT\x10\x02\x12\x16\n" +
 	"\x12MEMBERSHIP_EJECTED\x10\x03\x12\x16\n" +
-	"\x12MEMBERSHIP_REMOVED\x10\x042\x94\x02\n" +
+	"\x12MEMBERSHIP_REMOVED\x10\x04\x12\x18\n" +
+	"\x14MEMBERSHIP_DESTROYED\x10\x052\x94\x02\n" +
 	"\x11MembershipService\x12Q\n" +
 	"\bStanding\x12!.syncbase.peer.v1.StandingRequest\x1a\".syncbase.peer.v1.StandingResponse\x12N\n" +
 	"\aPublish\x12 .syncbase.peer.v1.PublishRequest\x1a!.syncbase.peer.v1.PublishResponse\x12\\\n" +
