@@ -201,8 +201,8 @@ func (s *simulation) step() {
 	case n < 95:
 		host, _ := s.two()
 		s.tell("stop %s", host)
-		s.truth.restart(host)
 		s.c.Host(host).Stop()
+		s.truth.restart(host) // not before: a pull that begins while it stops is of the run that ends
 	default:
 		for _, h := range s.c.Hosts() {
 			if !h.Running() {
