@@ -230,9 +230,9 @@ func (n *collectionNames) op(op *nodev1.Op) (rows.Op, error) {
 	return rows.Op{}, fmt.Errorf("%w: it is neither put nor delete nor check", ErrInvalid)
 }
 
-func expectation(check *nodev1.Check) (rows.Expect, error) {
+func expectation(check *nodev1.Check) (*rows.Expect, error) {
 	if _, value := check.GetExpected().(*nodev1.Check_Value); !value && check.GetType() != "" {
-		return rows.Expect{}, fmt.Errorf("%w: a check expects a type only together with a value", ErrInvalid)
+		return nil, fmt.Errorf("%w: a check expects a type only together with a value", ErrInvalid)
 	}
 	switch e := check.GetExpected().(type) {
 	case *nodev1.Check_Version:
@@ -240,15 +240,15 @@ func expectation(check *nodev1.Check) (rows.Expect, error) {
 		if err == nil && v.IsZero() {
 			err = fmt.Errorf("%w: a check for an empty version; check for absence instead", ErrInvalid)
 		}
-		return rows.Expect{Version: v}, err
+		return &rows.Expect{Version: v}, err
 	case *nodev1.Check_Absent:
 		if e.Absent {
-			return rows.Expect{Absent: true}, nil
+			return &rows.Expect{Absent: true}, nil
 		}
 	case *nodev1.Check_Value:
-		return rows.Expect{Value: e.Value, Type: check.GetType()}, nil
+		return &rows.Expect{Value: e.Value, Type: check.GetType()}, nil
 	}
-	return rows.Expect{}, fmt.Errorf("%w: a check expects a version, a value or absence", ErrInvalid)
+	return nil, fmt.Errorf("%w: a check expects a version, a value or absence", ErrInvalid)
 }
 
 // History takes Read on the collection.

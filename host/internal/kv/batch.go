@@ -25,8 +25,14 @@ type Batch struct {
 // NewBatch returns an empty batch.
 func (s *Store) NewBatch() *Batch { return &Batch{s: s, b: s.db.NewBatch()} }
 
-// NewBatchSize returns an empty batch with room for so many bytes.
-func (s *Store) NewBatchSize(n int) *Batch { return &Batch{s: s, b: s.db.NewBatchWithSize(n)} }
+// Reserve makes room in an empty batch for so many bytes, if they are more than it has anyway.
+func (b *Batch) Reserve(n int) {
+	const anyway = 1 << 10
+	if n > anyway && b.b.Empty() {
+		b.Discard()
+		b.b = b.s.db.NewBatchWithSize(n)
+	}
+}
 
 // Set stores a value; both slices may be reused afterwards.
 func (b *Batch) Set(key, value []byte) { b.note(b.b.Set(key, value, nil)) }

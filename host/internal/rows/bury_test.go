@@ -90,7 +90,7 @@ func TestDestroyedCollectionIsGoneAtOnceAndSweptLater(t *testing.T) {
 	}
 	d.want()
 	d.put("k00001", `"new"`)
-	if _, err := d.db.Commit([]Op{{Kind: OpCheck, Collection: notes, Key: "k00002", Expect: Expect{Absent: true}}, put("k00002", `"new"`)}, nil); err != nil {
+	if _, err := d.db.Commit([]Op{{Kind: OpCheck, Collection: notes, Key: "k00002", Expect: &Expect{Absent: true}}, put("k00002", `"new"`)}, nil); err != nil {
 		t.Errorf("a row of the former life counts as there: %v", err)
 	}
 	if _, _, err := d.db.History(notes, "k00003"); !errors.Is(err, ErrNoRow) {

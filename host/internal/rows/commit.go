@@ -35,17 +35,18 @@ const (
 
 // Op is one operation of a batch.
 type Op struct {
-	Kind       OpKind
+	Kind OpKind
+	// Raw: the value of a put is bytes, and not JSON.
+	Raw bool
+	// whole: a conflict of the row ends with the operation.
+	whole      bool
 	Collection id.Collection
 	Key        string
-	// Value of a put: JSON unless Raw.
+	// Value of a put, and its type.
 	Value []byte
-	Raw   bool
 	Type  string
 	// Expect belongs to OpCheck.
-	Expect Expect
-	// whole: a conflict of the row ends with the operation.
-	whole bool
+	Expect *Expect
 	// resolve is set for one that resolves a conflict.
 	resolve *Resolution
 }
@@ -92,6 +93,16 @@ func (db *DB) commit(ops []Op, ready func(t *txn, colls []*collection) error) ([
 	return started[0].Wait()
 }
 
+// roomFor is about how many bytes the operations take: each row is written twice, with its key, and some more.
+func roomFor(ops []Op) int {
+	const more = 104
+	n := 0
+	for i := range ops {
+		n += 2*(len(ops[i].Key)+len(ops[i].Value)) + more
+	}
+	return n
+}
+
 // effective evaluates the checks and returns the row of each operation and the positions of the operations that make a
 // record: for each row the last write, unless it deletes what is absent.
 func (t *txn) effective(ops []Op, colls []*collection) (touched []*rowState, todo []int, err error) {
@@ -129,8 +140,8 @@ func (t *txn) effective(ops []Op, colls []*collection) (touched []*rowState, tod
 	return t.states, todo, nil
 }
 
-// writeOps makes one commit of the operations in todo; touched has the row of each operation.
-func (t *txn) writeOps(ops []Op, touched []*rowState, todo []int) []id.Version {
+// writeOps makes one commit of the operations in todo; touched has the row of each operation, and versions takes what it has then.
+func (t *txn) writeOps(versions []id.Version, ops []Op, touched []*rowState, todo []int) {
 	self := t.db.writer
 	at := t.db.clock.Next(t.db.now())
 	for _, i := range todo {
@@ -143,12 +154,15 @@ func (t *txn) writeOps(ops []Op, touched []*rowState, todo []int) []id.Version {
 	}
 	t.startCommit(false, self, t.ownGen+1, uint64(len(todo)), at)
 	t.commits[len(t.commits)-1].changes = t.room(len(todo))
+	var rec wire.Record // one for all: it would be made anew for each
 	for _, i := range todo {
 		op, row := &ops[i], touched[i]
 		t.ownGen++
-		rec := wire.Record{Version: id.Version{Writer: self, Gen: t.ownGen}, Key: op.Key}
-		next := t.ancestry(op, row)
-		rec.Parents, rec.Seen, rec.Beside = next.Parents, next.Seen, next.Beside
+		rec = wire.Record{Version: id.Version{Writer: self, Gen: t.ownGen}, Key: op.Key}
+		if len(row.Heads) > 0 {
+			next := t.ancestry(op, row)
+			rec.Parents, rec.Seen, rec.Beside = next.Parents, next.Seen, next.Beside
+		}
 		if op.Kind == OpDelete {
 			rec.Kind = wire.Delete
 			if ends(op.Collection, &rec) {
@@ -162,13 +176,11 @@ func (t *txn) writeOps(ops []Op, touched []*rowState, todo []int) []id.Version {
 		t.record(row.coll, row, &rec)
 		row.made = rec.Version
 	}
-	versions := make([]id.Version, len(ops))
 	for i := range ops {
 		if ops[i].Kind != OpCheck {
 			versions[i] = touched[i].made
 		}
 	}
-	return versions
 }
 
 // ancestry returns what an operation is written on top of: what readers see. Other heads stay open, unless the whole row is
@@ -209,6 +221,9 @@ func (db *DB) validateOps(ops []Op) error {
 func (op *Op) validate(refs References) error {
 	if err := id.ValidateKey(op.Key); err != nil {
 		return err
+	}
+	if op.Kind == OpCheck && op.Expect == nil {
+		return fmt.Errorf("a check of %q expects nothing", op.Key)
 	}
 	if op.Kind != OpPut {
 		return nil

@@ -112,6 +112,7 @@ func (db *DB) writeSome(lists [][]Op, all []Started, ready readiness) (n int, g 
 		return 1, nil, err
 	}
 	t := db.begin()
+	t.b.Reserve(roomFor(lists[0]))
 	t.async = db.rec.Settings.Durability == Async
 	for n < len(lists) && all[n].err == nil && !t.contested && (n == 0 || db.entered(lists[n])) {
 		versions, err := t.add(lists[n], ready)
@@ -192,7 +193,7 @@ func (t *txn) add(ops []Op, ready readiness) ([]id.Version, error) {
 	}
 	versions := make([]id.Version, len(ops))
 	if len(todo) > 0 {
-		versions = t.writeOps(ops, touched, todo)
+		t.writeOps(versions, ops, touched, todo)
 	}
 	for _, row := range touched {
 		row.write, row.made = -1, id.Version{}

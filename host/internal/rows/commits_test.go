@@ -57,7 +57,7 @@ func TestCommitsTogetherAreCommitsInTurn(t *testing.T) {
 		case 0, 1, 2, 3:
 			op.Kind = OpDelete
 		case 4, 5, 6:
-			op.Kind, op.Expect = OpCheck, Expect{Absent: rapid.Bool().Draw(r, "absent"), Value: []byte(`1`)}
+			op.Kind, op.Expect = OpCheck, &Expect{Absent: rapid.Bool().Draw(r, "absent"), Value: []byte(`1`)}
 		case 7:
 			op.Collection, op.Value = elsewhere, []byte(`1`)
 		case 8:

@@ -36,6 +36,9 @@ func appendHead(dst []byte, h *history.Head) []byte {
 	dst = wire.AppendWriter(dst, h.Version.Writer)
 	dst = binary.AppendUvarint(dst, h.Version.Gen)
 	dst = binary.BigEndian.AppendUint64(dst, uint64(h.Time))
+	if isPlain(h) {
+		return append(append(dst, plainBody...), h.Value...)
+	}
 	dst = wire.AppendVersions(dst, h.Version, h.Tips)
 	body := wire.Record{
 		Version: h.Version, Raw: h.Raw, Seen: h.Seen, Beside: h.Beside, Type: h.Type, Value: h.Value,
@@ -75,6 +78,12 @@ func decodeHead(data []byte) (history.Head, error) {
 // plainBody is the beginning of the body of a plain row: flags 0 (a put of JSON without type and history), an empty key, no
 // parents; the links before it are none either.
 const plainBody = "\x00\x00\x00\x00"
+
+// isPlain reports whether a row has nothing but a JSON value.
+func isPlain(h *history.Head) bool {
+	return !h.Deleted && !h.Raw && h.Type == "" && len(h.Tips) == 0 && len(h.Seen) == 0 && len(h.Beside) == 0 &&
+		len(h.Resolves) == 0 && h.Round == 0
+}
 
 // decodePlain reads a row that has nothing but a JSON value, which is what almost all rows of a scan are. It reports false,
 // and leaves c as it is, for every other and for what it cannot read.

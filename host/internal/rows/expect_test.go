@@ -33,7 +33,7 @@ func TestCheckSaysWhatItFound(t *testing.T) {
 		{"none", Expect{Version: now}, "it is not there"},
 		{"none", Expect{Value: []byte(`1`)}, "it is not there"},
 	} {
-		_, err := d.db.Commit([]Op{{Kind: OpCheck, Collection: notes, Key: x.key, Expect: x.expect}}, nil)
+		_, err := d.db.Commit([]Op{{Kind: OpCheck, Collection: notes, Key: x.key, Expect: &x.expect}}, nil)
 		switch {
 		case x.want == "" && err != nil:
 			t.Errorf("%s %+v: %v", x.key, x.expect, err)

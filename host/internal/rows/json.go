@@ -18,7 +18,7 @@ func plainJSON(text []byte) bool {
 type jsonText []byte
 
 func (p jsonText) space(i int) int {
-	for i < len(p) && (p[i] == ' ' || p[i] == '\n' || p[i] == '\t' || p[i] == '\r') {
+	for i < len(p) && p[i] <= ' ' && (p[i] == ' ' || p[i] == '\n' || p[i] == '\t' || p[i] == '\r') {
 		i++
 	}
 	return i
@@ -119,19 +119,19 @@ var inString = func() (plain [256]bool) {
 
 // string reads what follows the opening quote.
 func (p jsonText) string(i int) int {
-	for i < len(p) {
-		switch c := p[i]; {
-		case inString[c]:
+	for i >= 0 {
+		for i < len(p) && inString[p[i]] {
 			i++
-		case c == '"':
-			return i + 1
-		case c != '\\':
-			return -1
-		default:
-			if i = p.escape(i + 1); i < 0 {
-				return -1
-			}
 		}
+		switch {
+		case i >= len(p):
+			return -1
+		case p[i] == '"':
+			return i + 1
+		case p[i] != '\\':
+			return -1
+		}
+		i = p.escape(i + 1)
 	}
 	return -1
 }

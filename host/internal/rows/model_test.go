@@ -86,10 +86,10 @@ func (m *model) batch(t *rapid.T) {
 		case "delete":
 			op.Kind, written[op.Key] = OpDelete, ""
 		case "absent":
-			op.Kind, op.Expect = OpCheck, Expect{Absent: true}
+			op.Kind, op.Expect = OpCheck, &Expect{Absent: true}
 			fails = fails || exists
 		case "value":
-			op.Kind, op.Expect = OpCheck, Expect{Value: []byte(`7`)}
+			op.Kind, op.Expect = OpCheck, &Expect{Value: []byte(`7`)}
 			fails = fails || !exists || now != `7`
 		}
 		ops = append(ops, op)

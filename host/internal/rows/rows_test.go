@@ -223,7 +223,8 @@ func TestRefusedBatchChangesNothing(t *testing.T) {
 		"not JSON":      {{Collection: notes, Key: "x", Value: []byte(`1`)}, {Collection: notes, Key: "y", Value: []byte(`{`)}},
 		"empty key":     {{Collection: notes, Key: "", Value: []byte(`1`)}},
 		"no collection": {{Collection: notes, Key: "x", Value: []byte(`1`)}, {Collection: id.Collection{Name: id.Name{Owner: owner, Local: "no"}}, Key: "y", Value: []byte(`1`)}},
-		"failed check":  {{Collection: notes, Key: "x", Value: []byte(`1`)}, {Kind: OpCheck, Collection: notes, Key: "a", Expect: Expect{Absent: true}}},
+		"failed check":  {{Collection: notes, Key: "x", Value: []byte(`1`)}, {Kind: OpCheck, Collection: notes, Key: "a", Expect: &Expect{Absent: true}}},
+		"empty check":   {{Kind: OpCheck, Collection: notes, Key: "a"}},
 		"empty":         {},
 	} {
 		if _, err := d.db.Commit(ops, nil); err == nil {

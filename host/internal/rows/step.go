@@ -19,8 +19,7 @@ func (db *DB) beginStep(step Step) *txn {
 	t := db.begin()
 	records, bytes := step.size()
 	if bytes > db.s.kv.IngestFrom() {
-		t.b.Discard()
-		t.b = db.s.kv.NewBatchSize(bytes)
+		t.b.Reserve(bytes)
 	}
 	if db.large != nil && records > maxScratchRows {
 		scratches.Put(t.scratch)

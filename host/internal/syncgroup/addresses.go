@@ -83,7 +83,7 @@ func Announce(db *rows.DB, name id.Name, self id.Principal, how Announcement) er
 		return fmt.Errorf("register of %s: %w", self, err)
 	}
 	_, err = db.Commit([]rows.Op{
-		{Kind: rows.OpCheck, Collection: meta, Key: key, Expect: rows.Expect{Version: row.Version}},
+		{Kind: rows.OpCheck, Collection: meta, Key: key, Expect: &rows.Expect{Version: row.Version}},
 		{Collection: meta, Key: key, Value: value},
 	}, nil)
 	if errors.Is(err, rows.ErrConflict) {

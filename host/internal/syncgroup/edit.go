@@ -52,7 +52,7 @@ func edit(db *rows.DB, name id.Name, self, caller id.Principal, change []byte, v
 		return id.Version{}, err
 	}
 	versions, err := db.Commit([]rows.Op{
-		{Kind: rows.OpCheck, Collection: meta, Key: specKey, Expect: rows.Expect{Version: row.Version}},
+		{Kind: rows.OpCheck, Collection: meta, Key: specKey, Expect: &rows.Expect{Version: row.Version}},
 		{Collection: meta, Key: specKey, Value: value},
 	}, nil)
 	if err != nil {

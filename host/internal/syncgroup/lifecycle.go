@@ -176,7 +176,7 @@ func end(db *rows.DB, g *Group, e ending) error {
 func renewal(former *Group, self Member) []rows.Op {
 	meta := Metadata(former.Name)
 	return []rows.Op{
-		{Kind: rows.OpCheck, Collection: meta, Key: specKey, Expect: rows.Expect{Version: former.Version}},
+		{Kind: rows.OpCheck, Collection: meta, Key: specKey, Expect: &rows.Expect{Version: former.Version}},
 		{Kind: rows.OpDelete, Collection: meta, Key: destroyedKey},
 		{Kind: rows.OpDelete, Collection: meta, Key: publishedKey},
 		memberOp(meta, self),

@@ -181,7 +181,7 @@ func Create(db *rows.DB, name id.Name, spec Spec, self Member) error {
 	}
 	ops := []rows.Op{{Collection: meta, Key: specKey, Value: raw}}
 	if former == nil {
-		ops = append(ops, rows.Op{Kind: rows.OpCheck, Collection: meta, Key: specKey, Expect: rows.Expect{Absent: true}}, memberOp(meta, self))
+		ops = append(ops, rows.Op{Kind: rows.OpCheck, Collection: meta, Key: specKey, Expect: &rows.Expect{Absent: true}}, memberOp(meta, self))
 	} else {
 		self.Made = spec.Made
 		ops = append(ops, renewal(former, self)...)
