@@ -137,9 +137,15 @@ func (h *Host) Start() {
 // dial connects to a host that can be reached.
 func (h *Host) dial(ctx context.Context, address string) (net.Conn, error) {
 	for _, other := range h.c.Hosts() {
-		if other.Address() == address && h.c.opts.Walled(other.name) {
+		if other.Address() != address {
+			continue
+		}
+		if h.c.opts.Walled(other.name) {
 			<-ctx.Done()
 			return nil, context.Cause(ctx)
+		}
+		if h.c.opts.Apart(h.name, other.name) || h.c.opts.Apart(other.name, h.name) {
+			return nil, fmt.Errorf("dial %s: no route to host", address)
 		}
 	}
 	return h.c.network.dial(ctx, h.ip, address)
@@ -152,6 +158,7 @@ func (h *Host) config() host.Config {
 		config.Node.Listen = []string{h.Address()}
 	}
 	config.Identity.Dir = h.identity
+	config.Sync.Interval = h.c.opts.Interval
 	if h.c.opts.Keep > 0 {
 		config.Store.History.Keep, config.Store.History.MaxMiB = h.c.opts.Keep, 32
 	}

@@ -37,12 +37,16 @@ type Options struct {
 	MaxDelay time.Duration
 	// Keep is how long history is kept. Default: as the daemon does without a configuration.
 	Keep time.Duration
+	// Interval is how often a host asks peers from which it does not pull what they hold. Default: never.
+	Interval time.Duration
 	// Tap is shown the pulls between hosts. Default: none.
 	Tap Tap
 	// Older tells which hosts know nothing of what came after the first version of the protocol. Default: none.
 	Older func(host string) bool
 	// Deaf tells which hosts accept no connections, and Walled which ones only seem to: nobody reaches them there. Default: none.
 	Deaf, Walled func(host string) bool
+	// Apart tells which hosts cannot connect with each other, whoever of them dials. Default: none.
+	Apart func(host, other string) bool
 	// Log is the least level of what daemons log into the test. Default: nothing.
 	Log hclog.Level
 }
@@ -63,6 +67,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Older == nil {
 		o.Older = nobody
+	}
+	if o.Apart == nil {
+		o.Apart = func(string, string) bool { return false }
 	}
 	if o.MaxDelay == 0 {
 		o.MaxDelay = 5 * time.Millisecond
@@ -194,6 +201,16 @@ func (c *Cluster) Reset(one, other string) {
 
 // Carried returns how many bytes have been sent from one host to another.
 func (c *Cluster) Carried(from, to string) uint64 { return c.network.carried(c.way(from, to)) }
+
+// Traffic returns how many bytes have been sent between any hosts.
+func (c *Cluster) Traffic() (sum uint64) {
+	for _, from := range c.order {
+		for _, to := range c.order {
+			sum += c.Carried(from, to)
+		}
+	}
+	return sum
+}
 
 // Share makes database, collection and syncgroup on the first host and lets the others join, one after the other, each at
 // one that knows it or that it knows, and get what there is.

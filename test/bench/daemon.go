@@ -26,14 +26,25 @@ type daemon struct {
 
 const startLimit = 30 * time.Second
 
+// Where a daemon accepts peers: at a free port of loopback, or nowhere, so that it has to dial and nobody else reaches it.
+const (
+	listening = `["127.0.0.1:0"]`
+	deaf      = `[]`
+)
+
 // start runs a daemon on loopback with one plugin, the blob store, and waits until it answers and the plugin is ready.
 func start(ctx context.Context, binary, dir, name string) (*daemon, error) {
+	return startAt(ctx, binary, dir, name, listening)
+}
+
+// startAt is start where it matters whether others reach the daemon.
+func startAt(ctx context.Context, binary, dir, name, listen string) (*daemon, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
 	config := filepath.Join(dir, "syncbase.yaml")
-	text := fmt.Sprintf("node: {name: %s, data_dir: %q, listen: [\"127.0.0.1:0\"]}\n"+
-		"plugins: {disk: {kind: blobstore, path: self, required: true}}\nblobs: {store: disk}\ndiscovery: []\n", name, dir)
+	text := fmt.Sprintf("node: {name: %s, data_dir: %q, listen: %s}\n"+
+		"plugins: {disk: {kind: blobstore, path: self, required: true}}\nblobs: {store: disk}\ndiscovery: []\n", name, dir, listen)
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		return nil, err
 	}
@@ -123,6 +134,42 @@ func (d *daemon) cpuSeconds(ctx context.Context) (float64, error) {
 		sum, err = sum+used, errors.Join(err, pluginErr)
 	}
 	return sum, err
+}
+
+// plugins returns the processes of the daemon's plugins.
+func (d *daemon) plugins(ctx context.Context) (pids []int, err error) {
+	status, err := d.Status(ctx)
+	for _, p := range status.Plugins {
+		pids = append(pids, int(p.PID))
+	}
+	return pids, err
+}
+
+// threadSeconds is the processor time that the threads of processes have used, to the nanosecond: a process that does next to nothing
+// uses less in a minute than the tick in which the kernel counts for whole processes.
+func threadSeconds(pids ...int) (sum float64, err error) {
+	for _, pid := range pids {
+		threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", pid))
+		if err != nil {
+			return 0, err
+		}
+		if len(threads) == 0 {
+			return 0, fmt.Errorf("no threads of process %d", pid)
+		}
+		for _, file := range threads {
+			data, err := os.ReadFile(file)
+			if err != nil {
+				return 0, err
+			}
+			running, _, _ := strings.Cut(string(data), " ")
+			ns, err := strconv.ParseFloat(running, 64)
+			if err != nil {
+				return 0, fmt.Errorf("%s: %w", file, err)
+			}
+			sum += ns / 1e9
+		}
+	}
+	return sum, nil
 }
 
 func cpuSeconds(pid int) (float64, error) {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -9,6 +10,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 )
@@ -24,6 +26,8 @@ type options struct {
 	binary  string
 	micro   bool
 	idle    time.Duration
+	// cuts are how often the initial sync is cut, edits and pairs what the churn does.
+	cuts, edits, pairs int
 	// only names the measurements to take, all of them if empty.
 	only only
 }
@@ -38,8 +42,11 @@ func main() {
 	flag.StringVar(&opts.dir, "dir", os.TempDir(), "where the daemons keep their data during the run")
 	flag.StringVar(&opts.binary, "binary", "", "the program to measure; default: built from this module")
 	flag.BoolVar(&opts.micro, "baselines", true, "also run the Go benchmarks that the figures are compared with")
-	flag.DurationVar(&opts.idle, "idle", time.Minute, "how long a pair is watched that has nothing to do")
-	flag.Func("only", "take only these measurements, as a list with commas: "+strings.Join(measurements, ", "), opts.only.parse)
+	flag.DurationVar(&opts.idle, "idle", 2*time.Minute, "how long a pair is watched that has nothing to do")
+	flag.IntVar(&opts.cuts, "cuts", 10, "how often the connection is cut during an initial sync")
+	flag.IntVar(&opts.edits, "edits", 100_000, "edits of one row while all members are connected")
+	flag.IntVar(&opts.pairs, "pairs", 1_000_000, "rows created and deleted while all members are connected")
+	flag.Func("only", "take only these measurements, as a list with commas: "+strings.Join(names(), ", ")+"; without it, all before "+stages[0].name, opts.only.parse)
 	flag.Parse()
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
@@ -63,7 +70,7 @@ func run(ctx context.Context, opts options) error {
 			return err
 		}
 	}
-	if opts.data == "" {
+	if opts.data == "" && opts.only.pair() {
 		opts.data = filepath.Join(dir, "rows.jsonl")
 		if err := makeRows(opts.data, opts.rows); err != nil {
 			return err
@@ -85,7 +92,7 @@ func run(ctx context.Context, opts options) error {
 	return t.print(os.Stdout)
 }
 
-// once takes every measurement with two daemons of its own.
+// once takes every measurement that was chosen, with fresh daemons.
 func once(ctx context.Context, opts options, dir string, t *table) error {
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		return err
@@ -94,6 +101,25 @@ func once(ctx context.Context, opts options, dir string, t *table) error {
 	if err := fsyncs(dir, t); err != nil {
 		return err
 	}
+	if opts.only.pair() {
+		if err := oncePair(ctx, opts, dir, t); err != nil {
+			return err
+		}
+	}
+	for _, s := range stages {
+		if !slices.Contains(opts.only, s.name) {
+			continue
+		}
+		own := filepath.Join(dir, s.name)
+		if err := errors.Join(s.take(ctx, opts, own, t), os.RemoveAll(own)); err != nil {
+			return fmt.Errorf("%s: %w", s.name, err)
+		}
+	}
+	return nil
+}
+
+// oncePair takes the measurements that share a pair of daemons.
+func oncePair(ctx context.Context, opts options, dir string, t *table) error {
 	a, err := start(ctx, opts.binary, filepath.Join(dir, "a"), "a")
 	if err != nil {
 		return err

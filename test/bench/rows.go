@@ -18,9 +18,14 @@ const (
 	database   = "places"
 	collection = "cities"
 	syncgroup  = "all"
-	// syncLimit is when a sync is given up.
+	// syncLimit is when something between the daemons is given up.
 	syncLimit = 5 * time.Minute
 )
+
+// syncLimit is when an initial sync is given up, even on a machine that does much else.
+func (o options) syncLimit() time.Duration {
+	return syncLimit + time.Duration(o.rows)*50*time.Microsecond
+}
 
 // makeRows writes rows of the size of a small JSON object, with keys in order.
 func makeRows(file string, n int) error {
@@ -42,30 +47,27 @@ func makeRows(file string, n int) error {
 
 // measureRows imports on a, joins from b, and measures single changes between them.
 func measureRows(ctx context.Context, opts options, a, b *daemon, t *table) error {
-	db := a.Database(database)
-	if _, err := db.Create(ctx, nil); err != nil {
-		return err
+	if opts.only.has("change") {
+		if err := measureSmallChange(ctx, opts.puts, a, b, t); err != nil {
+			return err
+		}
 	}
-	if _, err := db.Collection(collection).Create(ctx, nil); err != nil {
+	if err := a.found(ctx); err != nil {
 		return err
 	}
 	rows, err := measureImport(ctx, opts, a, t)
 	if err != nil {
 		return err
 	}
-	share := client.SyncgroupOptions{Scopes: []client.Scope{{Collection: collection}}}
-	if _, err := db.Syncgroup(syncgroup).Create(ctx, share); err != nil {
-		return err
-	}
-	if err := measureSync(ctx, rows, a, b, t); err != nil {
+	if err := measureSync(ctx, opts, rows, a, b, t); err != nil {
 		return err
 	}
 	for _, m := range []struct {
 		name string
 		take func() error
 	}{
-		{"latency", func() error { return measureLatency(ctx, "bench/", opts.puts, a, b, t) }},
-		{"change", func() error { return measureChange(ctx, opts.puts, rows, a, b, t) }},
+		{"latency", func() error { return measureLatency(ctx, database, "bench/", opts.puts, a, b, t) }},
+		{"change", func() error { return measureChange(ctx, database, opts.puts, rows, a, b, t) }},
 		{"stream", func() error { return measureStream(ctx, 40*opts.puts, a, b, t) }},
 		{"idle", func() error { return measureIdle(ctx, opts.idle, a, b, t) }},
 		{"scan", func() error { return measureScan(ctx, a, t) }},
@@ -116,8 +118,8 @@ func flush(dir string) error {
 }
 
 // measureSync takes the time from the join of an empty member until it holds everything.
-func measureSync(ctx context.Context, rows int, a, b *daemon, t *table) error {
-	ctx, cancel := context.WithTimeout(ctx, syncLimit)
+func measureSync(ctx context.Context, opts options, rows int, a, b *daemon, t *table) error {
+	ctx, cancel := context.WithTimeout(ctx, opts.syncLimit())
 	defer cancel()
 	status, err := a.Status(ctx)
 	if err != nil {
@@ -181,8 +183,8 @@ func count(ctx context.Context, d *daemon, want int) error {
 	return nil
 }
 
-// measureLatency puts rows with the prefix on a, one after the other, and takes the time until a watch on b has the change.
-func measureLatency(ctx context.Context, prefix string, puts int, a, b *daemon, t *table) error {
+// measureLatency puts rows with the prefix into a database on a, one after the other, and takes the time until a watch on b has the change.
+func measureLatency(ctx context.Context, in, prefix string, puts int, a, b *daemon, t *table) error {
 	ctx, cancel := context.WithTimeout(ctx, syncLimit)
 	defer cancel()
 	// events has the time at which each change was seen; opened is closed when the watch is there.
@@ -190,7 +192,7 @@ func measureLatency(ctx context.Context, prefix string, puts int, a, b *daemon, 
 	failed := make(chan error, 1)
 	go func() {
 		first := true
-		for batch, err := range b.Database(database).Watch(ctx, client.WatchOptions{Prefix: prefix}) {
+		for batch, err := range b.Database(in).Watch(ctx, client.WatchOptions{Prefix: prefix}) {
 			if err != nil {
 				failed <- err
 				return
@@ -209,7 +211,7 @@ func measureLatency(ctx context.Context, prefix string, puts int, a, b *daemon, 
 	case err := <-failed:
 		return err
 	}
-	c := a.Database(database).Collection(collection)
+	c := a.Database(in).Collection(collection)
 	var put, after, whole durations
 	for i := range puts {
 		began := time.Now()
