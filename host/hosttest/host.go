@@ -174,7 +174,11 @@ func (h *Host) config() host.Config {
 }
 
 func (h *Host) log() hclog.Logger {
-	return hclog.New(&hclog.LoggerOptions{Name: h.name, Level: h.c.opts.Log, Output: testLog{h.c.t}})
+	to := h.c.opts.LogTo
+	if to == nil {
+		to = testLog{h.c.t}
+	}
+	return hclog.New(&hclog.LoggerOptions{Name: h.name, Level: h.c.opts.Log, Output: to})
 }
 
 type testLog struct{ t interface{ Log(...any) } }

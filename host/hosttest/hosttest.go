@@ -3,13 +3,23 @@
 //
 // It guarantees that a crash loses what the disk had not synced and nothing else, that every fault is decided by the seed
 // or by the test, and that all daemons have ended when the test does. Run it inside testing/synctest: hours of waiting
-// cost nothing there. A seed decides what happens, but not in which order the goroutines of one moment run.
+// cost nothing there.
+//
+// A seed decides which hosts there are, how far apart they are and how wrong their clocks, and in a random history every step:
+// which host writes which rows, what is cut, reset, crashed, set back or stopped, and how long to wait then. All of that is
+// drawn before the first step. A seed does not decide in which order the goroutines of one moment run, which of several cases
+// that are ready a select takes, in which order a map is walked, nor keys, signatures and what daemons draw themselves, such as
+// the jitter of their patience. So the bytes of a connection differ from run to run, with them when something arrives, and
+// with that which of two versions wins, whether a join is in time, and what a liar gets to answer. Two runs of a seed end with
+// other rows and digests; that all hosts of one run end with the same is what is tested. A failure may take several runs of its
+// seed to come again.
 //
 // It knows the daemons only by their service for clients. Read Cluster, Host and Watcher.
 package hosttest
 
 import (
 	"fmt"
+	"io"
 	"maps"
 	"math/rand/v2"
 	"path/filepath"
@@ -47,8 +57,10 @@ type Options struct {
 	Deaf, Walled func(host string) bool
 	// Apart tells which hosts cannot connect with each other, whoever of them dials. Default: none.
 	Apart func(host, other string) bool
-	// Log is the least level of what daemons log into the test. Default: nothing.
+	// Log is the least level of what daemons log. Default: nothing.
 	Log hclog.Level
+	// LogTo is what daemons log to, all of them at once. Default: the test.
+	LogTo io.Writer
 }
 
 func (o Options) withDefaults() Options {

@@ -17,16 +17,24 @@ type snapshot struct {
 }
 
 // administer does to a member what its owner does now and then.
-func (s *simulation) administer() {
-	name := s.one(s.joined)
+func (s *simulation) administer(name string, p step) {
 	h := s.c.Host(name)
 	if !h.Running() {
 		return
 	}
-	if s.random.IntN(2) == 0 {
-		s.pauseSync(name, s.random.IntN(2) == 0)
-		return
+	switch p.Do {
+	case doPause:
+		s.pauseSync(name, p.On)
+	case doQuota:
+		s.quota(name, p)
+	default:
+		s.setAccess(name, p.N)
 	}
+}
+
+// setAccess lets a guest read.
+func (s *simulation) setAccess(name string, guest int) {
+	h := s.c.Host(name)
 	perms, err := h.API().GetPermissions(s.t.Context(), &nodev1.GetPermissionsRequest{Database: hosttest.Database, Collection: hosttest.Collection})
 	if err != nil {
 		return // the collection has not arrived
@@ -36,7 +44,7 @@ func (s *simulation) administer() {
 		s.t.Fatalf("%s: access list %s: %v", name, perms.GetPermissions(), err)
 	}
 	who := list["Admin"]["in"][0]
-	list["Read"]["in"] = []string{who, fmt.Sprint("example.org/guest", s.random.IntN(4))}
+	list["Read"]["in"] = []string{who, fmt.Sprint("example.org/guest", guest)}
 	raw, err := json.Marshal(list)
 	if err != nil {
 		s.t.Fatal(err)
@@ -59,21 +67,19 @@ func (s *simulation) pauseSync(name string, paused bool) {
 }
 
 // disturb does to a machine what it should be spared.
-func (s *simulation) disturb() {
-	name := s.one(s.joined)
+func (s *simulation) disturb(name string, p step) {
 	h := s.c.Host(name)
-	switch old, taken := s.snapshots[name]; s.random.IntN(4) {
-	case 0:
-		off := time.Duration(s.random.Int64N(int64(20*time.Minute))) - 10*time.Minute
-		s.tell("set the clock of %s %s off", name, off)
-		h.SetClock(off)
-	case 1, 2:
+	switch p.Do {
+	case doClock:
+		s.tell("set the clock of %s %s off", name, p.Off)
+		h.SetClock(p.Off)
+	case doSnapshot:
 		if h.Running() {
 			s.tell("take a snapshot of %s", name)
 			s.snapshots[name] = snapshot{h.Snapshot(), s.begun[name]}
 		}
-	case 3:
-		if taken && s.flavour != withOlder { // without witnesses nobody notices
+	case doSetBack:
+		if old, taken := s.snapshots[name]; taken && s.plan.Flavour != withOlder { // without witnesses nobody notices
 			s.returnTo(name, old)
 		}
 	}

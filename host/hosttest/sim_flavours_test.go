@@ -34,14 +34,14 @@ const (
 // end.
 func (f flavour) repairs() bool { return f == withLiar || f == withTwin }
 
-// flavourOf draws a flavour. Histories with repairs, which take long to heal, are left to soaks, which begin where the first 200
-// end.
+// flavourOf draws a flavour. Histories with repairs take long to heal, so among the first 200, which belong to the gate, they are
+// rare.
 func flavourOf(seed uint64, random *rand.Rand) flavour {
 	flavours := []flavour{plain, withRules, withOlder, withLiar, withTwin}
-	if seed <= 200 {
-		flavours = flavours[:3]
+	if n := random.IntN(20); seed > 200 || n < 5 {
+		return flavours[random.IntN(len(flavours))]
 	}
-	return flavours[random.IntN(len(flavours))]
+	return flavours[random.IntN(3)]
 }
 
 func (s *simulation) tap(from, to string, open *delta.Open) hosttest.Answer {
@@ -50,18 +50,6 @@ func (s *simulation) tap(from, to string, open *delta.Open) hosttest.Answer {
 		return s.liar.answer
 	}
 	return heard
-}
-
-// olderOf makes some hosts older, but not all.
-func (s *simulation) olderOf(names []string) func(string) bool {
-	if s.flavour != withOlder {
-		return nil
-	}
-	old := slices.Clone(names)
-	s.random.Shuffle(len(old), func(i, j int) { old[i], old[j] = old[j], old[i] })
-	old = old[:1+s.random.IntN(len(old)-1)]
-	s.tell("older are %v", old)
-	return func(host string) bool { return slices.Contains(old, host) }
 }
 
 // setRules says who decides about which conflicts.
@@ -92,40 +80,27 @@ func (s *simulation) createInner() {
 }
 
 // writeInner writes what the others must not see, or lets b share it.
-func (s *simulation) writeInner() {
+func (s *simulation) writeInner(p step) {
 	a, b := s.c.Host("a"), s.c.Host("b")
-	if s.random.IntN(2) == 0 && a.Running() && b.Running() && slices.Contains(s.joined, "b") {
+	if p.On && a.Running() && b.Running() && slices.Contains(s.joined, "b") {
 		ctx, cancel := context.WithTimeout(s.t.Context(), 20*time.Second)
 		defer cancel()
 		s.tell("b joins %s: %v", inner, b.TryJoin(ctx, inner, a))
 	} else if a.Running() {
-		put := &nodev1.Op{Op: &nodev1.Op_Put{Put: &nodev1.Put{Collection: inner, Key: fmt.Sprint("inner ", s.random.IntN(9)), Value: []byte("1")}}}
+		put := &nodev1.Op{Op: &nodev1.Op_Put{Put: &nodev1.Put{Collection: inner, Key: fmt.Sprint("inner ", p.N), Value: []byte("1")}}}
 		_, err := a.TryCommit(s.t.Context(), put)
 		s.tell("a writes to %s: %v", inner, err)
 	}
 }
 
-// vary does what not every history has.
-func (s *simulation) vary() {
-	switch n := s.random.IntN(4); {
-	case n == 0:
-		s.writeInner()
-	case n == 1 || s.flavour != withLiar && s.flavour != withTwin:
-		from, to := s.two()
-		rate := []int{0, 3_000, 30_000}[s.random.IntN(3)]
-		s.tell("let %d bytes a second through from %s to %s", rate, from, to)
-		s.c.Limit(from, to, rate)
-	case s.flavour == withLiar:
-		name := s.one(s.joined)
-		s.tell("%s lies", name)
-		for _, h := range s.c.Hosts() { // who hears invented things repeats them
-			s.truth.release(h.Name())
-		}
-		s.liar.become(name)
-		s.resetAll(name)
-	default:
-		s.copyOne()
+// lie makes a host the one that lies.
+func (s *simulation) lie(name string) {
+	s.tell("%s lies", name)
+	for _, h := range s.c.Hosts() { // who hears invented things repeats them
+		s.truth.release(h.Name())
 	}
+	s.liar.become(name)
+	s.resetAll(name)
 }
 
 func (s *simulation) resetAll(name string) {
@@ -135,14 +110,14 @@ func (s *simulation) resetAll(name string) {
 }
 
 // copyOne starts a copy, or lets the one that runs write.
-func (s *simulation) copyOne() {
+func (s *simulation) copyOne(name string, b batch) {
 	if s.twin != nil {
-		ops, writes := s.compose(s.twin.Name())
+		ops, writes := s.compose(s.twin.Name(), b)
 		s.tell("the copy writes")
 		s.commit(s.twin, s.twin.API(), ops, writes)
 		return
 	}
-	h := s.c.Host(s.one(s.joined))
+	h := s.c.Host(name)
 	if !h.Running() {
 		return
 	}
@@ -162,7 +137,7 @@ func (s *simulation) mend() {
 	if s.twin != nil {
 		s.twin.Stop()
 	}
-	if s.flavour == withLiar {
+	if s.plan.Flavour == withLiar {
 		s.liar.become("")
 		for _, h := range s.c.Hosts() {
 			s.resetAll(h.Name())
@@ -173,7 +148,7 @@ func (s *simulation) mend() {
 // bound is how long the hosts may take to agree after all faults. What was withheld, or named twice, only comparing brings to
 // light.
 func (s *simulation) bound() time.Duration {
-	if s.flavour.repairs() {
+	if s.plan.Flavour.repairs() {
 		return 2 * time.Hour
 	}
 	return 5 * time.Minute
@@ -183,7 +158,7 @@ func (s *simulation) bound() time.Duration {
 func (s *simulation) truthful(name string) {
 	s.t.Helper()
 	h := s.c.Host(name)
-	if !h.Running() || s.flavour.repairs() || s.setBack[name] {
+	if !h.Running() || s.plan.Flavour.repairs() || s.setBack[name] || s.refusing(name) {
 		return
 	}
 	for _, w := range s.claimed(name) {
@@ -216,6 +191,6 @@ func (s *simulation) claimed(name string) (list []write) {
 		}
 	}
 	slices.SortFunc(list, func(a, b write) int { return cmp.Or(cmp.Compare(a.key, b.key), cmp.Compare(a.version, b.version)) })
-	s.random.Shuffle(len(list), func(i, j int) { list[i], list[j] = list[j], list[i] })
+	s.chance.Shuffle(len(list), func(i, j int) { list[i], list[j] = list[j], list[i] })
 	return list[:min(len(list), 12)]
 }

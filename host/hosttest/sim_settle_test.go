@@ -20,7 +20,7 @@ func (s *simulation) settle() {
 	s.t.Helper()
 	healed := time.Now()
 	s.c.Settle(s.bound())
-	for diff := s.differ(); diff != "" && !s.flavour.repairs(); diff = s.differ() {
+	for diff := s.differ(); diff != "" && !s.plan.Flavour.repairs(); diff = s.differ() {
 		if time.Since(healed) > s.bound() {
 			s.t.Errorf("%s after the end of all faults %s", time.Since(healed), diff)
 			return
