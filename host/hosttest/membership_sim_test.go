@@ -36,7 +36,7 @@ func TestRandomMembershipConverges(t *testing.T) {
 				s := &comings{t: t, random: rand.New(rand.NewPCG(seed, 3)), began: time.Now(), written: map[string]string{}}
 				defer func() {
 					if t.Failed() {
-						t.Logf("what happened:\n%s\nreplay with: go test ./host/hosttest -run TestRandomMembershipConverges -sim.seed=%d", strings.Join(s.story, "\n"), seed)
+						t.Logf("what happened:\n%s\nreplay with: %s", strings.Join(s.story, "\n"), replay("TestRandomMembershipConverges", seed))
 					}
 				}()
 				s.c = hosttest.New(t, hosttest.Options{

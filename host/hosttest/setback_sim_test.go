@@ -29,7 +29,7 @@ func setBackAtRandom(t *testing.T, seed uint64) {
 	var story []string
 	defer func() {
 		if t.Failed() {
-			t.Logf("seed %d:\n%s", seed, strings.Join(story, "\n"))
+			t.Logf("what happened:\n%s\nreplay with: %s", strings.Join(story, "\n"), replay("TestRandomSetBacksConverge", seed))
 		}
 	}()
 	tell := func(format string, args ...any) { story = append(story, fmt.Sprintf(format, args...)) }

@@ -92,6 +92,7 @@ func (s *simulation) returnTo(name string, to snapshot) {
 	s.truth.restart(name)
 	s.truth.release(name)
 	h.SetBack(to.Snapshot)
+	s.truth.restart(name)
 	s.setBack[name] = true
 	delete(s.watches, name)
 	h.Unwatch()

@@ -145,15 +145,6 @@ func (s *simulation) mend() {
 	}
 }
 
-// bound is how long the hosts may take to agree after all faults. What was withheld, or named twice, only comparing brings to
-// light.
-func (s *simulation) bound() time.Duration {
-	if s.plan.Flavour.repairs() {
-		return 2 * time.Hour
-	}
-	return 5 * time.Minute
-}
-
 // truthful checks that a host has what it says that it holds: of each row that, or something later.
 func (s *simulation) truthful(name string) {
 	s.t.Helper()
@@ -162,9 +153,11 @@ func (s *simulation) truthful(name string) {
 		return
 	}
 	for _, w := range s.claimed(name) {
-		hist, err := h.API().History(s.t.Context(), &nodev1.HistoryRequest{Database: hosttest.Database, Collection: hosttest.Collection, Key: w.key})
-		if err != nil {
-			s.t.Errorf("%s said that it holds %s of %s: %v", name, w.version, w.key, err)
+		hist, found := s.history(name, w.key)
+		if !found {
+			if !s.forgotten(w.key, w.time) {
+				s.t.Errorf("%s said that it holds %s of %s, and knows nothing of the row", name, w.version, w.key)
+			}
 			continue
 		}
 		if at := timeIn(hist, hist.GetHead()); at.Before(w.time) {

@@ -18,6 +18,8 @@ type plan struct {
 	// Older are the hosts that speak the first version of the protocol.
 	Older             []string
 	MaxSkew, MaxDelay time.Duration
+	// Keep is how long history is kept; 0 is the default of daemons, longer than any history here.
+	Keep time.Duration
 	// Joins is how many join before the first step.
 	Joins int
 	Steps []step
@@ -96,6 +98,7 @@ func planOf(seed uint64) plan {
 	}
 	d.MaxSkew = oneOf(d, 0, time.Second, 2*time.Minute)
 	d.MaxDelay = oneOf(d, time.Millisecond, 20*time.Millisecond, 300*time.Millisecond)
+	d.Keep = oneOf(d, 0, 0, time.Second)
 	d.Joins = d.random.IntN(len(d.Hosts))
 	for range 40 + d.random.IntN(60) {
 		p := d.step()

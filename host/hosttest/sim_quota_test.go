@@ -1,6 +1,9 @@
 package hosttest_test
 
 import (
+	"fmt"
+	"time"
+
 	"github.com/syncbase/syncbase/host/hosttest"
 	nodev1 "github.com/syncbase/syncbase/sdk/api/node/v1"
 )
@@ -12,7 +15,10 @@ func (s *simulation) quota(name string, p step) {
 	bound := uint64(0)
 	if p.On {
 		bound = used(s.t, h) + uint64(p.N)
-		s.tight[name] = true
+		s.tight[name], s.lean[name] = true, true
+	} else if here, _ := counts(s.t, h); here > 0 {
+		s.tell("%s has refused %d commits", name, here)
+		s.refused = true
 	}
 	s.tell("%s has a quota of %d bytes", name, bound)
 	setQuota(s.t, h, bound)
@@ -26,7 +32,6 @@ func (s *simulation) refusing(name string) bool {
 	}
 	h := s.c.Host(name)
 	here, _ := counts(s.t, h)
-	s.refused = s.refused || here > 0
 	db, err := h.API().GetDatabase(s.t.Context(), &nodev1.GetDatabaseRequest{Database: hosttest.Database})
 	if err != nil {
 		s.t.Fatal(err)
@@ -37,15 +42,23 @@ func (s *simulation) refusing(name string) bool {
 	return s.tight[name]
 }
 
-// accepted checks that, with room everywhere, nobody refuses anything any more or is said to.
+// accepted waits until, with room everywhere, nobody refuses anything any more or is said to. What was refused is tried again once
+// a minute.
 func (s *simulation) accepted() {
 	s.t.Helper()
-	for _, name := range s.joined {
-		if here, elsewhere := counts(s.t, s.c.Host(name)); here+elsewhere > 0 {
-			s.t.Errorf("%s refuses %d commits, and says that others refuse %d: %v", name, here, elsewhere, refusedBy(s.t, s.c.Host(name)))
+	for began := time.Now(); ; time.Sleep(time.Second) {
+		refused := ""
+		for _, name := range s.joined {
+			if list := refusedBy(s.t, s.c.Host(name)); len(list) > 0 {
+				refused = fmt.Sprintf("%s lists as refused %v", name, list)
+			}
 		}
-		if s.refusing(name) {
-			s.t.Errorf("%s still has a quota", name)
+		if refused == "" {
+			return
+		}
+		if time.Since(began) > 5*time.Minute {
+			s.t.Errorf("%s after the hosts agreed, with room everywhere, %s", time.Since(began), refused)
+			return
 		}
 	}
 }

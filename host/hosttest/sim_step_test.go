@@ -43,6 +43,7 @@ func (s *simulation) step(p step) {
 	case doStop:
 		s.tell("stop %s", p.Host)
 		s.c.Host(p.Host).Stop()
+		s.truth.restart(p.Host) // what it said while it stopped does not count either
 	case doStart:
 		s.startAll()
 	default:
@@ -104,6 +105,7 @@ func (s *simulation) crash(p step) {
 	s.truth.restart(name)
 	s.truth.release(name) // progress without commits is not on the disk until the next step, and is learned again
 	h.Crash()
+	s.truth.restart(name)
 	writers.Wait()
 	if p.On {
 		s.tell("start %s", name)

@@ -75,9 +75,10 @@ type simulation struct {
 	// setBack are the hosts that were set back, and so may have named their writes anew.
 	setBack map[string]bool
 
-	// tight are the hosts that have been given a quota; refused tells whether any of them has refused something.
-	tight   map[string]bool
-	refused bool
+	// tight are the hosts that have a quota or still refuse something, lean those that ever had one; refused tells whether any of
+	// them has refused something.
+	tight, lean map[string]bool
+	refused     bool
 
 	truth *truth
 	liar  *liar
@@ -97,12 +98,12 @@ type simulation struct {
 func newSimulation(t *testing.T, p plan) *simulation {
 	s := &simulation{
 		t: t, plan: p, chance: rand.New(rand.NewPCG(p.Seed, 5)), began: time.Now(), watches: map[string]*hosttest.Watcher{},
-		snapshots: map[string]snapshot{}, setBack: map[string]bool{}, tight: map[string]bool{}, begun: map[string]int{},
+		snapshots: map[string]snapshot{}, setBack: map[string]bool{}, tight: map[string]bool{}, lean: map[string]bool{}, begun: map[string]int{},
 		acknowledged: map[string][]write{}, doubtful: map[string][]write{},
 		truth: newTruth("a", "b"), liar: newLiar(p.Seed), log: &tail{},
 	}
 	s.c = hosttest.New(t, hosttest.Options{
-		Seed: p.Seed, Hosts: p.Hosts, MaxSkew: p.MaxSkew, MaxDelay: p.MaxDelay, Tap: s.tap,
+		Seed: p.Seed, Hosts: p.Hosts, MaxSkew: p.MaxSkew, MaxDelay: p.MaxDelay, Keep: p.Keep, Tap: s.tap,
 		Older: func(host string) bool { return slices.Contains(p.Older, host) },
 		Log:   hclog.Debug, LogTo: s.log,
 		Knows: func(host, other string) bool {
@@ -115,7 +116,8 @@ func newSimulation(t *testing.T, p plan) *simulation {
 			return true
 		},
 	})
-	s.tell("hosts %v, of which %v are older, topology %d, clocks %s and delays %s apart, %s", p.Hosts, p.Older, p.Topology, p.MaxSkew, p.MaxDelay, p.Flavour)
+	s.tell("hosts %v, of which %v are older, topology %d, clocks %s and delays %s apart, history kept %s, %s",
+		p.Hosts, p.Older, p.Topology, p.MaxSkew, p.MaxDelay, p.Keep, p.Flavour)
 	return s
 }
 
@@ -267,7 +269,13 @@ func (s *simulation) checkKey(key, value string) {
 	if s.plan.Flavour.repairs() && s.current("a", key) == "" && value == "" {
 		return // it was withheld while it was there
 	}
-	hist := s.c.Host("a").History(key)
+	hist, found := s.history("a", key)
+	if !found {
+		if value != "" || !s.forgotten(key, s.latest(key)) {
+			s.t.Errorf("row %s is %q, and nothing is known of it", key, value)
+		}
+		return
+	}
 	at := timeIn(hist, hist.GetHead())
 	known := false
 	for _, w := range slices.Concat(s.acknowledged[key], s.doubtful[key]) {
