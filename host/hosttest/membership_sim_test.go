@@ -32,6 +32,7 @@ type comings struct {
 func TestRandomMembershipConverges(t *testing.T) {
 	for _, seed := range histories(t, 2, 1104, 1504) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				s := &comings{t: t, random: rand.New(rand.NewPCG(seed, 3)), began: time.Now(), written: map[string]string{}}
 				defer func() {

@@ -16,6 +16,7 @@ import (
 func TestRandomSetBacksConverge(t *testing.T) {
 	for _, seed := range histories(t, 4) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			t.Parallel()
 			synctest.Test(t, func(t *testing.T) { setBackAtRandom(t, seed) })
 		})
 	}

@@ -16,9 +16,9 @@ func (s *simulation) bound() time.Duration {
 func (s *simulation) sparing() {
 	s.t.Helper()
 	all, again := s.truth.twice()
-	bound := all/10 + 25*len(s.joined)
+	bound := all/5 + 30*len(s.joined)
 	if s.plan.Flavour.repairs() {
-		bound = all/5 + 50*len(s.joined)
+		bound = all/2 + 50*len(s.joined)
 	}
 	if again > bound {
 		s.t.Errorf("of %d records that were sent %d had been sent before by the same host, want %d at most", all, again, bound)
