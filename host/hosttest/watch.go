@@ -6,6 +6,9 @@ import (
 	"slices"
 	"sync"
 
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/grpc/status"
+
 	nodev1 "github.com/syncbase/syncbase/sdk/api/node/v1"
 )
 
@@ -17,7 +20,7 @@ type Batch struct {
 }
 
 // Watcher watches the database of one host, from its present rows on, through all its stops and crashes: it goes on
-// after the last marker that it was given.
+// after the last marker that it was given, or begins again where that is too old.
 type Watcher struct {
 	// mu guards the fields below it.
 	mu      sync.Mutex
@@ -28,6 +31,8 @@ type Watcher struct {
 	err error
 	// pending are the changes of a batch that is not complete.
 	pending []*nodev1.Change
+	// anew: the next batch is all the rows there are.
+	anew bool
 }
 
 // Watch begins to watch. The database must be there.
@@ -45,11 +50,30 @@ func (h *Host) attach(w *Watcher) {
 	h.run.watching.Go(func() { w.follow(ctx, api) })
 }
 
-// follow returns when the stream breaks.
+// follow returns when the stream breaks. A marker that is too old is let go of: the watch begins again.
 func (w *Watcher) follow(ctx context.Context, api nodev1.NodeServiceClient) {
+	for tooOld := true; tooOld; {
+		err := w.stream(ctx, api)
+		w.mu.Lock()
+		w.err = err
+		if tooOld = slices.ContainsFunc(status.Convert(err).Details(), isTooOld); tooOld {
+			w.marker = ""
+		}
+		w.mu.Unlock()
+	}
+}
+
+// isTooOld tells whether part of a status says that what came after the marker is not kept any more.
+func isTooOld(detail any) bool {
+	info, ok := detail.(*errdetails.ErrorInfo)
+	return ok && info.GetReason() == "MARKER_TOO_OLD"
+}
+
+// stream takes what comes until it breaks, and returns why.
+func (w *Watcher) stream(ctx context.Context, api nodev1.NodeServiceClient) error {
 	w.mu.Lock()
 	marker := w.marker
-	w.pending = nil
+	w.pending, w.anew = nil, marker == ""
 	w.mu.Unlock()
 	stream, err := api.Watch(ctx, &nodev1.WatchRequest{
 		Database: Database, Resume: marker, Initial: marker == "",
@@ -60,9 +84,7 @@ func (w *Watcher) follow(ctx context.Context, api nodev1.NodeServiceClient) {
 			w.take(m)
 		}
 	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.err = err
+	return err
 }
 
 // take adds what a message says. The initial state counts as one batch, so if it is cut short nothing of it stays.
@@ -75,6 +97,10 @@ func (w *Watcher) take(m *nodev1.WatchResponse) {
 	}
 	changes := w.pending
 	w.pending, w.marker = nil, m.GetResume()
+	if w.anew {
+		clear(w.state)
+	}
+	w.anew = false
 	if len(changes) == 0 {
 		return
 	}

@@ -13,6 +13,10 @@ import (
 // ackEvery is how often a device says at most what it holds.
 const ackEvery = time.Minute
 
+// ackAnyway is how often it does where rows have changed and nothing here will be reclaimed by it. It may elsewhere: who took
+// something late, because it had no room for it, has left something behind that the others have not.
+const ackAnyway = 10 * time.Minute
+
 // groupAcks is a syncgroup of this device with what its members said.
 type groupAcks struct {
 	syncgroup.Group
@@ -81,11 +85,12 @@ func frontiers(db *rows.DB, groups []groupAcks) map[id.Collection]id.Vector {
 	return stable
 }
 
-// acknowledge tells the other members what this device holds, if that is more than it has said, something will be
-// reclaimed by it, and it has not done so for a while. So a device that is idle says nothing.
+// acknowledge tells the other members what this device holds, if that is more than it has said and it has not done so for a while;
+// for longer if nothing here will be reclaimed by it. So a device that is idle says nothing.
 func (r *Reclaimer) acknowledge(db *rows.DB, groups []groupAcks) error {
 	state, now, litter := db.Published(), time.Now(), db.Litter()
 	seen := r.seen[db]
+	needless := !seen.acked.IsZero() && seen.litter == litter && now.Sub(seen.acked) < ackAnyway
 	if state.Paused || !seen.acked.IsZero() && now.Sub(seen.acked) < ackEvery {
 		return nil
 	}
@@ -97,7 +102,7 @@ func (r *Reclaimer) acknowledge(db *rows.DB, groups []groupAcks) error {
 		}
 		scopes := g.Spec.Scopes(g.Name)
 		said := g.acks[r.self] != nil
-		if said && (!seen.acked.IsZero() && seen.litter == litter || !moved(g.acks, r.self, db, scopes)) {
+		if said && (needless || !moved(g.acks, r.self, db, scopes)) {
 			continue
 		}
 		if err := syncgroup.PublishAck(db, g.Name, r.self, db.AppliedOf(scopes)); err != nil {
