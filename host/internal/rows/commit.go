@@ -162,6 +162,9 @@ func (t *txn) writeOps(versions []id.Version, ops []Op, touched []*rowState, tod
 		if len(row.Heads) > 0 {
 			next := t.ancestry(op, row)
 			rec.Parents, rec.Seen, rec.Beside = next.Parents, next.Seen, next.Beside
+		} else if t.forgotten(row) {
+			rec.Seen = row.coll.dropped.Clone()
+			delete(rec.Seen, self)
 		}
 		if op.Kind == OpDelete {
 			rec.Kind = wire.Delete
@@ -181,6 +184,13 @@ func (t *txn) writeOps(versions []id.Version, ops []Op, touched []*rowState, tod
 			versions[i] = touched[i].made
 		}
 	}
+}
+
+// forgotten reports whether of a row, which has no heads, a tombstone may be gone here, where conflicts are left to somebody. Then
+// it has to be said what the row follows from, for others may still have the tombstone, and nobody is to be asked about the two.
+// Where the last writer always wins the time is enough, and costs no room.
+func (t *txn) forgotten(row *rowState) bool {
+	return len(row.coll.dropped) > 0 && !t.db.policy.Settles()
 }
 
 // ancestry returns what an operation is written on top of: what readers see. Other heads stay open, unless the whole row is
