@@ -43,7 +43,7 @@ func (s *simulation) step(p step) {
 	case doStop:
 		s.tell("stop %s", p.Host)
 		s.c.Host(p.Host).Stop()
-		s.truth.restart(p.Host) // what it said while it stopped does not count either
+		s.truth.restart(p.Host) // not before: a pull that begins while it stops is of the run that ends
 	case doStart:
 		s.startAll()
 	default:
