@@ -83,22 +83,6 @@ func (t *truth) said() []string {
 	return t.faults
 }
 
-// arrived returns how many records came to the hosts, and how many of them to one that had got them before, from whomever.
-func (t *truth) arrived() (all, again int) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	seen := map[sending]bool{}
-	for s, n := range t.records {
-		s.from = ""
-		all += n
-		if again += n; !seen[s] {
-			again--
-		}
-		seen[s] = true
-	}
-	return all, again
-}
-
 // twice returns how many records were sent, and how many of them to a host that the same one had sent them before.
 func (t *truth) twice() (all, again int) {
 	t.mu.Lock()
