@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -203,7 +205,9 @@ func (t *table) lossesAfter(read int, as *listed) []Loss {
 	return list
 }
 
-// Around returns the reader without what was lost: iterators leap over it, forwards.
+// Around returns the reader without what was lost: iterators leap over it, forwards, and of each loss only the first look that
+// comes upon it asks the store, since Pebble tries for long to make sense of a block that is damaged. What newer files have of
+// the same keys counts as lost from then on.
 func Around(r Reader, losses []Loss) Reader {
 	if len(losses) == 0 {
 		return r
@@ -211,10 +215,13 @@ func Around(r Reader, losses []Loss) Reader {
 	a := around{Reader: r}
 	for _, l := range losses {
 		if l.UpTo != nil {
-			a.beyond = append(a.beyond, append(bytes.Clone(most(l.UpTo, l.beyond)), 0))
+			a.dark = append(a.dark, &darkness{file: l.File, lo: l.After, hi: append(bytes.Clone(most(l.UpTo, l.beyond)), 0)})
 		}
 	}
-	slices.SortFunc(a.beyond, bytes.Compare)
+	slices.SortFunc(a.dark, func(x, y *darkness) int { return bytes.Compare(x.hi, y.hi) })
+	for _, d := range a.dark {
+		a.beyond = append(a.beyond, d.hi)
+	}
 	return a
 }
 
@@ -226,8 +233,39 @@ func Partial(r Reader) bool {
 
 type around struct {
 	Reader
-	// beyond are the keys after each loss, in order.
+	// beyond are the keys after each loss, in order; dark are the losses in the same order.
 	beyond [][]byte
+	dark   []*darkness
+}
+
+// darkness is a loss: lo < key < hi.
+type darkness struct {
+	file   string
+	lo, hi []byte
+	// met: somebody has looked there in vain.
+	met atomic.Bool
+}
+
+// Get implements Reader.
+func (a around) Get(key []byte) ([]byte, error) {
+	i, _ := slices.BinarySearchFunc(a.beyond, key, func(hi, key []byte) int {
+		if bytes.Compare(hi, key) <= 0 {
+			return -1
+		}
+		return 1
+	})
+	if i == len(a.dark) || bytes.Compare(a.dark[i].lo, key) >= 0 {
+		return a.Reader.Get(key)
+	}
+	d := a.dark[i]
+	if d.met.Load() {
+		return nil, fmt.Errorf("%w: %s", ErrDamaged, d.file)
+	}
+	value, err := a.Reader.Get(key)
+	if errors.Is(err, ErrDamaged) {
+		d.met.Store(true)
+	}
+	return value, err
 }
 
 // Iter implements Reader.
