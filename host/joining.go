@@ -130,9 +130,11 @@ func joinError(target string, err error) error {
 	case errors.Is(err, peer.ErrRefused):
 		return fmt.Errorf("%w: %s: %w", api.ErrDenied, target, err)
 	case errors.Is(err, peer.ErrDenied):
-		return fmt.Errorf("%w: %s does not admit this device: %w", api.ErrDenied, target, err)
+		return fmt.Errorf("%w: %s does not admit this device: %s", api.ErrDenied, target, peer.Said(err))
+	case errors.Is(err, peer.ErrPaused):
+		return fmt.Errorf("%w: %s has paused syncing of this database; have it resumed there, or join at another member", api.ErrNotFound, target)
 	case errors.Is(err, peer.ErrNotFound):
-		return fmt.Errorf("%w: %s has no such syncgroup, or does not admit this device: %w", api.ErrNotFound, target, err)
+		return fmt.Errorf("%w: %s has no such syncgroup, or does not admit this device: check the names, and that the access list of the syncgroup gives it Read", api.ErrNotFound, target)
 	case errors.Is(err, peer.ErrUnreachable), errors.Is(err, peer.ErrUnknown):
 		return fmt.Errorf("%w: %s: %w", api.ErrUnavailable, target, err)
 	}

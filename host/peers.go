@@ -139,9 +139,33 @@ func opener(link *peer.Link) engine.Opener {
 		if err != nil {
 			return nil, err
 		}
-		return stream, nil
+		return pull{stream, link.Peer().Name}, nil
 	}
 }
+
+// pull is a pull for the engine.
+type pull struct {
+	*peer.PullStream
+	from string
+}
+
+func (p pull) Recv() (delta.Message, error) {
+	m, err := p.PullStream.Recv()
+	if errors.Is(err, peer.ErrPaused) {
+		err = &pausedThere{p.from, err}
+	}
+	return m, err
+}
+
+// pausedThere says to the engine that a peer has paused syncing.
+type pausedThere struct {
+	peer string
+	err  error
+}
+
+func (p *pausedThere) Is(target error) bool { return target == engine.ErrPaused }
+func (p *pausedThere) Unwrap() error        { return p.err }
+func (p *pausedThere) Error() string        { return p.peer + " has paused syncing" }
 
 func (h *Host) pullFailed(db *rows.DB, from engine.Peer, err error) {
 	if errors.Is(err, peer.ErrNotFound) {
@@ -186,6 +210,9 @@ func (p puller) ServePull(ctx context.Context, caller peer.Caller, open delta.Op
 	defer context.AfterFunc(p.h.draining, cancel)()
 	from := engine.Peer{Principal: caller.Principal, Device: caller.Device, Name: caller.Name}
 	err := p.h.engine.Serve(ctx, from, open, stream.Send)
+	if errors.Is(err, engine.ErrHidden) && errors.Is(err, engine.ErrPaused) {
+		return fmt.Errorf("%w: %w: %w", peer.ErrNotFound, peer.ErrPaused, err)
+	}
 	if errors.Is(err, engine.ErrHidden) {
 		return fmt.Errorf("%w: %w", peer.ErrNotFound, err)
 	}
@@ -211,6 +238,8 @@ func (a admitter) Admit(_ context.Context, caller peer.Caller, database, name id
 	switch {
 	case errors.Is(err, syncgroup.ErrDenied), errors.Is(err, syncgroup.ErrState):
 		return peer.Admission{}, fmt.Errorf("%w: %w", peer.ErrDenied, err)
+	case errors.Is(err, rows.ErrPaused):
+		return peer.Admission{}, fmt.Errorf("%w: %w: %w", peer.ErrNotFound, peer.ErrPaused, err)
 	case errors.Is(err, syncgroup.ErrNone):
 		return peer.Admission{}, fmt.Errorf("%w: %w", peer.ErrNotFound, err)
 	}

@@ -263,12 +263,17 @@ func (s syncgroups) Wait(ctx context.Context, dbName, name id.Name) (int, error)
 func (s syncgroups) level(ctx context.Context, db *rows.DB, g syncgroup.Group, links []*peer.Link) (bool, error) {
 	openers := make([]engine.Opener, 0, len(links))
 	for _, link := range links {
-		if fault := s.h.engine.Fault(link.Peer().Principal, db); fault != nil {
+		// Whether a pause lasts is asked anew.
+		if fault := s.h.engine.Fault(link.Peer().Principal, db); fault != nil && !errors.Is(fault, engine.ErrPaused) {
 			return false, fmt.Errorf("%w: nothing is taken from %s: %w", api.ErrPrecondition, link.Peer().Name, fault)
 		}
 		openers = append(openers, opener(link))
 	}
 	err := s.h.engine.Level(ctx, db, g, openers)
+	var paused *pausedThere
+	if errors.As(err, &paused) {
+		return false, fmt.Errorf("%w: %s of %s; have it resumed there", api.ErrPrecondition, paused, db.Name())
+	}
 	if errors.Is(err, peer.ErrUnreachable) || errors.Is(err, peer.ErrNotFound) {
 		return false, nil
 	}

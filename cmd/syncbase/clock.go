@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -24,7 +25,7 @@ func (a *app) clockCommand() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				return a.say(k, "%s, %v ahead of the machine", k.Now.Format(time.RFC3339), k.Shift)
+				return a.say(k, "%s, %s", k.Now.Format(time.RFC3339), shifted(k.Shift))
 			})
 		})
 	cmd.Long = `Show or shift the clock by which a daemon stamps what it writes, to test what time does.
@@ -32,4 +33,12 @@ func (a *app) clockCommand() *cobra.Command {
 It works only where the configuration says clock.development: true. The shift ends with the daemon.`
 	cmd.Flags().DurationVar(&shift, "shift", 0, "go ahead by this much, such as 48h; with a minus sign, back")
 	return cmd
+}
+
+// shifted says how a clock stands to that of the machine.
+func shifted(by time.Duration) string {
+	if by < 0 {
+		return fmt.Sprintf("%v behind the machine", -by)
+	}
+	return fmt.Sprintf("%v ahead of the machine", by)
 }

@@ -39,7 +39,7 @@ func (a *app) describe(s *client.Status) error {
 		}
 	}
 	if k := s.DevelopmentClock; k != nil {
-		text := fmt.Sprintf("IN DEVELOPMENT, %v ahead of the machine: rows are stamped by it; never with real data", k.Shift)
+		text := fmt.Sprintf("IN DEVELOPMENT, %s: rows are stamped by it; never with real data", shifted(k.Shift))
 		if err := t.row(nil, "clock", text); err != nil {
 			return err
 		}

@@ -144,11 +144,16 @@ syncbase syncgroup join notes family --peer 192.168.1.7:4001 --member-type serve
 				if opts.Peer == "" && isTerminal(a.err) {
 					fmt.Fprintln(a.err, "asking every peer that can be reached, which takes up to 30 s ...")
 				}
+				joined := memberOf(ctx, c.Database(args[0]))
 				name, by, err := c.Database(args[0]).Syncgroup(args[1]).Join(ctx, opts)
 				if err != nil {
 					return err
 				}
-				return a.say(map[string]string{"syncgroup": name, "admitted_by": by}, "joined %s, admitted by %s", name, by)
+				value := map[string]any{"syncgroup": name, "admitted_by": by, "already": joined[name]}
+				if joined[name] {
+					return a.say(value, "this device was a member of %s already", name)
+				}
+				return a.say(value, "joined %s, admitted by %s", name, by)
 			})
 		})
 	cmd.Long = `Make this device a member of a syncgroup. The database is created if it is not there yet. Without --peer every peer that
@@ -158,6 +163,17 @@ that it does not let this device in.`
 	cmd.Flags().StringVar(&opts.Expect, "expect", "", "principal that the peer must be or belong to; nobody else is asked")
 	memberTypeFlag(cmd, &opts.MemberType)
 	return cmd
+}
+
+// memberOf returns the syncgroups of the database that this device is a member of; none where the database is not there.
+func memberOf(ctx context.Context, db *client.Database) map[string]bool {
+	joined := map[string]bool{}
+	for g, err := range db.SyncgroupStandings(ctx) {
+		if err == nil && g.State == "member" {
+			joined[g.Name] = true
+		}
+	}
+	return joined
 }
 
 func (a *app) syncgroupList(ctx context.Context, args []string) error {

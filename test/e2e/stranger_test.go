@@ -14,6 +14,9 @@ func TestStrangerGetsNothing(t *testing.T) {
 	a.run("put", "places", "cities", "secret", "1")
 	b := n.startWith(a, "b")
 	join(b, a, "normal")
+	if said := b.run("syncgroup", "join", "places", "all", "--peer", a.address()); !strings.Contains(said, "already") {
+		t.Errorf("join of what it is a member of: %q, want that it was one already", said)
+	}
 	stranger := n.start("stranger")
 
 	stranger.try("syncgroup", "join", "places", "all", "--peer", a.address()).refused(t, 1, "trust", "identity issue")

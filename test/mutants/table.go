@@ -294,6 +294,22 @@ var mutants = []mutant{
 		breaks: "an admission made without knowing of an ejection undoes it",
 	},
 	{
+		name: "syncgroup-void", file: syncgroupDir + "/ejection.go", tests: syncgroupDir,
+		old:    "case from.Gone != GoneEjected || !from.since().After(m.Knew) || !from.ejectedBefore(m):",
+		new:    "case from.Gone != GoneEjected || !from.since().After(m.Knew):",
+		breaks: "a later ejection of who made one makes that void, and two that eject each other both stay",
+	},
+	{
+		name: "syncgroup-void-chain", file: syncgroupDir + "/ejection.go", tests: syncgroupDir,
+		old: "return !none && err == nil, err", new: "return (none || !none) && err == nil, err",
+		breaks: "an ejection that does not count itself makes another void",
+	},
+	{
+		name: "syncgroup-incarnation", file: syncgroupDir + "/incarnation.go", tests: syncgroupDir,
+		old: "if m.Made.Equal(made) {", new: "if !m.Made.After(made) {",
+		breaks: "an ejection of a former syncgroup counts in the one that was made anew",
+	},
+	{
 		name: "syncgroup-three-way", file: syncgroupDir + "/merge.go", tests: syncgroupDir,
 		old: "case !bytes.Equal(was, isPreferred) || bytes.Equal(was, isOther):", new: "case isPreferred == nil || bytes.Equal(was, isOther):",
 		breaks: "of two changes of one field the one that lost is taken",

@@ -141,7 +141,7 @@ func (f *follower) common() ([]id.Name, []id.Scope, error) {
 }
 
 func (f *follower) failed(err error) {
-	if errors.Is(err, rows.ErrRefused) || errors.Is(err, rows.ErrLettersFull) {
+	if errors.Is(err, rows.ErrRefused) || errors.Is(err, rows.ErrLettersFull) || errors.Is(err, ErrPaused) {
 		f.e.blame(f.peer, f.db, err)
 	}
 	if f.e.events.Failed != nil {

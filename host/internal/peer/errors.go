@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
@@ -25,6 +27,8 @@ var (
 	// ErrNotFound says that there is no such thing, or none that the caller may know of. Services return it, and
 	// requests fail with it.
 	ErrNotFound = errors.New("not found")
+	// ErrPaused says why something is ErrNotFound: an administrator of the peer has paused syncing. Services return it beside that.
+	ErrPaused = errors.New("syncing is paused there")
 	// ErrUnknown says that no peer of that name is known.
 	ErrUnknown = errors.New("no such peer")
 
@@ -56,6 +60,9 @@ func classify(err error) error {
 		class = ErrRefused
 	case codes.NotFound:
 		class = ErrNotFound
+		if slices.ContainsFunc(s.Details(), isPause) {
+			class = fmt.Errorf("%w: %w", ErrNotFound, ErrPaused)
+		}
 	case codes.Canceled:
 		class = context.Canceled
 	case codes.DeadlineExceeded:
@@ -86,6 +93,8 @@ func (s *Sessions) toStatus(err error) error {
 	switch {
 	case errors.Is(err, ErrDenied):
 		return status.Error(codes.PermissionDenied, err.Error())
+	case errors.Is(err, ErrNotFound) && errors.Is(err, ErrPaused):
+		return pausedStatus(err)
 	case errors.Is(err, ErrNotFound):
 		return status.Error(codes.NotFound, err.Error())
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
@@ -93,6 +102,38 @@ func (s *Sessions) toStatus(err error) error {
 	}
 	s.log.Error("a request of a peer failed", "error", err)
 	return status.Error(codes.Internal, "internal error; the log of the peer has the details")
+}
+
+// What says in an answer NOT_FOUND that the reason is a pause.
+const (
+	reasonDomain = "syncbase.peer.v1"
+	reasonPaused = "PAUSED"
+)
+
+func isPause(detail any) bool {
+	info, ok := detail.(*errdetails.ErrorInfo)
+	return ok && info.GetDomain() == reasonDomain && info.GetReason() == reasonPaused
+}
+
+func pausedStatus(err error) error {
+	plain := status.New(codes.NotFound, err.Error())
+	if s, err := plain.WithDetails(&errdetails.ErrorInfo{Domain: reasonDomain, Reason: reasonPaused}); err == nil {
+		plain = s
+	}
+	return plain.Err()
+}
+
+// Said is what the peer said in the answer that err is made of, without the words that stand for a class; otherwise the error.
+func Said(err error) string {
+	var answer interface{ GRPCStatus() *status.Status }
+	if !errors.As(err, &answer) {
+		return err.Error()
+	}
+	text := answer.GRPCStatus().Message()
+	for _, class := range []error{ErrDenied, ErrNotFound} {
+		text = strings.TrimPrefix(text, class.Error()+": ")
+	}
+	return text
 }
 
 func invalid(err error) error { return status.Error(codes.InvalidArgument, err.Error()) }
