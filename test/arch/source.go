@@ -59,6 +59,9 @@ func checkSources(pkgs []pkg) ([]string, error) {
 			continue
 		}
 		for _, name := range p.GoFiles {
+			if slices.ContainsFunc(clocked, func(e edge) bool { return p.ImportPath == module+"/"+e.from && e.to == name }) {
+				continue
+			}
 			found, err := checkSource(r.floor, filepath.Join(p.Dir, name), nil)
 			if err != nil {
 				return nil, err
