@@ -35,10 +35,15 @@ func (db *DB) openMail(runs []delta.Range) mail {
 	return m
 }
 
-// upTo sends the letters that were learned before the commit seq.
-func (m *mail) upTo(seq uint64, plan *delta.Plan, emit func(commit []byte) error) error {
+// upTo sends the letters that were learned before the commit seq. One waits for what its writer did before and is in the log later,
+// since that was a letter, too, and was taken: to the peer, whoever has told of something has told of all before it.
+func (m *mail) upTo(seq uint64, runs []*run, plan *delta.Plan, emit func(commit []byte) error) error {
 	for len(m.list) > 0 && m.list[0].seq < seq {
-		if err := m.send(m.list[0], plan, emit); err != nil {
+		l := m.list[0]
+		if slices.ContainsFunc(runs, func(r *run) bool { return r.writer == l.Writer && r.gen < l.Least }) {
+			return nil
+		}
+		if err := m.send(l, plan, emit); err != nil {
 			return err
 		}
 		m.list = m.list[1:]

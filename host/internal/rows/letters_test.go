@@ -332,3 +332,21 @@ func TestLettersAreTriedAgainByThemselves(t *testing.T) {
 		t.Error("not due although there is room")
 	}
 }
+
+// What was a letter and was taken goes before a later letter of the same writer, although it was learned after it.
+func TestTakenLetterGoesBeforeThoseThatWait(t *testing.T) {
+	small, other, writer := newDevice(t, 1).create(), newDevice(t, 2), newDevice(t, 3)
+	other.pull(small)
+	writer.pull(small)
+	small.quota(1500)
+	small.put("a", big(400))
+	writer.put("b", big(400))
+	writer.put("c", big(400))
+	small.pull(writer)
+	small.del("a")
+	if sum := small.retry(); sum.Applied != 1 || sum.Left != 1 {
+		t.Fatalf("tried again: %+v; want one of two", sum)
+	}
+	other.pull(small)
+	other.want("b="+big(400), "c="+big(400))
+}

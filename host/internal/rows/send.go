@@ -120,14 +120,14 @@ func (s *sender) stream(ctx context.Context) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if err := s.mail.upTo(s.runs[0].head.seq, s.plan, s.emit); err != nil {
+		if err := s.mail.upTo(s.runs[0].head.seq, s.runs, s.plan, s.emit); err != nil {
 			return err
 		}
 		if err := s.sendCommit(); err != nil {
 			return err
 		}
 	}
-	return s.mail.upTo(math.MaxUint64, s.plan, s.emit)
+	return s.mail.upTo(math.MaxUint64, nil, s.plan, s.emit)
 }
 
 // sendCommit sends the commit that the first run stands on, with its records from every run.
