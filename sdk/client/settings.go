@@ -37,7 +37,7 @@ type DatabaseInfo struct {
 	Name     string
 	Settings Settings
 	// UsedBytes are the bytes of keys and values that are in force, in rows and in the log: what the quota bounds. GarbageBytes
-	// are about those of history, which are given back in time.
+	// are those of history, which are given back in time.
 	UsedBytes, GarbageBytes uint64
 }
 

@@ -16,7 +16,10 @@ func (s *Server) GetDatabase(ctx context.Context, req *nodev1.GetDatabaseRequest
 	if err != nil {
 		return nil, err
 	}
-	live, garbage := t.db.Used()
+	live, garbage, err := t.db.Used()
+	if err != nil {
+		return nil, err
+	}
 	return &nodev1.GetDatabaseResponse{
 		Database: t.db.Name().String(), Settings: settingsOf(t.db.Settings()), UsedBytes: live, GarbageBytes: garbage,
 	}, nil

@@ -22,7 +22,10 @@ import (
 // quota leaves so much room in the database.
 func (d *device) quota(room uint64) {
 	d.t.Helper()
-	used, _ := d.db.Used()
+	used, _, err := d.db.Used()
+	if err != nil {
+		d.t.Fatal(err)
+	}
 	if _, err := d.db.SetSettings(func(s *rows.Settings) { s.QuotaBytes = used + room }); err != nil {
 		d.t.Fatal(err)
 	}

@@ -150,17 +150,17 @@ func (db *DB) writeSome(lists [][]Op, all []Started, ready readiness) (n int, g 
 // nearQuota reports whether the commits may come to the quota: then each has to be held against it by itself.
 func (db *DB) nearQuota(lists [][]Op) bool {
 	const perOp, copies = 1 << 10, 4 // what an operation takes beside its key and value, and how often those are stored at the most
-	quota := db.rec.Settings.QuotaBytes
-	if quota == 0 {
-		return false
+	room, err := db.quotaRoom()
+	if err != nil {
+		return true // each is told so
 	}
-	most, _ := db.parted(db.used, db.past, db.seq)
+	most := uint64(0)
 	for _, ops := range lists {
 		for i := range ops {
 			most += uint64(perOp + copies*(len(ops[i].Key)+len(ops[i].Value)))
 		}
 	}
-	return most > quota
+	return most > room
 }
 
 // entered reports whether the store knows all the collections: a commit that fails leaves no mark of others behind.

@@ -36,6 +36,8 @@ type DB struct {
 	seq      uint64
 	// used is the sum of what Used returns.
 	used uint64
+	// standing is what parts it.
+	standing standing
 	// past is seqHead.past of the last commit.
 	past uint64
 	// behind is seqHead.past of the last commit that was reclaimed.

@@ -3,6 +3,7 @@ package rows
 import (
 	"errors"
 	"fmt"
+	"math"
 
 	"github.com/syncbase/syncbase/host/internal/kv"
 )
@@ -24,19 +25,68 @@ func writeError(err error) error {
 }
 
 // Used returns how many bytes of keys and values the database has, before Pebble compresses them and adds its own: in rows,
-// tombstones and the log. Live is what is in force, which Settings.QuotaBytes bounds, and garbage is history, which Reclaim gives
-// back in its own time. The sum is exact, kept with each commit; where it is parted is about right.
-func (db *DB) Used() (live, garbage uint64) {
+// tombstones and the log. Live is what is in force, which Settings.QuotaBytes bounds: rows and tombstones, twice, since each of them is
+// in the log as well. Garbage is the rest, history, which Reclaim gives back in its own time. Both are exact.
+func (db *DB) Used() (live, garbage uint64, err error) {
 	db.mu.Lock()
 	defer db.mu.Unlock()
-	return db.parted(db.used, db.past, db.seq)
+	if err := db.alive(); err != nil {
+		return 0, 0, err
+	}
+	if err := db.countStanding(); err != nil {
+		return 0, 0, err
+	}
+	live, garbage = db.parted(db.used, db.standing.bytes)
+	return live, garbage, nil
 }
 
-// parted parts what is used when the last commit is seq, and past its seqHead.past. Called with mu held.
-func (db *DB) parted(used, past, seq uint64) (live, garbage uint64) {
-	history := past - db.behind
-	garbage = min(history-min(history, (seq-db.floor.Load())*commitOverhead), used)
-	return used - garbage, garbage
+// standing is how many bytes the rows and tombstones of a database take. It is counted when it is first asked for, and kept with each
+// commit from then on.
+type standing struct {
+	known bool
+	bytes int64
+}
+
+// countStanding goes through all rows once. Called with mu held.
+func (db *DB) countStanding() error {
+	if db.standing.known {
+		return nil
+	}
+	var bytes int64
+	for _, space := range []byte{spaceRow, spaceTomb} {
+		lo := dbKey(space, db.num)
+		it, err := db.s.kv.Iter(lo, kv.PrefixEnd(lo))
+		if err != nil {
+			return err
+		}
+		for ok := it.First(); ok; ok = it.Next() {
+			bytes += int64(len(it.Key()) + len(it.Value()))
+		}
+		if err := it.Close(); err != nil {
+			return err
+		}
+	}
+	db.standing = standing{known: true, bytes: bytes}
+	return nil
+}
+
+// parted parts what is used.
+func (db *DB) parted(used uint64, standing int64) (live, garbage uint64) {
+	live = min(2*uint64(standing), used)
+	return live, used - live
+}
+
+// quotaRoom is how much more may be in force, as far as the quota goes. Called with mu held.
+func (db *DB) quotaRoom() (uint64, error) {
+	quota := db.rec.Settings.QuotaBytes
+	if quota == 0 {
+		return math.MaxUint64, nil
+	}
+	if err := db.countStanding(); err != nil {
+		return 0, err
+	}
+	live, _ := db.parted(db.used, db.standing.bytes)
+	return quota - min(live, quota), nil
 }
 
 // checkQuota refuses a transaction that puts something and would leave more in force than the quota. One that only deletes
@@ -44,8 +94,14 @@ func (db *DB) parted(used, past, seq uint64) (live, garbage uint64) {
 func (t *txn) checkQuota() error {
 	db := t.db
 	quota := db.rec.Settings.QuotaBytes
-	live, garbage := db.parted(uint64(int64(db.used)+t.grown), t.past, db.seq+uint64(len(t.commits)))
-	if quota == 0 || !t.puts || live <= quota {
+	if quota == 0 || !t.puts {
+		return nil
+	}
+	if err := db.countStanding(); err != nil {
+		return err
+	}
+	live, garbage := db.parted(uint64(int64(db.used)+t.grown), db.standing.bytes+t.stands)
+	if live <= quota {
 		return nil
 	}
 	return fmt.Errorf("%w: database %s would have %d bytes in force, its quota is %d; delete something or raise the quota (%d bytes of history do not count)",

@@ -103,10 +103,10 @@ func (db *DB) retriedInVain(l *Letter, why *Refusal) error {
 // has come to have room for it.
 func (db *DB) LetterDue(l Letter) bool {
 	db.mu.Lock()
-	now, quota := db.now(), db.rec.Settings.QuotaBytes
-	live, _ := db.parted(db.used, db.past, db.seq)
+	now := db.now()
+	room, err := db.quotaRoom()
 	db.mu.Unlock()
-	if l.Code == RefusedQuota && (quota == 0 || live+2*uint64(l.Bytes) <= quota) {
+	if l.Code == RefusedQuota && err == nil && 2*uint64(l.Bytes) <= room {
 		return true
 	}
 	return now.Sub(l.Tried) >= min(firstRetry<<min(l.Tries, 10), lastRetry)

@@ -187,6 +187,7 @@ func (t *txn) writeGone(row *rowState) error {
 		t.b.Delete(rowKey(space, t.db.num, row.coll.num, row.key))
 	}
 	t.grown -= int64(row.stored)
+	t.stands -= int64(row.stored)
 	refs := t.db.s.opts.References
 	if refs == nil || row.key == "" || row.coll.id.Kind != id.Rows || row.before == nil {
 		return nil

@@ -216,6 +216,7 @@ func (s *reclaiming) carryOut() (Reclaimed, error) {
 		return Reclaimed{}, writeError(err)
 	}
 	db.used, db.behind = mark.used, s.behind
+	db.standing.bytes -= int64(tombs.size)
 	tombs.done()
 	s.got.Bytes = s.freed
 	return s.got, nil

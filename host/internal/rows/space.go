@@ -22,8 +22,12 @@ type Space struct {
 func (db *DB) Space() (Space, error) {
 	db.mu.Lock()
 	s := Space{Floor: db.floor.Load(), Seq: db.seq}
-	s.Live, s.Garbage = db.parted(db.used, db.past, db.seq)
+	err := db.countStanding()
+	s.Live, s.Garbage = db.parted(db.used, db.standing.bytes)
 	db.mu.Unlock()
+	if err != nil {
+		return Space{}, fmt.Errorf("count the rows: %w", first(db.Err(), err))
+	}
 	for space := byte(spaceDatabase); space <= spaceLetter; space++ {
 		prefix := dbKey(space, db.num)
 		bytes, err := db.s.kv.DiskBytes(prefix, kv.PrefixEnd(prefix))

@@ -184,6 +184,7 @@ func (db *DB) sweepLocked(coll *collection, from []byte) (t *txn, next []byte, e
 	}
 	t.noteConflicts()
 	db.used, coll.burial = mark.used, after
+	db.standing.bytes += t.stands
 	return t, next, nil
 }
 

@@ -17,6 +17,8 @@ type tombs struct {
 	*reclaiming
 	// dropped has, for each collection with tombstones that go, what was dropped from it including them.
 	dropped map[*collection]drops
+	// size is what the tombstones that go take.
+	size int
 	// seen are the tombstones that were looked at, some of which are listed more than once.
 	seen map[litter]bool
 }
@@ -100,6 +102,7 @@ func (t *tombs) take(l litter, waits bool) error {
 		return nil
 	}
 	t.remove(key, len(key)+len(data))
+	t.size += len(key) + len(data)
 	t.got.Tombstones++
 	t.forget(l, waits)
 	return t.drop(coll, &head)

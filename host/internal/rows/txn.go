@@ -36,6 +36,8 @@ type txn struct {
 	ownGen  uint64
 	// grown is by how much the transaction changes the sum of what DB.Used counts.
 	grown int64
+	// stands is by how much it changes DB.standing.
+	stands int64
 	// past is what seqHead.past becomes.
 	past uint64
 	// littered is by how much DB.Litter grows.
@@ -346,6 +348,7 @@ func (t *txn) writeRow(row *rowState) error {
 	t.key = appendRowKey(t.key[:0], to, t.db.num, row.coll.num, row.key)
 	t.b.Set(t.key, t.body)
 	t.grown += int64(len(t.key) + len(t.body) - row.stored)
+	t.stands += int64(len(t.key) + len(t.body) - row.stored)
 	if had {
 		t.key[0] = from
 		t.b.Delete(t.key)
@@ -382,6 +385,7 @@ func (t *txn) apply(know *delta.Knowledge) (Published, error) {
 	}
 	db := t.db
 	db.used += uint64(t.grown)
+	db.standing.bytes += t.stands
 	db.past = t.past
 	db.littered.Add(t.littered)
 	db.adopt(t.fresh)

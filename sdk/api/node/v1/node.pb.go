@@ -1059,9 +1059,9 @@ type GetDatabaseResponse struct {
 	Database string `protobuf:"bytes,1,opt,name=database,proto3" json:"database,omitempty"`
 	// As they are in force.
 	Settings *DatabaseSettings `protobuf:"bytes,2,opt,name=settings,proto3" json:"settings,omitempty"`
-	// Bytes of keys and values that are in force, in rows and in the log: what the quota bounds.
+	// Bytes of keys and values that are in force, in rows, tombstones and the log: what the quota bounds.
 	UsedBytes uint64 `protobuf:"varint,3,opt,name=used_bytes,json=usedBytes,proto3" json:"used_bytes,omitempty"`
-	// About how many bytes of history there are beside them, which are given back in time.
+	// Those of history beside them, which are given back in time.
 	GarbageBytes  uint64 `protobuf:"varint,4,opt,name=garbage_bytes,json=garbageBytes,proto3" json:"garbage_bytes,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
