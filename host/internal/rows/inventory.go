@@ -36,7 +36,8 @@ func (db *DB) Holding(scopes []id.Scope) ([]id.Scope, error) {
 }
 
 // Inventory calls emit with the keys of which there is a row or tombstone in the scope, part by part, unless whoever knows
-// this much of it has missed no delete whose tombstone was dropped.
+// this much of it has missed no delete whose tombstone was dropped. A tombstone that came back after that (history.State.Revive) is left
+// out: it may name what the caller has as a value, and the caller learns of the delete by its not being there.
 func (db *DB) Inventory(ctx context.Context, s id.Scope, known id.Vector, emit func(*delta.Inventory) error) error {
 	db.mu.Lock()
 	part := delta.Inventory{Scope: s}
@@ -56,6 +57,7 @@ func (db *DB) Inventory(ctx context.Context, s id.Scope, known id.Vector, emit f
 	if err != nil {
 		return errors.Join(err, snap.Close())
 	}
+	w.dropped = part.Dropped
 	size := 0
 	for err == nil && ctx.Err() == nil {
 		key, found := w.next()
@@ -106,6 +108,7 @@ func (db *DB) walkKeys(from kv.Reader, coll uint32, s id.Scope, first, last stri
 		}
 		w.its = append(w.its, it)
 		w.ok = append(w.ok, it.First())
+		w.dead = append(w.dead, space == spaceTomb)
 	}
 	return w, nil
 }
@@ -114,7 +117,11 @@ func (db *DB) walkKeys(from kv.Reader, coll uint32, s id.Scope, first, last stri
 type keyWalker struct {
 	its []*kv.Iter
 	ok  []bool
-	own bool
+	// dead tells those over tombstones.
+	dead []bool
+	own  bool
+	// dropped are deletes whose tombstones are passed over.
+	dropped id.Vector
 }
 
 func (w *keyWalker) next() (key string, found bool) {
@@ -124,6 +131,9 @@ func (w *keyWalker) next() (key string, found bool) {
 	}
 	least := -1
 	for i, it := range w.its {
+		for w.ok[i] && w.dead[i] && w.passes(it.Value()) {
+			w.ok[i] = it.Next()
+		}
 		if w.ok[i] && (least < 0 || bytes.Compare(it.Key()[collKeyLen:], w.its[least].Key()[collKeyLen:]) < 0) {
 			least = i
 		}
@@ -134,6 +144,15 @@ func (w *keyWalker) next() (key string, found bool) {
 	key = string(w.its[least].Key()[collKeyLen:])
 	w.ok[least] = w.its[least].Next()
 	return key, true
+}
+
+// passes reports whether a tombstone is one of those that are passed over. One that cannot be read is not.
+func (w *keyWalker) passes(tomb []byte) bool {
+	if len(w.dropped) == 0 || contested(tomb) {
+		return false
+	}
+	head, err := decodeHead(tomb)
+	return err == nil && w.dropped.Covers(head.Version)
 }
 
 func (w *keyWalker) close() error {

@@ -309,3 +309,32 @@ func (n *reclaimNet) finish(t *rapid.T) {
 		}
 	}
 }
+
+// A device that was away settles a conflict in favour of what the others have deleted and forgotten. They take its word for a delete
+// that won, and it must learn of the delete all the same.
+func TestTombstoneThatCameBackHidesNothing(t *testing.T) {
+	a, b, c := newDevice(t, 1).create(), newDevice(t, 2).create(), newDevice(t, 3).create()
+	b.fetch(a)
+	a.fetch(b)
+	c.fetch(a)
+	c.put("k", `1`)
+	b.now = b.now.Add(time.Minute)
+	b.put("k", `2`)
+	a.fetch(b)
+	c.pull(b)
+	c.want2("k=2")
+	b.del("k")
+	a.fetch(b)
+	a.forget()
+	b.fetch(a)
+	a.fetch(c)
+	for range 2 {
+		c.fetch(a)
+		b.fetch(c)
+		a.fetch(b)
+	}
+	for _, d := range []*device{a, b, c} {
+		d.want2("last=0")
+		d.sound()
+	}
+}

@@ -1101,7 +1101,7 @@ func (*PullResponse_Progress) isPullResponse_Message() {}
 
 func (*PullResponse_Inventory) isPullResponse_Message() {}
 
-// Inventory is a part of the keys of one scope of which the responder has a row or a tombstone. What the caller has in the
+// Inventory is a part of the keys of one scope of which the responder has a row, or a tombstone of a delete beyond dropped. What the caller has in the
 // part beside that, and the responder knew, was deleted while the caller was away.
 type Inventory struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
