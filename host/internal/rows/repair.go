@@ -39,7 +39,7 @@ func Repair(ctx context.Context, store *kv.Store, opts RepairOptions, report fun
 	// tried has what was mended already: a remedy that did not help is not tried again.
 	tried := map[string]bool{}
 	for round := 0; ; round++ {
-		r := repairer{kv: store, rows: map[string]rowSource{}, lists: map[uint32]*listing{}, listed: map[uint32]map[id.Version]uint64{}}
+		r := repairer{kv: store, loss: opts.AcceptLoss, rows: map[string]rowSource{}, lists: map[uint32]*listing{}, listed: map[uint32]map[id.Version]uint64{}}
 		var todo, rest []Finding
 		sum, err := CheckTelling(ctx, store, func(f Finding) {
 			again := tried[string(f.Rule)+string(f.Key)+f.Text]
@@ -73,6 +73,8 @@ func Repair(ctx context.Context, store *kv.Store, opts RepairOptions, report fun
 // repairer carries out the mends of one round.
 type repairer struct {
 	kv *kv.Store
+	// loss is accepted.
+	loss bool
 	// rows are to be made anew, by their keys without the space.
 	rows map[string]rowSource
 	// lists are sequences with gaps, by the number of the database.
@@ -248,8 +250,12 @@ func (l *listing) has(seq uint64) bool {
 	return slices.ContainsFunc(l.gaps, func(g gap) bool { return g.from <= seq && seq <= g.to })
 }
 
+// maxEmpty bounds how many lost commits of a gap are listed as empty; more than that is no gap but a damaged number.
+const maxEmpty = 1 << 20
+
 // makeLists fills the gaps of sequences from what the log says of each commit. A row that was overwritten in the same commit,
-// or lost a conflict in it, is listed as well: watchers may be shown more than they were, never less.
+// or lost a conflict in it, is listed as well: watchers may be shown more than they were, never less. A commit of which the log has
+// nothing is listed as empty where loss is accepted.
 func (r *repairer) makeLists(ctx context.Context, b *kv.Batch) error {
 	for num, l := range r.lists {
 		var records []logged
@@ -264,6 +270,7 @@ func (r *repairer) makeLists(ctx context.Context, b *kv.Batch) error {
 		}
 		slices.SortStableFunc(records, inOrder)
 		head := l.head
+		made := map[uint64]seqHead{}
 		for len(records) > 0 {
 			n := slices.IndexFunc(records, func(rec logged) bool { return rec.h.seq != records[0].h.seq })
 			if n < 0 {
@@ -274,7 +281,21 @@ func (r *repairer) makeLists(ctx context.Context, b *kv.Batch) error {
 				head.ownGen = max(head.ownGen, records[n-1].rec.Version.Gen)
 			}
 			b.Set(seqKey(num, records[0].h.seq), appendSeq(nil, head, []learned{commit}, nil))
+			made[records[0].h.seq] = head
 			records = records[n:]
+		}
+		for _, g := range l.gaps {
+			if !r.loss || g.to-g.from >= maxEmpty {
+				continue
+			}
+			last := l.head
+			for seq := g.from; seq <= g.to; seq++ {
+				if h, found := made[seq]; found {
+					last = h
+					continue
+				}
+				b.Set(seqKey(num, seq), appendSeq(nil, last, []learned{{fromSync: true}}, nil))
+			}
 		}
 	}
 	return nil

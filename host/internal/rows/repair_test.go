@@ -211,3 +211,44 @@ func TestRepairLeavesTheBuriedBuried(t *testing.T) {
 		})
 	}
 }
+
+// Commits that are lost without a trace, with what they wrote, leave a gap in the sequence that stays until loss is accepted; then
+// watchers and peers pass over it, and writing goes on.
+func TestRepairPassesOverLostCommits(t *testing.T) {
+	d := newDevice(t, 1).create()
+	for i := range 12 {
+		d.put(fmt.Sprint("k", i), `1`)
+	}
+	b := d.kv.NewBatch()
+	_, err := d.db.ReadLog(0, nil, func(batch Batch) (bool, error) {
+		for _, c := range batch.Changes {
+			if c.Key == "k4" || c.Key == "k5" || c.Key == "k7" {
+				b.Delete(seqKey(d.db.num, batch.Seq))
+				b.Delete(logKey(d.db.num, 1, c.Version))
+				b.Delete(rowKey(spaceRow, d.db.num, 1, c.Key))
+			}
+		}
+		return true, nil
+	})
+	if err = errors.Join(err, b.Commit(kv.Sync)); err != nil {
+		t.Fatal(err)
+	}
+	if _, left, _ := d.repair(RepairOptions{}); !slices.Contains(left, RuleSequence) {
+		t.Errorf("without loss only %v are left", left)
+	}
+	_, left, opened := d.repair(RepairOptions{AcceptLoss: true})
+	if len(left) > 0 || !opened {
+		t.Fatalf("left %v, opened %t", left, opened)
+	}
+	if d.db, err = d.s.Database(dbName); err != nil {
+		t.Fatal(err)
+	}
+	d.put("after", `1`)
+	if state, _ := d.watched(); len(state) != 10 || state["after"] == "" {
+		t.Errorf("a watcher sees %v", state)
+	}
+	other := newDevice(t, 2)
+	other.pull(d)
+	other.want(d.rows()...)
+	d.sound()
+}
