@@ -119,9 +119,11 @@ func TestAsyncWithoutRunIsSync(t *testing.T) {
 }
 
 // recount adds up what is used.
-func (d *device) recount() (n uint64) {
+func (d *device) recount() uint64 { return d.bytesIn(spaceRow, spaceTomb, spaceLog) }
+
+func (d *device) bytesIn(spaces ...byte) (n uint64) {
 	d.t.Helper()
-	for _, space := range []byte{spaceRow, spaceTomb, spaceLog} {
+	for _, space := range spaces {
 		prefix := dbKey(space, d.db.num)
 		it, err := d.kv.Iter(prefix, kv.PrefixEnd(prefix))
 		if err != nil {

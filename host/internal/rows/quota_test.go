@@ -8,8 +8,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/syncbase/syncbase/host/internal/kv"
 )
 
 func liveBytes(db *DB) uint64 {
@@ -21,23 +19,7 @@ func liveBytes(db *DB) uint64 {
 }
 
 // standing adds up what the rows and tombstones take.
-func (d *device) standing() (n uint64) {
-	d.t.Helper()
-	for _, space := range []byte{spaceRow, spaceTomb} {
-		prefix := dbKey(space, d.db.num)
-		it, err := d.kv.Iter(prefix, kv.PrefixEnd(prefix))
-		if err != nil {
-			d.t.Fatal(err)
-		}
-		for ok := it.First(); ok; ok = it.Next() {
-			n += uint64(len(it.Key()) + len(it.Value()))
-		}
-		if err := it.Close(); err != nil {
-			d.t.Fatal(err)
-		}
-	}
-	return n
-}
+func (d *device) standing() uint64 { return d.bytesIn(spaceRow, spaceTomb) }
 
 // parted wants what is in force to be exactly what it is.
 func (d *device) parted(when string) {
