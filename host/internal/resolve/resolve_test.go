@@ -254,6 +254,62 @@ func TestRulesChange(t *testing.T) {
 	})
 }
 
+// A batch waits for the strictest rule of its rows. When that row is decided alone, here or elsewhere, those beside it go to
+// who has to decide them.
+func TestRowsBesideADecidedConflict(t *testing.T) {
+	const rules = `{"collection":"c","prefix":"000000","resolver":"defer"},{"collection":"c","prefix":"000001","resolver":"app"}`
+	decide := map[string]func(o *office) error{
+		"here": func(o *office) error {
+			_, err := o.db.Resolve([]rows.Resolution{{ConflictRef: rows.ConflictRef{Collection: notes, Key: "000000"}, Value: []byte(`3`)}}, nil)
+			return err
+		},
+		"elsewhere": func(o *office) error {
+			open, err := o.db.Conflict(rows.ConflictRef{Collection: notes, Key: "000000"})
+			if err != nil {
+				return err
+			}
+			seen := id.Vector{o.db.Writer(): o.db.Published().Know.Own().Gen}
+			o.gen++
+			v := id.Version{Writer: id.Writer{Device: id.Device{9}, Epoch: 1}, Gen: o.gen}
+			c := wire.Commit{Writer: v.Writer, First: v.Gen, Count: 1, Time: hlc.Time(o.gen)}
+			c.Records = []wire.Entry{{Collection: notes, Record: wire.Record{Version: v, Key: "000000", Value: []byte(`3`), Seen: seen}}}
+			for i := range open.Siblings {
+				c.Records[0].Record.Parents = append(c.Records[0].Record.Parents, open.Siblings[i].Version)
+			}
+			_, err = o.db.Receive(rows.Step{Commits: []wire.Commit{c}, Scopes: []id.Scope{{Collection: notes}}})
+			return err
+		},
+	}
+	for name, decide := range decide {
+		t.Run(name, func(t *testing.T) {
+			run(t, rules, Options{}, func(o *office) {
+				s := o.desks.Attach(o.db)
+				defer s.Close()
+				o.quarrelAtLarge(4)
+				o.nothing(s, time.Hour)
+				if o.open() != 4 {
+					t.Fatalf("%d are open, want the whole batch", o.open())
+				}
+				if err := decide(o); err != nil {
+					t.Fatal(err)
+				}
+				offer := o.next(s)
+				if offer.Conflicts[0].Key != "000001" || !offer.Conflicts[2].Open() || offer.Conflicts[3].Open() {
+					t.Errorf("offered %v", offer.Conflicts)
+				}
+				s.Pass()
+				if _, err := o.db.Resolve([]rows.Resolution{{ConflictRef: offer.Conflicts[0].ConflictRef, Delete: true}}, nil); err != nil {
+					t.Fatal(err)
+				}
+				synctest.Wait()
+				if o.open() != 0 {
+					t.Errorf("%d are open, although the last writer settles them", o.open())
+				}
+			})
+		})
+	}
+}
+
 // plugin decides as the test says.
 type plugin func(conflicts []rows.Conflict) ([]Decision, error)
 

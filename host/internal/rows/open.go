@@ -26,8 +26,8 @@ type openIndex struct {
 	count int
 	// overflow counts heads that were too many for their rows since the database was opened.
 	overflow uint64
-	// changed are the rows that came into conflict, or changed while they were, since the last TakeConflicts; with all set
-	// it may be any.
+	// changed are the rows that came into conflict, or changed while they were, or were held together by one that has ended,
+	// since the last TakeConflicts; with all set it may be any.
 	changed map[ConflictRef]struct{}
 	all     bool
 }
@@ -163,6 +163,7 @@ func (t *txn) noteConflicts() {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.overflow += uint64(t.overflow)
+	var ended []*rowState
 	for _, row := range t.order {
 		if !row.dirty {
 			continue
@@ -173,10 +174,21 @@ func (t *txn) noteConflicts() {
 			x.count++
 		case was && !is:
 			x.count--
+			ended = append(ended, row)
 		}
 		if is {
 			x.note(row.conflict())
 		}
+	}
+	if x.count == 0 {
+		return
+	}
+	beside, err := t.loosened(ended)
+	if err != nil {
+		x.all, x.changed = true, nil // what cannot be read is met again when all are gone through, and told there
+	}
+	for _, ref := range beside {
+		x.note(ref)
 	}
 }
 
@@ -200,8 +212,8 @@ func (db *DB) OpenConflicts() (rows int, overflow uint64) {
 	return db.open.count, db.open.overflow
 }
 
-// TakeConflicts returns the rows that came into conflict, or changed while they were, since it was last called; with all,
-// any may have. It is for one caller, who is told by More when to ask again.
+// TakeConflicts returns the rows that came into conflict, or changed while they were, or lost another one that had to be decided
+// with them, since it was last called; with all, any may have. It is for one caller, who is told by More when to ask again.
 func (db *DB) TakeConflicts() (changed []ConflictRef, all bool) {
 	x := &db.open
 	x.mu.Lock()
