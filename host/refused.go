@@ -204,6 +204,13 @@ func (r refusals) Retry(ctx context.Context, db *rows.DB, want func(rows.Letter)
 	return r.h.engine.RetryLetters(ctx, db, want)
 }
 
+// Discarded implements api.Refusals.
+func (r refusals) Discarded(db *rows.DB, by id.Principal, got rows.Discarded) {
+	r.h.log.Warn("gave up a refused commit, for every member", "database", db.Name(), "by", by,
+		"writer", got.Commit.Writer, "generation", got.Commit.Gen, "records", got.Records, "rows", got.Written)
+	r.h.tellRefusing()
+}
+
 // allApplied says what keeps a member from being level although it holds what its peers hold.
 func allApplied(db *rows.DB, g syncgroup.Group) error {
 	letters := db.LettersOf(g.Spec.Scopes(g.Name))

@@ -177,7 +177,7 @@ func (a *app) peerCommand() *cobra.Command {
 				return t.end()
 			})
 		}),
-		a.peerRefusedCommand(), a.peerRetryCommand())
+		a.peerRefusedCommand(), a.peerRetryCommand(), a.peerDiscardCommand())
 }
 
 func (a *app) versionCommand() *cobra.Command {

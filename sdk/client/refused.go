@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"fmt"
 	"iter"
 	"time"
 
@@ -15,7 +16,7 @@ import (
 type RefusedCommit struct {
 	// Database is a full name.
 	Database string `json:"database"`
-	// ID names it for RetryRefused; 0 for what another device has refused.
+	// ID names it for RetryRefused and DiscardRefused; 0 for what another device has refused.
 	ID uint64 `json:"id"`
 	// RefusedBy is the principal of the device that has refused it; empty for the daemon's own.
 	RefusedBy string `json:"refused_by"`
@@ -70,6 +71,33 @@ func (d *Database) RetryRefused(ctx context.Context, ids ...uint64) (Retried, er
 	}
 	return Retried{Applied: resp.GetApplied(), Left: resp.GetLeft()}, nil
 }
+
+// Discarded is what came of giving up a refused commit.
+type Discarded struct {
+	// Records are given up; Written rows were written again for it, the others had been overwritten since.
+	Records uint64 `json:"records"`
+	Written uint64 `json:"written"`
+}
+
+// DiscardRefused gives up a commit that Refused lists, for every member: it is overwritten wherever it was taken. What the
+// daemon itself refuses leaves its rows as they are here; what another device refuses, and the daemon has, leaves them as they
+// were before the commit, unless they were written since. That takes Admin on the database and Write on the collections. It
+// fails with ErrNotFound when the commit is not on the list any more, and with ErrPrecondition when it is not here whole, or what
+// was before it is not kept any more.
+func (d *Database) DiscardRefused(ctx context.Context, c RefusedCommit) (Discarded, error) {
+	req := &nodev1.DiscardRefusedRequest{Database: d.name, Id: c.ID}
+	if c.ID == 0 {
+		req.Version = c.Version()
+	}
+	resp, err := d.c.api.DiscardRefused(ctx, req)
+	if err != nil {
+		return Discarded{}, d.c.failure(err)
+	}
+	return Discarded{Records: resp.GetRecords(), Written: resp.GetWritten()}, nil
+}
+
+// Version is the name of the first record that was refused.
+func (c *RefusedCommit) Version() string { return fmt.Sprintf("%s-%d", c.Writer, c.Generation) }
 
 func refusedOf(p *nodev1.RefusedCommit) RefusedCommit {
 	r := RefusedCommit{

@@ -232,6 +232,13 @@ var accesses = []access{
 	{"RetryRefused", func(ctx context.Context, c nodev1.NodeServiceClient) error {
 		return must(c.RetryRefused(ctx, &nodev1.RetryRefusedRequest{Database: "home.local/owner:db"}))
 	}, ok, refused, refused, refused, hidden},
+	{"DiscardRefused", func(ctx context.Context, c nodev1.NodeServiceClient) error {
+		err := must(c.DiscardRefused(ctx, &nodev1.DiscardRefusedRequest{Database: "home.local/owner:db", Id: 1}))
+		if reasonOf(err) == "NotFound NOT_FOUND" {
+			return nil // nothing is refused
+		}
+		return err
+	}, ok, refused, refused, refused, hidden},
 	{"PutBlob", func(ctx context.Context, c nodev1.NodeServiceClient) error {
 		stream, err := c.PutBlob(ctx)
 		if err == nil {

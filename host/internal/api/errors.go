@@ -86,6 +86,8 @@ var outcomes = []struct {
 	{id.ErrInvalid, codes.InvalidArgument, "INVALID_NAME"},
 	{rows.ErrInvalid, codes.InvalidArgument, "INVALID"},
 	{merge.ErrPolicy, codes.InvalidArgument, "INVALID_POLICY"},
+	{rows.ErrNoLetter, codes.NotFound, "NOT_FOUND"},
+	{rows.ErrNotWhole, codes.FailedPrecondition, "PRECONDITION"},
 	{rows.ErrFrozen, codes.FailedPrecondition, "FROZEN"},
 	{rows.ErrQuota, codes.ResourceExhausted, "QUOTA"},
 	{kv.ErrFull, codes.ResourceExhausted, "DISK_FULL"},

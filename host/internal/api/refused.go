@@ -24,6 +24,8 @@ type Refusals interface {
 	Elsewhere(db *rows.DB) ([]Refused, error)
 	// Retry tries again what want selects, or all without it.
 	Retry(ctx context.Context, db *rows.DB, want func(rows.Letter) bool) (rows.Retried, error)
+	// Discarded is told what was given up, and by whom.
+	Discarded(db *rows.DB, by id.Principal, got rows.Discarded)
 }
 
 // Refused is a commit that another member does not take.

@@ -42,7 +42,7 @@ var sufficient = map[string][]need{
 	"Commit": {{"", "X", "W"}}, "DeleteRange": {{"", "X", "W"}},
 	"DestroyCollection": {{"", "X", "A"}, {"", "A", ""}}, "DestroyDatabase": {{"A", "", ""}, {"", "A", ""}},
 	"PutBlob": {{"", "W", ""}}, "GetBlob": {{"", "R", ""}}, "FetchBlob": {{"", "R", ""}}, "StatBlob": {{"", "R", ""}}, "ListBlobs": {{"", "R", ""}},
-	"ListRefused": {{"", "A", ""}}, "RetryRefused": {{"", "A", ""}},
+	"ListRefused": {{"", "A", ""}}, "RetryRefused": {{"", "A", ""}}, "DiscardRefused": {{"", "A", ""}},
 	"LeaveSyncgroup": {{"", "W", ""}}, "ListInvitations": {{"", "R", ""}}, "DeclineInvitation": {{"", "W", ""}},
 	"ListSyncgroups": {{"", "R", ""}}, "JoinSyncgroup": {{"", "W", ""}}, "CreateSyncgroup": {{"", "W", "R"}},
 }

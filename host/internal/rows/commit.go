@@ -49,6 +49,8 @@ type Op struct {
 	Expect *Expect
 	// resolve is set for one that resolves a conflict.
 	resolve *Resolution
+	// discard is set for one that gives up a record.
+	discard *discard
 }
 
 // Expect is what a check demands: that the row is absent, or has the version if one is given, or else has the value, and the
@@ -147,6 +149,9 @@ func (t *txn) writeOps(versions []id.Version, ops []Op, touched []*rowState, tod
 	for _, i := range todo {
 		row := touched[i]
 		at = max(at, row.Time()+1)
+		if d := ops[i].discard; d != nil && d.time <= maxTime {
+			at = max(at, d.time+1)
+		}
 		if len(row.Heads) == 0 && row.coll.droppedAt > 0 {
 			// Others may still have a tombstone of the row that is gone here: what is written now has to win against it.
 			at = max(at, row.coll.droppedAt+1)
@@ -159,7 +164,7 @@ func (t *txn) writeOps(versions []id.Version, ops []Op, touched []*rowState, tod
 		op, row := &ops[i], touched[i]
 		t.ownGen++
 		rec = wire.Record{Version: id.Version{Writer: self, Gen: t.ownGen}, Key: op.Key}
-		if len(row.Heads) > 0 {
+		if len(row.Heads) > 0 || op.discard != nil {
 			next := t.ancestry(op, row)
 			rec.Parents, rec.Seen, rec.Beside = next.Parents, next.Seen, next.Beside
 		} else if t.forgotten(row) {
@@ -196,6 +201,10 @@ func (t *txn) forgotten(row *rowState) bool {
 // ancestry returns what an operation is written on top of: what readers see. Other heads stay open, unless the whole row is
 // to go.
 func (t *txn) ancestry(op *Op, row *rowState) history.Ancestry {
+	if op.discard != nil {
+		t.contested = t.contested || len(row.Heads) > 1
+		return op.discard.ancestry(row, t.db.writer)
+	}
 	if len(row.Heads) < 2 || op.whole || op.resolve != nil {
 		return row.Next(t.db.writer)
 	}

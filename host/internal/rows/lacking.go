@@ -129,12 +129,9 @@ func (r *receiver) lacking(e *wire.Entry, c *wire.Commit) (bool, error) {
 		}
 		return false, nil // examining witnesses is for that
 	}
-	if err := r.check(e); err != nil {
-		return false, err
-	}
 	coll := r.db.colls[e.Collection]
 	if coll == nil {
-		return true, nil
+		return true, r.check(e)
 	}
 	row, err := r.row(coll, e.Record.Key)
 	if err != nil {
@@ -156,7 +153,7 @@ func (r *receiver) lacking(e *wire.Entry, c *wire.Commit) (bool, error) {
 	rec, h, err := r.db.logRecord(coll.num, v)
 	switch {
 	case errors.Is(err, kv.ErrNotFound):
-		return true, nil
+		return true, r.check(e)
 	case err != nil:
 		return false, err
 	case recordDigest(e.Collection, &rec, h) != recordDigest(e.Collection, &e.Record, logHeader{index: v.Gen - c.First, count: c.Count, time: c.Time}):

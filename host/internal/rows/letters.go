@@ -250,10 +250,10 @@ func (r *receiver) addLetter(l *Letter, data []byte, why error) error {
 }
 
 // dropLetter ends that a commit is set aside.
-func (r *receiver) dropLetter(l *Letter) {
-	r.b.Delete(letterKey(r.db.num, letterHead, l.ID))
-	r.b.Delete(letterKey(r.db.num, letterCommit, l.ID))
-	r.letters.dropped = append(r.letters.dropped, l)
+func (t *txn) dropLetter(l *Letter) {
+	t.b.Delete(letterKey(t.db.num, letterHead, l.ID))
+	t.b.Delete(letterKey(t.db.num, letterCommit, l.ID))
+	t.letters.dropped = append(t.letters.dropped, l)
 }
 
 // writeKnowledgeOfLetters persists what is known together with what was set aside, of a step that takes nothing else.
@@ -264,14 +264,14 @@ func (r *receiver) writeKnowledgeOfLetters() {
 }
 
 // applyLetters makes a transaction durable that does nothing but set aside, or end that.
-func (r *receiver) applyLetters() error {
-	if err := r.b.Commit(kv.Sync); err != nil {
+func (t *txn) applyLetters(know *delta.Knowledge) error {
+	if err := t.b.Commit(kv.Sync); err != nil {
 		return writeError(err)
 	}
-	r.db.adopt(r.fresh)
-	r.db.adoptLetters(&r.letters)
+	t.db.adopt(t.fresh)
+	t.db.adoptLetters(&t.letters)
 	// The batch was synced after everything applied before it, so all of that is durable too.
-	r.db.publish(r.db.advance(r.know))
+	t.db.publish(t.db.advance(know))
 	return nil
 }
 

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/syncbase/syncbase/host/internal/delta"
 	"github.com/syncbase/syncbase/host/internal/id"
 	"github.com/syncbase/syncbase/host/internal/kv"
 	"github.com/syncbase/syncbase/host/internal/wire"
@@ -54,17 +55,26 @@ func (db *DB) RetryLetters(ctx context.Context, want func(Letter) bool) (sum Ret
 	return sum, nil
 }
 
-func (db *DB) retryLetter(l *Letter) (Received, error) {
+// letterCommit returns the commit that was set aside.
+func (db *DB) letterCommit(l *Letter) (wire.Commit, error) {
 	data, err := db.s.kv.Get(letterKey(db.num, letterCommit, l.ID))
+	if err != nil {
+		return wire.Commit{}, err
+	}
+	c, err := wire.DecodeCommit(data)
+	if err != nil {
+		return c, corrupt("letter", err)
+	}
+	return c, nil
+}
+
+func (db *DB) retryLetter(l *Letter) (Received, error) {
+	c, err := db.letterCommit(l)
 	if errors.Is(err, kv.ErrNotFound) {
 		return Received{}, db.Err() // somebody else was faster
 	}
 	if err != nil {
 		return Received{}, err
-	}
-	c, err := wire.DecodeCommit(data)
-	if err != nil {
-		return Received{}, corrupt("letter", err)
 	}
 	step := Step{Commits: []wire.Commit{c}, Repair: true, letter: l}
 	for _, coll := range l.Collections {
@@ -100,13 +110,17 @@ func (db *DB) retriedInVain(l *Letter, why *Refusal) error {
 }
 
 // LetterDue reports whether a letter is to be tried again by itself: after ever longer pauses, and at once when the quota
-// has come to have room for it.
+// has come to have room for it, or when what it says of its first row was superseded.
 func (db *DB) LetterDue(l Letter) bool {
 	db.mu.Lock()
 	now := db.now()
 	room, err := db.quotaRoom()
 	db.mu.Unlock()
 	if l.Code == RefusedQuota && err == nil && 2*uint64(l.Bytes) <= room {
+		return true
+	}
+	first := delta.RowVersion{Key: l.Keys[0], Version: id.Version{Writer: l.Writer, Gen: l.Least}, Time: l.Time}
+	if lacking, err := db.Lacks(l.Collections[0], []delta.RowVersion{first}); err == nil && len(lacking) == 0 {
 		return true
 	}
 	return now.Sub(l.Tried) >= min(firstRetry<<min(l.Tries, 10), lastRetry)

@@ -118,7 +118,7 @@ func (db *DB) receiveLocked(step Step) (*txn, Published, Received, error) {
 	r := receiver{txn: db.beginStep(step), know: db.know.Clone(), scopes: step.Scopes, touched: map[id.Scope]bool{}, letter: step.letter}
 	err := r.take(step)
 	if err == nil && len(r.commits) == 0 && r.letters.changed() {
-		return nil, Published{}, r.got, r.applyLetters()
+		return nil, Published{}, r.got, r.applyLetters(r.know)
 	}
 	if err == nil && len(r.commits) == 0 {
 		// Nothing new but progress: it is taken note of in memory and persisted with the next step. Losing it costs a
@@ -240,9 +240,6 @@ func (r *receiver) admit(c *wire.Commit) error {
 
 // takeCommit takes a commit that was admitted. After a *Refusal nothing of it was taken.
 func (r *receiver) takeCommit(c *wire.Commit, repair bool) error {
-	if c.Time > maxTime {
-		return &Refusal{RefusedTime, fmt.Errorf("a commit of %s with the impossible time %v", c.Writer, c.Time.Wall())}
-	}
 	entries := make([]*wire.Entry, 0, len(c.Records))
 	for i := range c.Records {
 		e := &c.Records[i]
@@ -275,6 +272,9 @@ func (r *receiver) takeCommit(c *wire.Commit, repair bool) error {
 	}
 	if len(entries) == 0 {
 		return nil
+	}
+	if c.Time > maxTime {
+		return &Refusal{RefusedTime, fmt.Errorf("a commit of %s with the impossible time %v", c.Writer, c.Time.Wall())}
 	}
 	if !r.db.clock.Observe(r.db.now(), c.Time) {
 		r.got.Ahead++

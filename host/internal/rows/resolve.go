@@ -104,6 +104,9 @@ func sameSiblings(heads []history.Head, versions []id.Version) bool {
 
 // idle reports whether the operation changes nothing: it deletes what is absent, or keeps a row that was only drawn in.
 func (op *Op) idle(row *rowState) bool {
+	if op.discard != nil {
+		return op.discard.needless(row)
+	}
 	if len(row.Heads) > 1 && op.resolve != nil {
 		return false
 	}

@@ -7122,7 +7122,7 @@ const file_node_v1_node_proto_rawDesc = "" +
 	"\x16BLOB_STATE_UNSPECIFIED\x10\x00\x12\x14\n" +
 	"\x10BLOB_STATE_LOCAL\x10\x01\x12\x16\n" +
 	"\x12BLOB_STATE_PARTIAL\x10\x02\x12\x15\n" +
-	"\x11BLOB_STATE_REMOTE\x10\x032\xeb&\n" +
+	"\x11BLOB_STATE_REMOTE\x10\x032\xd0'\n" +
 	"\vNodeService\x12K\n" +
 	"\x06Status\x12\x1f.syncbase.node.v1.StatusRequest\x1a .syncbase.node.v1.StatusResponse\x12c\n" +
 	"\x0eCreateDatabase\x12'.syncbase.node.v1.CreateDatabaseRequest\x1a(.syncbase.node.v1.CreateDatabaseResponse\x12b\n" +
@@ -7170,7 +7170,8 @@ const file_node_v1_node_proto_rawDesc = "" +
 	"\rWaitSyncgroup\x12&.syncbase.node.v1.WaitSyncgroupRequest\x1a'.syncbase.node.v1.WaitSyncgroupResponse\x12V\n" +
 	"\tListPeers\x12\".syncbase.node.v1.ListPeersRequest\x1a#.syncbase.node.v1.ListPeersResponse0\x01\x12\\\n" +
 	"\vListRefused\x12$.syncbase.node.v1.ListRefusedRequest\x1a%.syncbase.node.v1.ListRefusedResponse0\x01\x12]\n" +
-	"\fRetryRefused\x12%.syncbase.node.v1.RetryRefusedRequest\x1a&.syncbase.node.v1.RetryRefusedResponse\x12P\n" +
+	"\fRetryRefused\x12%.syncbase.node.v1.RetryRefusedRequest\x1a&.syncbase.node.v1.RetryRefusedResponse\x12c\n" +
+	"\x0eDiscardRefused\x12'.syncbase.node.v1.DiscardRefusedRequest\x1a(.syncbase.node.v1.DiscardRefusedResponse\x12P\n" +
 	"\aPutBlob\x12 .syncbase.node.v1.PutBlobRequest\x1a!.syncbase.node.v1.PutBlobResponse(\x01\x12P\n" +
 	"\aGetBlob\x12 .syncbase.node.v1.GetBlobRequest\x1a!.syncbase.node.v1.GetBlobResponse0\x01\x12V\n" +
 	"\tFetchBlob\x12\".syncbase.node.v1.FetchBlobRequest\x1a#.syncbase.node.v1.FetchBlobResponse0\x01\x12Q\n" +
@@ -7321,20 +7322,22 @@ var file_node_v1_node_proto_goTypes = []any{
 	(*DeclineInvitationRequest)(nil),  // 121: syncbase.node.v1.DeclineInvitationRequest
 	(*ListRefusedRequest)(nil),        // 122: syncbase.node.v1.ListRefusedRequest
 	(*RetryRefusedRequest)(nil),       // 123: syncbase.node.v1.RetryRefusedRequest
-	(*AdjustClockRequest)(nil),        // 124: syncbase.node.v1.AdjustClockRequest
-	(*ListConflictsResponse)(nil),     // 125: syncbase.node.v1.ListConflictsResponse
-	(*ResolveConflictsResponse)(nil),  // 126: syncbase.node.v1.ResolveConflictsResponse
-	(*ServeConflictsResponse)(nil),    // 127: syncbase.node.v1.ServeConflictsResponse
-	(*SetSyncgroupSpecResponse)(nil),  // 128: syncbase.node.v1.SetSyncgroupSpecResponse
-	(*LeaveSyncgroupResponse)(nil),    // 129: syncbase.node.v1.LeaveSyncgroupResponse
-	(*DestroySyncgroupResponse)(nil),  // 130: syncbase.node.v1.DestroySyncgroupResponse
-	(*EjectMemberResponse)(nil),       // 131: syncbase.node.v1.EjectMemberResponse
-	(*AllowMemberResponse)(nil),       // 132: syncbase.node.v1.AllowMemberResponse
-	(*ListInvitationsResponse)(nil),   // 133: syncbase.node.v1.ListInvitationsResponse
-	(*DeclineInvitationResponse)(nil), // 134: syncbase.node.v1.DeclineInvitationResponse
-	(*ListRefusedResponse)(nil),       // 135: syncbase.node.v1.ListRefusedResponse
-	(*RetryRefusedResponse)(nil),      // 136: syncbase.node.v1.RetryRefusedResponse
-	(*AdjustClockResponse)(nil),       // 137: syncbase.node.v1.AdjustClockResponse
+	(*DiscardRefusedRequest)(nil),     // 124: syncbase.node.v1.DiscardRefusedRequest
+	(*AdjustClockRequest)(nil),        // 125: syncbase.node.v1.AdjustClockRequest
+	(*ListConflictsResponse)(nil),     // 126: syncbase.node.v1.ListConflictsResponse
+	(*ResolveConflictsResponse)(nil),  // 127: syncbase.node.v1.ResolveConflictsResponse
+	(*ServeConflictsResponse)(nil),    // 128: syncbase.node.v1.ServeConflictsResponse
+	(*SetSyncgroupSpecResponse)(nil),  // 129: syncbase.node.v1.SetSyncgroupSpecResponse
+	(*LeaveSyncgroupResponse)(nil),    // 130: syncbase.node.v1.LeaveSyncgroupResponse
+	(*DestroySyncgroupResponse)(nil),  // 131: syncbase.node.v1.DestroySyncgroupResponse
+	(*EjectMemberResponse)(nil),       // 132: syncbase.node.v1.EjectMemberResponse
+	(*AllowMemberResponse)(nil),       // 133: syncbase.node.v1.AllowMemberResponse
+	(*ListInvitationsResponse)(nil),   // 134: syncbase.node.v1.ListInvitationsResponse
+	(*DeclineInvitationResponse)(nil), // 135: syncbase.node.v1.DeclineInvitationResponse
+	(*ListRefusedResponse)(nil),       // 136: syncbase.node.v1.ListRefusedResponse
+	(*RetryRefusedResponse)(nil),      // 137: syncbase.node.v1.RetryRefusedResponse
+	(*DiscardRefusedResponse)(nil),    // 138: syncbase.node.v1.DiscardRefusedResponse
+	(*AdjustClockResponse)(nil),       // 139: syncbase.node.v1.AdjustClockResponse
 }
 var file_node_v1_node_proto_depIdxs = []int32{
 	7,   // 0: syncbase.node.v1.StatusResponse.plugins:type_name -> syncbase.node.v1.Plugin
@@ -7428,71 +7431,73 @@ var file_node_v1_node_proto_depIdxs = []int32{
 	82,  // 88: syncbase.node.v1.NodeService.ListPeers:input_type -> syncbase.node.v1.ListPeersRequest
 	122, // 89: syncbase.node.v1.NodeService.ListRefused:input_type -> syncbase.node.v1.ListRefusedRequest
 	123, // 90: syncbase.node.v1.NodeService.RetryRefused:input_type -> syncbase.node.v1.RetryRefusedRequest
-	84,  // 91: syncbase.node.v1.NodeService.PutBlob:input_type -> syncbase.node.v1.PutBlobRequest
-	86,  // 92: syncbase.node.v1.NodeService.GetBlob:input_type -> syncbase.node.v1.GetBlobRequest
-	88,  // 93: syncbase.node.v1.NodeService.FetchBlob:input_type -> syncbase.node.v1.FetchBlobRequest
-	90,  // 94: syncbase.node.v1.NodeService.StatBlob:input_type -> syncbase.node.v1.StatBlobRequest
-	93,  // 95: syncbase.node.v1.NodeService.ListBlobs:input_type -> syncbase.node.v1.ListBlobsRequest
-	95,  // 96: syncbase.node.v1.NodeService.ListPlugins:input_type -> syncbase.node.v1.ListPluginsRequest
-	97,  // 97: syncbase.node.v1.NodeService.Backup:input_type -> syncbase.node.v1.BackupRequest
-	99,  // 98: syncbase.node.v1.NodeService.Doctor:input_type -> syncbase.node.v1.DoctorRequest
-	101, // 99: syncbase.node.v1.NodeService.ShowIdentity:input_type -> syncbase.node.v1.ShowIdentityRequest
-	124, // 100: syncbase.node.v1.NodeService.AdjustClock:input_type -> syncbase.node.v1.AdjustClockRequest
-	5,   // 101: syncbase.node.v1.NodeService.Status:output_type -> syncbase.node.v1.StatusResponse
-	21,  // 102: syncbase.node.v1.NodeService.CreateDatabase:output_type -> syncbase.node.v1.CreateDatabaseResponse
-	23,  // 103: syncbase.node.v1.NodeService.ListDatabases:output_type -> syncbase.node.v1.ListDatabasesResponse
-	25,  // 104: syncbase.node.v1.NodeService.DestroyDatabase:output_type -> syncbase.node.v1.DestroyDatabaseResponse
-	13,  // 105: syncbase.node.v1.NodeService.GetDatabase:output_type -> syncbase.node.v1.GetDatabaseResponse
-	15,  // 106: syncbase.node.v1.NodeService.UpdateDatabase:output_type -> syncbase.node.v1.UpdateDatabaseResponse
-	18,  // 107: syncbase.node.v1.NodeService.GetSchema:output_type -> syncbase.node.v1.GetSchemaResponse
-	20,  // 108: syncbase.node.v1.NodeService.SetSchema:output_type -> syncbase.node.v1.SetSchemaResponse
-	27,  // 109: syncbase.node.v1.NodeService.GetPermissions:output_type -> syncbase.node.v1.GetPermissionsResponse
-	29,  // 110: syncbase.node.v1.NodeService.SetPermissions:output_type -> syncbase.node.v1.SetPermissionsResponse
-	31,  // 111: syncbase.node.v1.NodeService.CreateCollection:output_type -> syncbase.node.v1.CreateCollectionResponse
-	33,  // 112: syncbase.node.v1.NodeService.ListCollections:output_type -> syncbase.node.v1.ListCollectionsResponse
-	35,  // 113: syncbase.node.v1.NodeService.DestroyCollection:output_type -> syncbase.node.v1.DestroyCollectionResponse
-	38,  // 114: syncbase.node.v1.NodeService.Get:output_type -> syncbase.node.v1.GetResponse
-	40,  // 115: syncbase.node.v1.NodeService.Scan:output_type -> syncbase.node.v1.ScanResponse
-	42,  // 116: syncbase.node.v1.NodeService.DeleteRange:output_type -> syncbase.node.v1.DeleteRangeResponse
-	44,  // 117: syncbase.node.v1.NodeService.BeginBatch:output_type -> syncbase.node.v1.BeginBatchResponse
-	46,  // 118: syncbase.node.v1.NodeService.WriteBatch:output_type -> syncbase.node.v1.WriteBatchResponse
-	48,  // 119: syncbase.node.v1.NodeService.CommitBatch:output_type -> syncbase.node.v1.CommitBatchResponse
-	50,  // 120: syncbase.node.v1.NodeService.AbortBatch:output_type -> syncbase.node.v1.AbortBatchResponse
-	56,  // 121: syncbase.node.v1.NodeService.Commit:output_type -> syncbase.node.v1.CommitResponse
-	59,  // 122: syncbase.node.v1.NodeService.CommitEach:output_type -> syncbase.node.v1.CommitEachResponse
-	63,  // 123: syncbase.node.v1.NodeService.Watch:output_type -> syncbase.node.v1.WatchResponse
-	67,  // 124: syncbase.node.v1.NodeService.History:output_type -> syncbase.node.v1.HistoryResponse
-	125, // 125: syncbase.node.v1.NodeService.ListConflicts:output_type -> syncbase.node.v1.ListConflictsResponse
-	126, // 126: syncbase.node.v1.NodeService.ResolveConflicts:output_type -> syncbase.node.v1.ResolveConflictsResponse
-	127, // 127: syncbase.node.v1.NodeService.ServeConflicts:output_type -> syncbase.node.v1.ServeConflictsResponse
-	71,  // 128: syncbase.node.v1.NodeService.CreateSyncgroup:output_type -> syncbase.node.v1.CreateSyncgroupResponse
-	73,  // 129: syncbase.node.v1.NodeService.JoinSyncgroup:output_type -> syncbase.node.v1.JoinSyncgroupResponse
-	75,  // 130: syncbase.node.v1.NodeService.ListSyncgroups:output_type -> syncbase.node.v1.ListSyncgroupsResponse
-	77,  // 131: syncbase.node.v1.NodeService.ListMembers:output_type -> syncbase.node.v1.ListMembersResponse
-	79,  // 132: syncbase.node.v1.NodeService.GetSyncgroupSpec:output_type -> syncbase.node.v1.GetSyncgroupSpecResponse
-	128, // 133: syncbase.node.v1.NodeService.SetSyncgroupSpec:output_type -> syncbase.node.v1.SetSyncgroupSpecResponse
-	129, // 134: syncbase.node.v1.NodeService.LeaveSyncgroup:output_type -> syncbase.node.v1.LeaveSyncgroupResponse
-	130, // 135: syncbase.node.v1.NodeService.DestroySyncgroup:output_type -> syncbase.node.v1.DestroySyncgroupResponse
-	131, // 136: syncbase.node.v1.NodeService.EjectMember:output_type -> syncbase.node.v1.EjectMemberResponse
-	132, // 137: syncbase.node.v1.NodeService.AllowMember:output_type -> syncbase.node.v1.AllowMemberResponse
-	133, // 138: syncbase.node.v1.NodeService.ListInvitations:output_type -> syncbase.node.v1.ListInvitationsResponse
-	134, // 139: syncbase.node.v1.NodeService.DeclineInvitation:output_type -> syncbase.node.v1.DeclineInvitationResponse
-	81,  // 140: syncbase.node.v1.NodeService.WaitSyncgroup:output_type -> syncbase.node.v1.WaitSyncgroupResponse
-	83,  // 141: syncbase.node.v1.NodeService.ListPeers:output_type -> syncbase.node.v1.ListPeersResponse
-	135, // 142: syncbase.node.v1.NodeService.ListRefused:output_type -> syncbase.node.v1.ListRefusedResponse
-	136, // 143: syncbase.node.v1.NodeService.RetryRefused:output_type -> syncbase.node.v1.RetryRefusedResponse
-	85,  // 144: syncbase.node.v1.NodeService.PutBlob:output_type -> syncbase.node.v1.PutBlobResponse
-	87,  // 145: syncbase.node.v1.NodeService.GetBlob:output_type -> syncbase.node.v1.GetBlobResponse
-	89,  // 146: syncbase.node.v1.NodeService.FetchBlob:output_type -> syncbase.node.v1.FetchBlobResponse
-	92,  // 147: syncbase.node.v1.NodeService.StatBlob:output_type -> syncbase.node.v1.StatBlobResponse
-	94,  // 148: syncbase.node.v1.NodeService.ListBlobs:output_type -> syncbase.node.v1.ListBlobsResponse
-	96,  // 149: syncbase.node.v1.NodeService.ListPlugins:output_type -> syncbase.node.v1.ListPluginsResponse
-	98,  // 150: syncbase.node.v1.NodeService.Backup:output_type -> syncbase.node.v1.BackupResponse
-	100, // 151: syncbase.node.v1.NodeService.Doctor:output_type -> syncbase.node.v1.DoctorResponse
-	102, // 152: syncbase.node.v1.NodeService.ShowIdentity:output_type -> syncbase.node.v1.ShowIdentityResponse
-	137, // 153: syncbase.node.v1.NodeService.AdjustClock:output_type -> syncbase.node.v1.AdjustClockResponse
-	101, // [101:154] is the sub-list for method output_type
-	48,  // [48:101] is the sub-list for method input_type
+	124, // 91: syncbase.node.v1.NodeService.DiscardRefused:input_type -> syncbase.node.v1.DiscardRefusedRequest
+	84,  // 92: syncbase.node.v1.NodeService.PutBlob:input_type -> syncbase.node.v1.PutBlobRequest
+	86,  // 93: syncbase.node.v1.NodeService.GetBlob:input_type -> syncbase.node.v1.GetBlobRequest
+	88,  // 94: syncbase.node.v1.NodeService.FetchBlob:input_type -> syncbase.node.v1.FetchBlobRequest
+	90,  // 95: syncbase.node.v1.NodeService.StatBlob:input_type -> syncbase.node.v1.StatBlobRequest
+	93,  // 96: syncbase.node.v1.NodeService.ListBlobs:input_type -> syncbase.node.v1.ListBlobsRequest
+	95,  // 97: syncbase.node.v1.NodeService.ListPlugins:input_type -> syncbase.node.v1.ListPluginsRequest
+	97,  // 98: syncbase.node.v1.NodeService.Backup:input_type -> syncbase.node.v1.BackupRequest
+	99,  // 99: syncbase.node.v1.NodeService.Doctor:input_type -> syncbase.node.v1.DoctorRequest
+	101, // 100: syncbase.node.v1.NodeService.ShowIdentity:input_type -> syncbase.node.v1.ShowIdentityRequest
+	125, // 101: syncbase.node.v1.NodeService.AdjustClock:input_type -> syncbase.node.v1.AdjustClockRequest
+	5,   // 102: syncbase.node.v1.NodeService.Status:output_type -> syncbase.node.v1.StatusResponse
+	21,  // 103: syncbase.node.v1.NodeService.CreateDatabase:output_type -> syncbase.node.v1.CreateDatabaseResponse
+	23,  // 104: syncbase.node.v1.NodeService.ListDatabases:output_type -> syncbase.node.v1.ListDatabasesResponse
+	25,  // 105: syncbase.node.v1.NodeService.DestroyDatabase:output_type -> syncbase.node.v1.DestroyDatabaseResponse
+	13,  // 106: syncbase.node.v1.NodeService.GetDatabase:output_type -> syncbase.node.v1.GetDatabaseResponse
+	15,  // 107: syncbase.node.v1.NodeService.UpdateDatabase:output_type -> syncbase.node.v1.UpdateDatabaseResponse
+	18,  // 108: syncbase.node.v1.NodeService.GetSchema:output_type -> syncbase.node.v1.GetSchemaResponse
+	20,  // 109: syncbase.node.v1.NodeService.SetSchema:output_type -> syncbase.node.v1.SetSchemaResponse
+	27,  // 110: syncbase.node.v1.NodeService.GetPermissions:output_type -> syncbase.node.v1.GetPermissionsResponse
+	29,  // 111: syncbase.node.v1.NodeService.SetPermissions:output_type -> syncbase.node.v1.SetPermissionsResponse
+	31,  // 112: syncbase.node.v1.NodeService.CreateCollection:output_type -> syncbase.node.v1.CreateCollectionResponse
+	33,  // 113: syncbase.node.v1.NodeService.ListCollections:output_type -> syncbase.node.v1.ListCollectionsResponse
+	35,  // 114: syncbase.node.v1.NodeService.DestroyCollection:output_type -> syncbase.node.v1.DestroyCollectionResponse
+	38,  // 115: syncbase.node.v1.NodeService.Get:output_type -> syncbase.node.v1.GetResponse
+	40,  // 116: syncbase.node.v1.NodeService.Scan:output_type -> syncbase.node.v1.ScanResponse
+	42,  // 117: syncbase.node.v1.NodeService.DeleteRange:output_type -> syncbase.node.v1.DeleteRangeResponse
+	44,  // 118: syncbase.node.v1.NodeService.BeginBatch:output_type -> syncbase.node.v1.BeginBatchResponse
+	46,  // 119: syncbase.node.v1.NodeService.WriteBatch:output_type -> syncbase.node.v1.WriteBatchResponse
+	48,  // 120: syncbase.node.v1.NodeService.CommitBatch:output_type -> syncbase.node.v1.CommitBatchResponse
+	50,  // 121: syncbase.node.v1.NodeService.AbortBatch:output_type -> syncbase.node.v1.AbortBatchResponse
+	56,  // 122: syncbase.node.v1.NodeService.Commit:output_type -> syncbase.node.v1.CommitResponse
+	59,  // 123: syncbase.node.v1.NodeService.CommitEach:output_type -> syncbase.node.v1.CommitEachResponse
+	63,  // 124: syncbase.node.v1.NodeService.Watch:output_type -> syncbase.node.v1.WatchResponse
+	67,  // 125: syncbase.node.v1.NodeService.History:output_type -> syncbase.node.v1.HistoryResponse
+	126, // 126: syncbase.node.v1.NodeService.ListConflicts:output_type -> syncbase.node.v1.ListConflictsResponse
+	127, // 127: syncbase.node.v1.NodeService.ResolveConflicts:output_type -> syncbase.node.v1.ResolveConflictsResponse
+	128, // 128: syncbase.node.v1.NodeService.ServeConflicts:output_type -> syncbase.node.v1.ServeConflictsResponse
+	71,  // 129: syncbase.node.v1.NodeService.CreateSyncgroup:output_type -> syncbase.node.v1.CreateSyncgroupResponse
+	73,  // 130: syncbase.node.v1.NodeService.JoinSyncgroup:output_type -> syncbase.node.v1.JoinSyncgroupResponse
+	75,  // 131: syncbase.node.v1.NodeService.ListSyncgroups:output_type -> syncbase.node.v1.ListSyncgroupsResponse
+	77,  // 132: syncbase.node.v1.NodeService.ListMembers:output_type -> syncbase.node.v1.ListMembersResponse
+	79,  // 133: syncbase.node.v1.NodeService.GetSyncgroupSpec:output_type -> syncbase.node.v1.GetSyncgroupSpecResponse
+	129, // 134: syncbase.node.v1.NodeService.SetSyncgroupSpec:output_type -> syncbase.node.v1.SetSyncgroupSpecResponse
+	130, // 135: syncbase.node.v1.NodeService.LeaveSyncgroup:output_type -> syncbase.node.v1.LeaveSyncgroupResponse
+	131, // 136: syncbase.node.v1.NodeService.DestroySyncgroup:output_type -> syncbase.node.v1.DestroySyncgroupResponse
+	132, // 137: syncbase.node.v1.NodeService.EjectMember:output_type -> syncbase.node.v1.EjectMemberResponse
+	133, // 138: syncbase.node.v1.NodeService.AllowMember:output_type -> syncbase.node.v1.AllowMemberResponse
+	134, // 139: syncbase.node.v1.NodeService.ListInvitations:output_type -> syncbase.node.v1.ListInvitationsResponse
+	135, // 140: syncbase.node.v1.NodeService.DeclineInvitation:output_type -> syncbase.node.v1.DeclineInvitationResponse
+	81,  // 141: syncbase.node.v1.NodeService.WaitSyncgroup:output_type -> syncbase.node.v1.WaitSyncgroupResponse
+	83,  // 142: syncbase.node.v1.NodeService.ListPeers:output_type -> syncbase.node.v1.ListPeersResponse
+	136, // 143: syncbase.node.v1.NodeService.ListRefused:output_type -> syncbase.node.v1.ListRefusedResponse
+	137, // 144: syncbase.node.v1.NodeService.RetryRefused:output_type -> syncbase.node.v1.RetryRefusedResponse
+	138, // 145: syncbase.node.v1.NodeService.DiscardRefused:output_type -> syncbase.node.v1.DiscardRefusedResponse
+	85,  // 146: syncbase.node.v1.NodeService.PutBlob:output_type -> syncbase.node.v1.PutBlobResponse
+	87,  // 147: syncbase.node.v1.NodeService.GetBlob:output_type -> syncbase.node.v1.GetBlobResponse
+	89,  // 148: syncbase.node.v1.NodeService.FetchBlob:output_type -> syncbase.node.v1.FetchBlobResponse
+	92,  // 149: syncbase.node.v1.NodeService.StatBlob:output_type -> syncbase.node.v1.StatBlobResponse
+	94,  // 150: syncbase.node.v1.NodeService.ListBlobs:output_type -> syncbase.node.v1.ListBlobsResponse
+	96,  // 151: syncbase.node.v1.NodeService.ListPlugins:output_type -> syncbase.node.v1.ListPluginsResponse
+	98,  // 152: syncbase.node.v1.NodeService.Backup:output_type -> syncbase.node.v1.BackupResponse
+	100, // 153: syncbase.node.v1.NodeService.Doctor:output_type -> syncbase.node.v1.DoctorResponse
+	102, // 154: syncbase.node.v1.NodeService.ShowIdentity:output_type -> syncbase.node.v1.ShowIdentityResponse
+	139, // 155: syncbase.node.v1.NodeService.AdjustClock:output_type -> syncbase.node.v1.AdjustClockResponse
+	102, // [102:156] is the sub-list for method output_type
+	48,  // [48:102] is the sub-list for method input_type
 	48,  // [48:48] is the sub-list for extension type_name
 	48,  // [48:48] is the sub-list for extension extendee
 	0,   // [0:48] is the sub-list for field type_name

@@ -73,6 +73,7 @@ const (
 	NodeService_ListPeers_FullMethodName         = "/syncbase.node.v1.NodeService/ListPeers"
 	NodeService_ListRefused_FullMethodName       = "/syncbase.node.v1.NodeService/ListRefused"
 	NodeService_RetryRefused_FullMethodName      = "/syncbase.node.v1.NodeService/RetryRefused"
+	NodeService_DiscardRefused_FullMethodName    = "/syncbase.node.v1.NodeService/DiscardRefused"
 	NodeService_PutBlob_FullMethodName           = "/syncbase.node.v1.NodeService/PutBlob"
 	NodeService_GetBlob_FullMethodName           = "/syncbase.node.v1.NodeService/GetBlob"
 	NodeService_FetchBlob_FullMethodName         = "/syncbase.node.v1.NodeService/FetchBlob"
@@ -181,6 +182,8 @@ type NodeServiceClient interface {
 	ListRefused(ctx context.Context, in *ListRefusedRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ListRefusedResponse], error)
 	// RetryRefused tries again what this device has refused.
 	RetryRefused(ctx context.Context, in *RetryRefusedRequest, opts ...grpc.CallOption) (*RetryRefusedResponse, error)
+	// DiscardRefused gives up a commit that this device or another member refuses, for every member.
+	DiscardRefused(ctx context.Context, in *DiscardRefusedRequest, opts ...grpc.CallOption) (*DiscardRefusedResponse, error)
 	// PutBlob stores a blob from a stream of bytes and returns its reference.
 	PutBlob(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[PutBlobRequest, PutBlobResponse], error)
 	// GetBlob streams bytes of a blob, fetching from peers what is not here.
@@ -739,6 +742,16 @@ func (c *nodeServiceClient) RetryRefused(ctx context.Context, in *RetryRefusedRe
 	return out, nil
 }
 
+func (c *nodeServiceClient) DiscardRefused(ctx context.Context, in *DiscardRefusedRequest, opts ...grpc.CallOption) (*DiscardRefusedResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(DiscardRefusedResponse)
+	err := c.cc.Invoke(ctx, NodeService_DiscardRefused_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *nodeServiceClient) PutBlob(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[PutBlobRequest, PutBlobResponse], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	stream, err := c.cc.NewStream(ctx, &NodeService_ServiceDesc.Streams[12], NodeService_PutBlob_FullMethodName, cOpts...)
@@ -983,6 +996,8 @@ type NodeServiceServer interface {
 	ListRefused(*ListRefusedRequest, grpc.ServerStreamingServer[ListRefusedResponse]) error
 	// RetryRefused tries again what this device has refused.
 	RetryRefused(context.Context, *RetryRefusedRequest) (*RetryRefusedResponse, error)
+	// DiscardRefused gives up a commit that this device or another member refuses, for every member.
+	DiscardRefused(context.Context, *DiscardRefusedRequest) (*DiscardRefusedResponse, error)
 	// PutBlob stores a blob from a stream of bytes and returns its reference.
 	PutBlob(grpc.ClientStreamingServer[PutBlobRequest, PutBlobResponse]) error
 	// GetBlob streams bytes of a blob, fetching from peers what is not here.
@@ -1143,6 +1158,9 @@ func (UnimplementedNodeServiceServer) ListRefused(*ListRefusedRequest, grpc.Serv
 }
 func (UnimplementedNodeServiceServer) RetryRefused(context.Context, *RetryRefusedRequest) (*RetryRefusedResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method RetryRefused not implemented")
+}
+func (UnimplementedNodeServiceServer) DiscardRefused(context.Context, *DiscardRefusedRequest) (*DiscardRefusedResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method DiscardRefused not implemented")
 }
 func (UnimplementedNodeServiceServer) PutBlob(grpc.ClientStreamingServer[PutBlobRequest, PutBlobResponse]) error {
 	return status.Error(codes.Unimplemented, "method PutBlob not implemented")
@@ -1877,6 +1895,24 @@ func _NodeService_RetryRefused_Handler(srv interface{}, ctx context.Context, dec
 	return interceptor(ctx, in, info, handler)
 }
 
+func _NodeService_DiscardRefused_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(DiscardRefusedRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(NodeServiceServer).DiscardRefused(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: NodeService_DiscardRefused_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(NodeServiceServer).DiscardRefused(ctx, req.(*DiscardRefusedRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _NodeService_PutBlob_Handler(srv interface{}, stream grpc.ServerStream) error {
 	return srv.(NodeServiceServer).PutBlob(&grpc.GenericServerStream[PutBlobRequest, PutBlobResponse]{ServerStream: stream})
 }
@@ -2141,6 +2177,10 @@ var NodeService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "RetryRefused",
 			Handler:    _NodeService_RetryRefused_Handler,
+		},
+		{
+			MethodName: "DiscardRefused",
+			Handler:    _NodeService_DiscardRefused_Handler,
 		},
 		{
 			MethodName: "StatBlob",

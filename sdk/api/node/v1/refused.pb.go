@@ -120,7 +120,7 @@ type RefusedCommit struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// "owner:name", in full.
 	Database string `protobuf:"bytes,1,opt,name=database,proto3" json:"database,omitempty"`
-	// Names it for RetryRefused; 0 for what another device has refused.
+	// Names it for RetryRefused and DiscardRefused; 0 for what another device has refused.
 	Id uint64 `protobuf:"varint,2,opt,name=id,proto3" json:"id,omitempty"`
 	// Principal of the device that has refused it; empty for this one.
 	RefusedBy string `protobuf:"bytes,3,opt,name=refused_by,json=refusedBy,proto3" json:"refused_by,omitempty"`
@@ -398,6 +398,126 @@ func (x *RetryRefusedResponse) GetLeft() uint64 {
 	return 0
 }
 
+// DiscardRefusedRequest takes Admin on the database and Write on the collections.
+type DiscardRefusedRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Name of the database.
+	Database string `protobuf:"bytes,1,opt,name=database,proto3" json:"database,omitempty"`
+	// What this device refuses, by RefusedCommit.id. Its rows stay as they are here, at every member.
+	Id uint64 `protobuf:"varint,2,opt,name=id,proto3" json:"id,omitempty"`
+	// Instead of id, "WRITER-GENERATION" as RefusedCommit has them: of what this device refuses the same; of what another member
+	// refuses and this device has taken, the rows get the content from before the commit, unless they were written since.
+	Version       string `protobuf:"bytes,3,opt,name=version,proto3" json:"version,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DiscardRefusedRequest) Reset() {
+	*x = DiscardRefusedRequest{}
+	mi := &file_node_v1_refused_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DiscardRefusedRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DiscardRefusedRequest) ProtoMessage() {}
+
+func (x *DiscardRefusedRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_node_v1_refused_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DiscardRefusedRequest.ProtoReflect.Descriptor instead.
+func (*DiscardRefusedRequest) Descriptor() ([]byte, []int) {
+	return file_node_v1_refused_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *DiscardRefusedRequest) GetDatabase() string {
+	if x != nil {
+		return x.Database
+	}
+	return ""
+}
+
+func (x *DiscardRefusedRequest) GetId() uint64 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
+func (x *DiscardRefusedRequest) GetVersion() string {
+	if x != nil {
+		return x.Version
+	}
+	return ""
+}
+
+// DiscardRefusedResponse says what came of it.
+type DiscardRefusedResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Records that are given up.
+	Records uint64 `protobuf:"varint,1,opt,name=records,proto3" json:"records,omitempty"`
+	// Rows that were written again for it; the others had been overwritten since.
+	Written       uint64 `protobuf:"varint,2,opt,name=written,proto3" json:"written,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DiscardRefusedResponse) Reset() {
+	*x = DiscardRefusedResponse{}
+	mi := &file_node_v1_refused_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DiscardRefusedResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DiscardRefusedResponse) ProtoMessage() {}
+
+func (x *DiscardRefusedResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_node_v1_refused_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DiscardRefusedResponse.ProtoReflect.Descriptor instead.
+func (*DiscardRefusedResponse) Descriptor() ([]byte, []int) {
+	return file_node_v1_refused_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *DiscardRefusedResponse) GetRecords() uint64 {
+	if x != nil {
+		return x.Records
+	}
+	return 0
+}
+
+func (x *DiscardRefusedResponse) GetWritten() uint64 {
+	if x != nil {
+		return x.Written
+	}
+	return 0
+}
+
 // RefusedCount is how many commits of a database are refused.
 type RefusedCount struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -413,7 +533,7 @@ type RefusedCount struct {
 
 func (x *RefusedCount) Reset() {
 	*x = RefusedCount{}
-	mi := &file_node_v1_refused_proto_msgTypes[5]
+	mi := &file_node_v1_refused_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -425,7 +545,7 @@ func (x *RefusedCount) String() string {
 func (*RefusedCount) ProtoMessage() {}
 
 func (x *RefusedCount) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_refused_proto_msgTypes[5]
+	mi := &file_node_v1_refused_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -438,7 +558,7 @@ func (x *RefusedCount) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RefusedCount.ProtoReflect.Descriptor instead.
 func (*RefusedCount) Descriptor() ([]byte, []int) {
-	return file_node_v1_refused_proto_rawDescGZIP(), []int{5}
+	return file_node_v1_refused_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *RefusedCount) GetDatabase() string {
@@ -496,7 +616,14 @@ const file_node_v1_refused_proto_rawDesc = "" +
 	"\x03ids\x18\x02 \x03(\x04R\x03ids\"D\n" +
 	"\x14RetryRefusedResponse\x12\x18\n" +
 	"\aapplied\x18\x01 \x01(\x04R\aapplied\x12\x12\n" +
-	"\x04left\x18\x02 \x01(\x04R\x04left\"\\\n" +
+	"\x04left\x18\x02 \x01(\x04R\x04left\"]\n" +
+	"\x15DiscardRefusedRequest\x12\x1a\n" +
+	"\bdatabase\x18\x01 \x01(\tR\bdatabase\x12\x0e\n" +
+	"\x02id\x18\x02 \x01(\x04R\x02id\x12\x18\n" +
+	"\aversion\x18\x03 \x01(\tR\aversion\"L\n" +
+	"\x16DiscardRefusedResponse\x12\x18\n" +
+	"\arecords\x18\x01 \x01(\x04R\arecords\x12\x18\n" +
+	"\awritten\x18\x02 \x01(\x04R\awritten\"\\\n" +
 	"\fRefusedCount\x12\x1a\n" +
 	"\bdatabase\x18\x01 \x01(\tR\bdatabase\x12\x12\n" +
 	"\x04here\x18\x02 \x01(\x04R\x04here\x12\x1c\n" +
@@ -514,20 +641,22 @@ func file_node_v1_refused_proto_rawDescGZIP() []byte {
 	return file_node_v1_refused_proto_rawDescData
 }
 
-var file_node_v1_refused_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
+var file_node_v1_refused_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
 var file_node_v1_refused_proto_goTypes = []any{
-	(*ListRefusedRequest)(nil),    // 0: syncbase.node.v1.ListRefusedRequest
-	(*ListRefusedResponse)(nil),   // 1: syncbase.node.v1.ListRefusedResponse
-	(*RefusedCommit)(nil),         // 2: syncbase.node.v1.RefusedCommit
-	(*RetryRefusedRequest)(nil),   // 3: syncbase.node.v1.RetryRefusedRequest
-	(*RetryRefusedResponse)(nil),  // 4: syncbase.node.v1.RetryRefusedResponse
-	(*RefusedCount)(nil),          // 5: syncbase.node.v1.RefusedCount
-	(*timestamppb.Timestamp)(nil), // 6: google.protobuf.Timestamp
+	(*ListRefusedRequest)(nil),     // 0: syncbase.node.v1.ListRefusedRequest
+	(*ListRefusedResponse)(nil),    // 1: syncbase.node.v1.ListRefusedResponse
+	(*RefusedCommit)(nil),          // 2: syncbase.node.v1.RefusedCommit
+	(*RetryRefusedRequest)(nil),    // 3: syncbase.node.v1.RetryRefusedRequest
+	(*RetryRefusedResponse)(nil),   // 4: syncbase.node.v1.RetryRefusedResponse
+	(*DiscardRefusedRequest)(nil),  // 5: syncbase.node.v1.DiscardRefusedRequest
+	(*DiscardRefusedResponse)(nil), // 6: syncbase.node.v1.DiscardRefusedResponse
+	(*RefusedCount)(nil),           // 7: syncbase.node.v1.RefusedCount
+	(*timestamppb.Timestamp)(nil),  // 8: google.protobuf.Timestamp
 }
 var file_node_v1_refused_proto_depIdxs = []int32{
 	2, // 0: syncbase.node.v1.ListRefusedResponse.commit:type_name -> syncbase.node.v1.RefusedCommit
-	6, // 1: syncbase.node.v1.RefusedCommit.since:type_name -> google.protobuf.Timestamp
-	6, // 2: syncbase.node.v1.RefusedCommit.tried:type_name -> google.protobuf.Timestamp
+	8, // 1: syncbase.node.v1.RefusedCommit.since:type_name -> google.protobuf.Timestamp
+	8, // 2: syncbase.node.v1.RefusedCommit.tried:type_name -> google.protobuf.Timestamp
 	3, // [3:3] is the sub-list for method output_type
 	3, // [3:3] is the sub-list for method input_type
 	3, // [3:3] is the sub-list for extension type_name
@@ -546,7 +675,7 @@ func file_node_v1_refused_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_node_v1_refused_proto_rawDesc), len(file_node_v1_refused_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   6,
+			NumMessages:   8,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
