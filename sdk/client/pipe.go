@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -261,6 +262,8 @@ func (p *pipe) run() {
 	defer idle.Stop()
 	database := p.database
 	for {
+		// Callers that were answered together are about to commit again. They go first, so that one message has them all.
+		runtime.Gosched()
 		m := p.take()
 		if m == nil {
 			idle.Reset(maxPipeIdle)
