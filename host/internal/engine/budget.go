@@ -32,7 +32,8 @@ type metered struct {
 	held int64
 }
 
-// Recv waits until the budget has room for the message. One that is larger than all of the budget needs all of it.
+// Recv waits until the budget has room for the message; of a pull that was cut off it takes what there is room for at once. One that
+// is larger than all of the budget needs all of it.
 func (m *metered) Recv() (delta.Message, error) {
 	msg, err := m.Stream.Recv()
 	if err != nil {
@@ -45,7 +46,7 @@ func (m *metered) Recv() (delta.Message, error) {
 	if size = min(size, m.budget.size); size == 0 {
 		return msg, nil
 	}
-	if err := m.budget.left.Acquire(m.ctx, size); err != nil {
+	if err := m.budget.left.Acquire(m.ctx, size); err != nil && !m.budget.left.TryAcquire(size) {
 		return delta.Message{}, err
 	}
 	m.mu.Lock()
@@ -54,10 +55,13 @@ func (m *metered) Recv() (delta.Message, error) {
 	return msg, nil
 }
 
-// Credit gives room back.
+// Credit gives room back. A peer that is cut off needs none.
 func (m *metered) Credit(n uint64) error {
 	m.release(int64(min(n, uint64(m.budget.size))))
-	return m.Stream.Credit(n)
+	if err := m.Stream.Credit(n); m.ctx.Err() == nil {
+		return err
+	}
+	return nil
 }
 
 // free gives back all that is left. Nobody may be in Recv any more.

@@ -192,20 +192,26 @@ func (f *follower) pull(ctx context.Context, meta uint64, turned <-chan struct{}
 		}
 	}
 	watch.Go(func() { until(turned) })
+	// agreed is the state of the metadata in which the pull was last found to be what is to be asked for.
+	var agreed atomic.Uint64
+	agreed.Store(meta)
 	watch.Go(func() {
 		for ctx.Err() == nil {
-			f.untilMeta(ctx, meta, nil, nil)
-			meta = f.db.Published().Meta
+			f.untilMeta(ctx, agreed.Load(), nil, nil)
+			meta := f.db.Published().Meta
 			n, s, err := f.common()
 			if err != nil || f.db.Published().Paused || f.db.Writer() != self || !slices.Equal(n, names) || !slices.Equal(s, scopes) {
 				changed.Store(true)
 				stop()
+				continue
 			}
+			agreed.Store(meta)
 		}
 	})
+	asFor := func() bool { return !changed.Load() && f.db.Published().Meta == agreed.Load() }
 	turn := line.enter(ctx)
 	watch.Go(func() { until(turn.over) })
-	err := f.session(ctx, turn, names, scopes)
+	err := f.session(ctx, asFor, turn, names, scopes)
 	turn.leave()
 	stop()
 	watch.Wait()
@@ -298,8 +304,9 @@ func (f *follower) stuck(ctx context.Context, names []id.Name, scopes []id.Scope
 	}
 }
 
-// session opens a pull and applies what arrives until it ends.
-func (f *follower) session(ctx context.Context, turn *turn, names []id.Name, scopes []id.Scope) error {
+// session opens a pull and applies what arrives until it ends; what had arrived when it was cut off, too, while asFor says that it is
+// still what was asked for.
+func (f *follower) session(ctx context.Context, asFor func() bool, turn *turn, names []id.Name, scopes []id.Scope) error {
 	f.witnesses = nil
 	witnesses, err := f.db.Witnesses(scopes, f.peer.Device)
 	if err != nil {
@@ -319,43 +326,22 @@ func (f *follower) session(ctx context.Context, turn *turn, names []id.Name, sco
 		stop()
 		return err
 	}
-	stream := &metered{Stream: opened, ctx: ctx, budget: f.e.budget}
-	// messages hands what was received to the applying side; its owner is the goroutine below, which closes it after
-	// setting recvErr.
-	messages := make(chan delta.Message, 16)
-	var recvErr error
-	var reader sync.WaitGroup
-	reader.Go(func() {
-		defer close(messages)
-		for {
-			m, err := stream.Recv()
-			if err != nil {
-				recvErr = err
-				return
-			}
-			select {
-			case messages <- m:
-			case <-ctx.Done():
-				recvErr = ctx.Err()
-				return
-			}
-		}
-	})
-	err = f.apply(stream, turn, messages, scopes)
+	a := readAhead(&metered{Stream: opened, ctx: ctx, budget: f.e.budget})
+	err = f.apply(a, &ending{ctx: ctx, asFor: asFor}, turn, scopes)
 	stop()
-	stream.Close()
-	reader.Wait()
-	stream.free()
-	if err == nil {
-		err = recvErr
+	if ended := a.end(); err == nil {
+		err = ended
 	}
 	return err
 }
 
 // apply takes messages, as many at a time as have arrived and fit into a step, until there are no more.
-func (f *follower) apply(stream Stream, turn *turn, messages <-chan delta.Message, asked []id.Scope) error {
+func (f *follower) apply(a *arrivals, ending *ending, turn *turn, asked []id.Scope) error {
 	var accepted []id.Scope
-	for m := range messages {
+	for m := range a.messages {
+		if !ending.goOn() {
+			return ending.ctx.Err()
+		}
 		if m.Witnesses != nil {
 			f.witnesses = m.Witnesses
 			if err := f.db.Examine(m.Witnesses, nil); err != nil {
@@ -385,12 +371,12 @@ func (f *follower) apply(stream Stream, turn *turn, messages <-chan delta.Messag
 			if m.Accepted != nil {
 				break // what comes next may have to be seen to before any commits
 			}
-			if m, more = next(messages, size, len(step.Commits)); !more {
+			if m, more = next(a.messages, size, len(step.Commits)); !more {
 				break
 			}
 		}
 		accepted = step.Scopes
-		if err := f.take(stream, step, uint64(size)); err != nil {
+		if err := f.take(a.stream, step, uint64(size)); err != nil {
 			return err
 		}
 		if turn.alive(); len(step.Progress) > 0 {

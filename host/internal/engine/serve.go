@@ -12,8 +12,9 @@ import (
 	"github.com/syncbase/syncbase/host/internal/wire"
 )
 
-// sendBytes is about how many bytes of commits go into one message.
-const sendBytes = 256 << 10
+// sendBytes is about how many bytes of commits go into one message. When a connection breaks, the message that was half there is sent
+// again.
+const sendBytes = 64 << 10
 
 // Serve answers a pull: it sends what the initiator lacks of the scopes that it may have, and goes on sending what is
 // committed until ctx ends. It returns ErrHidden when there is nothing that the caller may have, also when that becomes

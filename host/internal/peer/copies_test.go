@@ -40,7 +40,7 @@ func TestCopiesHaveALinkEach(t *testing.T) {
 		t.Errorf("%d to tell of again", n)
 	}
 
-	r.lost(at(2*time.Minute), first, ErrUnreachable)
+	r.lost(at(2*time.Minute), first, 0, ErrUnreachable)
 	if list, wake = r.copies(at(2 * time.Minute)); len(list) != 0 || !wake.IsZero() || len(r.known()) != 1 {
 		t.Errorf("with one of them gone: copies %v, next look at %s, known %v", list, wake, r.known())
 	}
@@ -61,7 +61,7 @@ func TestRestartedPeerIsReachedBesideItsDeadConnection(t *testing.T) {
 		t.Fatal("the link to the new run was not kept")
 	}
 	now = now.Add(pingAfter + pingTimeout)
-	r.lost(now, dead, ErrUnreachable)
+	r.lost(now, dead, 0, ErrUnreachable)
 	r.left(now, "p", Instance{1})
 	if got := r.known(); len(got) != 1 || !got[0].Connected || got[0].Via != "static" {
 		t.Errorf("known %+v", got)

@@ -16,8 +16,9 @@ const (
 	gracelessDelay = 5 * time.Second
 	// selfDelay is the wait before an address that turned out to be our own is tried again.
 	selfDelay = 5 * time.Minute
-	// steady is how long a link has to last for the next failure to count as the first.
-	steady = 10 * time.Second
+	// steady is how long a link has to last, or worthwhile how many bytes it has to bring, for the next failure to count as the first.
+	steady     = 10 * time.Second
+	worthwhile = 256 << 10
 
 	maxContacts         = 4096
 	maxContactAddresses = 32
@@ -432,14 +433,14 @@ func (r *roster) strayed(now time.Time, key int, text string, principal id.Princ
 	}
 }
 
-// lost takes note that the link of the contact is down.
-func (r *roster) lost(now time.Time, key int, err error) {
+// lost takes note that the link of the contact, which brought so many bytes, is down.
+func (r *roster) lost(now time.Time, key int, brought uint64, err error) {
 	c := r.contacts[key]
 	if c == nil || !c.up {
 		return
 	}
 	c.up, c.err = false, err
-	if now.Sub(c.upSince) >= steady {
+	if now.Sub(c.upSince) >= steady || brought >= worthwhile {
 		c.delay = 0
 	}
 	r.backOff(now, c)

@@ -84,14 +84,16 @@ func TestJitterStaysNearTheDelay(t *testing.T) {
 
 func TestSuccessResetsBackoff(t *testing.T) {
 	for name, tc := range map[string]struct {
-		lasted time.Duration
-		err    error
-		want   time.Duration
+		lasted  time.Duration
+		brought uint64
+		err     error
+		want    time.Duration
 	}{
-		"steady link":    {steady, ErrUnreachable, minDelay},
-		"brief link":     {time.Second, ErrUnreachable, 800 * time.Millisecond},
-		"broke protocol": {steady, ErrProtocol, gracelessDelay},
-		"refused":        {steady, ErrRefused, gracelessDelay},
+		"steady link":                {steady, 0, ErrUnreachable, minDelay},
+		"brief link":                 {time.Second, worthwhile - 1, ErrUnreachable, 800 * time.Millisecond},
+		"brief link with much on it": {time.Second, worthwhile, ErrUnreachable, minDelay},
+		"broke protocol":             {steady, 1 << 30, ErrProtocol, gracelessDelay},
+		"refused":                    {steady, 0, ErrRefused, gracelessDelay},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := steadyRoster()
@@ -106,7 +108,7 @@ func TestSuccessResetsBackoff(t *testing.T) {
 				t.Fatal("the link was not kept")
 			}
 			now = now.Add(tc.lasted)
-			r.lost(now, key, tc.err)
+			r.lost(now, key, tc.brought, tc.err)
 			if _, wake := r.next(now); wake.Sub(now) != tc.want {
 				t.Errorf("the wait is %s, want %s", wake.Sub(now), tc.want)
 			}
@@ -130,7 +132,7 @@ func TestAddressesOfOnePeerMerge(t *testing.T) {
 	if got := r.known(); len(got) != 1 || got[0].Address != "a:1" || got[0].Via != "static" {
 		t.Errorf("known %+v", got)
 	}
-	r.lost(at(time.Minute), keys[0], ErrUnreachable)
+	r.lost(at(time.Minute), keys[0], 0, ErrUnreachable)
 	addresses, _ := dials(r, at(2*time.Minute))
 	if diff := cmp.Diff([][]string{{"a:1", "b:1"}}, addresses); diff != "" {
 		t.Errorf("redial (-want +got):\n%s", diff)
@@ -141,7 +143,7 @@ func TestStrayAddressMovesToItsPeer(t *testing.T) {
 	r := steadyRoster()
 	r.sighted(begin, "static", "a:1")
 	key, _ := r.reached(begin, dialOne(t, r, begin), met{principal: "p", device: device(2), address: "a:1"})
-	r.lost(at(time.Minute), key, ErrUnreachable)
+	r.lost(at(time.Minute), key, 0, ErrUnreachable)
 	if got := dialOne(t, r, at(2*time.Minute)); got != key {
 		t.Fatalf("dialed %d", got)
 	}
@@ -176,7 +178,7 @@ func TestHeardDoesNotHurryWhoBrokeTheProtocol(t *testing.T) {
 	r := steadyRoster()
 	r.sighted(begin, "static", "a:1")
 	key, _ := r.reached(begin, dialOne(t, r, begin), met{principal: "p", device: device(2), address: "a:1"})
-	r.lost(begin, key, ErrProtocol)
+	r.lost(begin, key, 0, ErrProtocol)
 	r.heard(begin, met{principal: "p", device: device(2), name: "p", addresses: []string{"b:1"}})
 	if addresses, _ := dials(r, at(gracelessDelay-1)); addresses != nil {
 		t.Errorf("dialed %v", addresses)
@@ -302,7 +304,7 @@ func TestRosterLaws(t *testing.T) {
 				}
 				key := pick(t, slices.Sorted(maps.Keys(up)))
 				delete(up, key)
-				r.lost(now, key, failure.Draw(t, "err"))
+				r.lost(now, key, 0, failure.Draw(t, "err"))
 			},
 			"": func(t *rapid.T) { checkRoster(t, r) },
 		})

@@ -168,7 +168,7 @@ func (s *Sessions) attend(link *Link, key int) {
 	link.close(err)
 	s.notify(func(now time.Time) {
 		delete(s.links, key)
-		s.roster.lost(now, key, err)
+		s.roster.lost(now, key, link.channel.counted.own.in.Load(), err)
 	})
 	if errors.Is(err, ErrProtocol) {
 		s.log.Warn("link to peer ended", "name", p.Name, "principal", p.Principal, "reason", err)
