@@ -64,6 +64,7 @@ func (h *Host) introduceIn(ctx context.Context, db *rows.DB, found *directory) {
 		if err == nil {
 			err = syncgroup.Enforce(db)
 			h.tellPublisher()
+			h.tellRefusing() // others may share now what is refused here
 		}
 		switch {
 		case errors.Is(err, rows.ErrDestroyed):

@@ -2,9 +2,12 @@ package host
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/syncbase/syncbase/host/internal/api"
 	"github.com/syncbase/syncbase/host/internal/engine"
@@ -65,31 +68,64 @@ func (h *Host) refusingChanges() <-chan struct{} {
 	return h.refusing
 }
 
+// reportAgain is the pause before a peer that could not be told what is refused is told again.
+const reportAgain = 30 * time.Second
+
 // reportRefused tells a peer what this device refuses of what both share, whenever that has changed, until the link ends.
 func (h *Host) reportRefused(ctx context.Context, link *peer.Link) {
 	if !link.Has(featureRefusals) || !h.hearsRefusals() {
 		return
 	}
-	// told has what the peer believes, by database; it may remember some from an earlier link.
-	told := map[id.Name]bool{}
-	for first := true; ctx.Err() == nil; first = false {
+	told := toldRefused{}
+	for ctx.Err() == nil {
 		changed := h.refusingChanges()
-		dbs, _ := h.rows.Databases()
-		for _, db := range dbs {
-			list, err := h.engine.LettersFor(db, link.Peer().Principal)
-			if err == nil && (len(list) > 0 || told[db.Name()] || first && h.sharesWith(db, link)) {
-				err = link.ReportRefused(ctx, db.Name(), refusedOf(list))
-				told[db.Name()] = err == nil && len(list) > 0
-			}
-			if err != nil && ctx.Err() == nil {
-				h.log.Debug("cannot tell a peer what is refused", "peer", link.Peer().Name, "database", db.Name(), "error", err)
-			}
+		var again <-chan time.Time
+		if err := h.tellRefused(ctx, link, told); err != nil && ctx.Err() == nil {
+			h.log.Debug("cannot tell a peer what is refused", "peer", link.Peer().Name, "error", err)
+			again = time.After(reportAgain)
 		}
 		select {
 		case <-changed:
+		case <-again:
 		case <-ctx.Done():
 		}
 	}
+}
+
+// toldRefused is what the peer at the other end of a link believes to be refused, by database. Of one that is not in it that
+// is not known: it may remember something from an earlier link.
+type toldRefused map[id.Name][]peer.Refused
+
+// tellRefused tells what the peer does not know yet. It goes on after an error, and returns the errors after which to try again.
+func (h *Host) tellRefused(ctx context.Context, link *peer.Link, told toldRefused) error {
+	dbs, _ := h.rows.Databases()
+	lists, failed := toldRefused{}, error(nil)
+	for name := range told {
+		lists[name] = nil // unless there still is such a database
+	}
+	for _, db := range dbs {
+		letters, err := h.engine.LettersFor(db, link.Peer().Principal)
+		if err != nil {
+			failed = errors.Join(failed, err)
+			delete(lists, db.Name())
+		} else if _, known := told[db.Name()]; known || len(letters) > 0 || h.sharesWith(db, link) {
+			lists[db.Name()] = refusedOf(letters)
+		}
+	}
+	for name, list := range lists {
+		if before, known := told[name]; known && reflect.DeepEqual(list, before) {
+			continue
+		}
+		delete(told, name)
+		err := link.ReportRefused(ctx, name, list)
+		switch {
+		case err == nil:
+			told[name] = list
+		case len(list) > 0 || !errors.Is(err, peer.ErrNotFound):
+			failed = errors.Join(failed, fmt.Errorf("database %s: %w", name, err))
+		}
+	}
+	return failed
 }
 
 func (h *Host) sharesWith(db *rows.DB, link *peer.Link) bool {
@@ -98,6 +134,9 @@ func (h *Host) sharesWith(db *rows.DB, link *peer.Link) bool {
 }
 
 func refusedOf(letters []rows.Letter) []peer.Refused {
+	if len(letters) == 0 {
+		return nil
+	}
 	list := make([]peer.Refused, len(letters))
 	for i, l := range letters {
 		list[i] = peer.Refused{
@@ -128,6 +167,7 @@ func (b *refusalBook) Note(_ context.Context, caller peer.Caller, database id.Na
 		return err
 	}
 	if !shares {
+		b.replace(caller.Principal, database, nil) // it says it again when it shares something
 		return fmt.Errorf("%w: no syncgroup of %s in common", peer.ErrNotFound, database)
 	}
 	for _, r := range b.replace(caller.Principal, database, list) {

@@ -178,3 +178,45 @@ func TestRefusedCommitIsTakenByItselfWhenThereIsRoom(t *testing.T) {
 		}
 	})
 }
+
+// What a member refused and took while it was no member is listed nowhere when it is one again: neither side may go by what the
+// other could not be told meanwhile.
+func TestRefusedCommitThatWasTakenOutsideTheSyncgroupIsNotListed(t *testing.T) {
+	for name, away := range map[string]func(t *testing.T, a, b *hosttest.Host) (back func()){
+		"left": func(t *testing.T, _, b *hosttest.Host) func() {
+			leave(t, b)
+			return func() {}
+		},
+		"ejected": func(t *testing.T, a, b *hosttest.Host) func() {
+			eject(t, a, "b")
+			return func() { allow(t, a, "b") }
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c := hosttest.New(t, hosttest.Options{Seed: 1})
+				c.Share()
+				a, b := c.Host("a"), c.Host("b")
+				setQuota(t, b, used(t, b))
+				a.Commit(hosttest.Put("k", `1`))
+				time.Sleep(20 * time.Second)
+				if diff := cmp.Diff([]string{"b k quota 1"}, refusedBy(t, a)); diff != "" {
+					t.Fatalf("a lists (-want +got):\n%s", diff)
+				}
+				back := away(t, a, b)
+				time.Sleep(20 * time.Second)
+				setQuota(t, b, 0)
+				time.Sleep(2 * time.Minute)
+				if got := b.Rows()["k"]; got != `1` {
+					t.Fatalf("b has %q", got)
+				}
+				back()
+				b.Join(a)
+				time.Sleep(time.Minute)
+				if list := refusedBy(t, a); len(list) > 0 {
+					t.Errorf("a lists %v", list)
+				}
+			})
+		})
+	}
+}
