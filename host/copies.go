@@ -149,8 +149,8 @@ func (h *Host) metCopies(c peer.Copies) {
 		"peer", c.Name, "principal", c.Principal, "addresses", c.Addresses)
 }
 
-// alarms are what somebody has to see to.
-func (h *Host) alarms() []api.Alarm {
+// copyAlarms are about copies of devices that run.
+func (h *Host) copyAlarms() []api.Alarm {
 	var list []api.Alarm
 	if since, address, running := h.copies.running(h.opts.Seams.Now()); running {
 		where := ""

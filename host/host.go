@@ -69,6 +69,8 @@ type Host struct {
 	web *gateway.Gateway
 	// copies of this device that run.
 	copies *ownCopies
+	// disk is how much room there is.
+	disk *diskWatch
 	// unmarked: the disk was full at the start. Settling sets it, and then only the layer of the marks uses it.
 	unmarked bool
 
@@ -110,7 +112,7 @@ func New(opts Options) (*Host, error) {
 		doubts: map[id.Principal]map[*rows.DB]bool{}, doubted: make(chan struct{}), publishable: make(chan struct{}, 1),
 		copies: newOwnCopies(), refusing: make(chan struct{}),
 	}
-	h.refusals.h = h
+	h.refusals.h, h.disk = h, &diskWatch{h: h}
 	h.development()
 	h.draining, h.drain = context.WithCancel(context.Background())
 	dir := opts.Config.Node.DataDir

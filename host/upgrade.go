@@ -14,6 +14,7 @@ func (h *Host) storeOptions() kv.Options {
 		Damaged: func(path string) {
 			h.log.Error("a file of the store is damaged; what lies in it cannot be read. Restore a backup, or sync anew from a peer", "file", path)
 		},
+		Shortage: h.disk.shortage,
 		Upgrading: func(from, to int, what string) {
 			h.log.Warn("bringing the data directory forward; older versions of the software will refuse it from now on",
 				"from", from, "to", to, "change", what)

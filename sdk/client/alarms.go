@@ -8,7 +8,8 @@ import (
 
 // Alarm is something that works for now, but that somebody has to see to.
 type Alarm struct {
-	// Kind is "copy" when several daemons run with the keys of one device. There may be others.
+	// Kind is "copy" when several daemons run with the keys of one device, "disk" when the disk has little or no space left,
+	// "store" when the disk failed under a write. There may be others.
 	Kind string `json:"kind"`
 	// Text says what it is and what to do, for people.
 	Text  string    `json:"text"`

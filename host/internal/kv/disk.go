@@ -28,6 +28,7 @@ func (s *Store) room(b *Batch) error {
 	if err != nil {
 		return nil // a file system that cannot tell is not full
 	}
+	s.space(usage)
 	if need += 2 * uint64(b.Size()); usage.AvailBytes < need {
 		return fmt.Errorf("%w: %s has %d bytes free, a write needs %d", ErrFull, s.dir, usage.AvailBytes, need)
 	}

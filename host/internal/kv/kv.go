@@ -68,6 +68,9 @@ type Options struct {
 	Damaged func(path string)
 	// Upgrading is told before a step begins, or goes on after it was cut short.
 	Upgrading func(from, to int, what string)
+	// Shortage is told when the disk comes to have little space left, and when it has enough again, as seen at a write or by Store.Space.
+	// It is called in the middle of writes, by several at once, and must be quick.
+	Shortage func(Space)
 	// Salvaging is told how far Salvage and LossesIn are: how many of the tables have been read, and how many keys been saved.
 	Salvaging func(tables, of, keys int)
 	// FS replaces the file system, for tests: see NewMemFS.
@@ -114,6 +117,9 @@ type Store struct {
 	ingestFrom   int
 	tables       atomic.Uint64
 	tableOptions sstable.WriterOptions
+	// shortage is Options.Shortage, and short what it was last told.
+	shortage func(Space)
+	short    atomic.Bool
 	// failed is the first failure of the log, after which nothing is written.
 	failed atomic.Pointer[error]
 }
@@ -159,7 +165,7 @@ func Open(dir string, opts Options) (*Store, error) {
 		return nil, err
 	}
 	s := &Store{fs: opts.fileSystem(), dir: dir, minFree: opts.MinFreeBytes, readOnly: opts.ReadOnly, ingestFrom: opts.IngestBytes}
-	s.marks.wrote = make(chan struct{}, 1)
+	s.marks.wrote, s.shortage = make(chan struct{}, 1), opts.Shortage
 	po.EventListener = s.events(opts)
 	db, err := openPebble(dir, po)
 	if err != nil {

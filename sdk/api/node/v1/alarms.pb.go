@@ -25,7 +25,10 @@ const (
 // Alarm is something that works for now, but that somebody has to see to.
 type Alarm struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// copy: several daemons run with the keys of one device, because its data directory was copied. Others may be added.
+	// copy: several daemons run with the keys of one device, because its data directory was copied.
+	// disk: the disk of the store has little space left, or none, so that writes are refused; it ends by itself when there is room.
+	// store: the disk failed under a write, and nothing is written until the daemon is started again.
+	// Others may be added.
 	Kind string `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`
 	// What it is and what to do, for people.
 	Text string `protobuf:"bytes,2,opt,name=text,proto3" json:"text,omitempty"`
