@@ -30,6 +30,12 @@ type Finding struct {
 // Checkup counts what was looked at, and what was found.
 type Checkup = rows.Summary
 
+// CheckOptions say how to look.
+type CheckOptions struct {
+	// Progress is told what is being looked at, and how far that is, when it changes and often meanwhile. It may be nil.
+	Progress func(Progress)
+}
+
 // RepairOptions say how far a repair may go. The zero value loses nothing.
 type RepairOptions struct {
 	// AcceptLoss permits remedies that give up what may have been acknowledged.
@@ -38,7 +44,7 @@ type RepairOptions struct {
 	Progress func(Progress)
 }
 
-// Progress is how far a repair is.
+// Progress is how far a check or a repair is.
 type Progress struct {
 	// Doing is what is being done, for people.
 	Doing string
@@ -84,17 +90,18 @@ type Repair struct {
 
 // CheckStore goes through the store of a data directory that no daemon has open, changing nothing, and calls report for
 // each thing that breaks an invariant. In a store that cannot be opened it reads all files.
-func CheckStore(ctx context.Context, dataDir string, report func(Finding)) (Checkup, error) {
+func CheckStore(ctx context.Context, dataDir string, opts CheckOptions, report func(Finding)) (Checkup, error) {
+	o := RepairOptions{Progress: opts.Progress}
 	dir := filepath.Join(dataDir, storeDir)
 	store, err := kv.Open(dir, kv.Options{ReadOnly: true, Steps: formatSteps})
 	if errors.Is(err, kv.ErrDamaged) {
-		found, err := RepairOptions{}.lookInto(ctx, dir, report, err)
+		found, err := o.lookInto(ctx, dir, report, err)
 		return Checkup{Findings: found}, err
 	}
 	if err != nil {
 		return Checkup{}, err
 	}
-	sum, err := RepairOptions{}.checkAll(ctx, store, report)
+	sum, err := o.checkAll(ctx, store, report)
 	return sum, errors.Join(err, store.Close())
 }
 
@@ -114,8 +121,8 @@ func (o RepairOptions) lookInto(ctx context.Context, dir string, report func(Fin
 
 func (o RepairOptions) checkAll(ctx context.Context, store *kv.Store, report func(Finding)) (Checkup, error) {
 	tell := func(f rows.Finding) { report(ofRows(f)) }
-	o.tell("reading every file of the store", 0, 0)
-	from, lost, err := rows.CheckFiles(ctx, store, store, tell)
+	reading := func(done, of int) { o.tell("reading every file of the store", done, of) }
+	from, lost, err := rows.CheckFiles(ctx, store, store, tell, rows.Progress{Files: reading})
 	if err != nil {
 		return Checkup{Findings: lost}, err
 	}

@@ -92,7 +92,7 @@ func TestRepairStore(t *testing.T) {
 			g.close()
 
 			var found []host.Finding
-			if _, err := host.CheckStore(t.Context(), dir, func(f host.Finding) { found = append(found, f) }); err != nil {
+			if _, err := host.CheckStore(t.Context(), dir, host.CheckOptions{}, func(f host.Finding) { found = append(found, f) }); err != nil {
 				t.Fatal(err)
 			}
 			if len(found) == 0 || found[0].Rule != c.rule || found[0].Loses != c.loses || found[0].Remedy == "" {

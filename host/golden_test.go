@@ -53,7 +53,7 @@ func TestGoldenStores(t *testing.T) {
 			}
 			g.write()
 			g.close()
-			sum, err := host.CheckStore(t.Context(), dir, func(f host.Finding) { t.Errorf("%+v", f) })
+			sum, err := host.CheckStore(t.Context(), dir, host.CheckOptions{}, func(f host.Finding) { t.Errorf("%+v", f) })
 			if err != nil || sum.Databases != 2 {
 				t.Errorf("%+v, %v", sum, err)
 			}

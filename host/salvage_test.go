@@ -19,7 +19,7 @@ func TestSalvage(t *testing.T) {
 		t.Fatal(err)
 	}
 	openGolden(t, whole).close() // what was in the log lies in tables now
-	sound, err := host.CheckStore(t.Context(), whole, func(f host.Finding) { t.Errorf("%+v", f) })
+	sound, err := host.CheckStore(t.Context(), whole, host.CheckOptions{}, func(f host.Finding) { t.Errorf("%+v", f) })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,7 +49,7 @@ func TestSalvage(t *testing.T) {
 				if err := damage(filepath.Join(dir, "store", e.Name())); err != nil {
 					t.Fatal(err)
 				}
-				found, err := host.CheckStore(t.Context(), dir, func(host.Finding) {})
+				found, err := host.CheckStore(t.Context(), dir, host.CheckOptions{}, func(host.Finding) {})
 				if err == nil && found.Findings == 0 {
 					return // it was not needed
 				}

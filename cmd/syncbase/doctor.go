@@ -86,9 +86,11 @@ they compare. Before the first change it puts the store as it was aside. It may 
 func (a *app) doctorOnline(ctx context.Context, c *client.Client, opts doctorOptions) error {
 	p := a.findings(opts)
 	p.damaged = "the store is damaged; stop the daemon and run 'syncbase doctor --repair'"
+	steps := a.steps()
+	how := client.DoctorOptions{Progress: func(doing string, done, of uint64) { steps(doing, int(done), int(of)) }}
 	sum, err := c.Doctor(ctx, func(f client.Finding) error {
 		return p.print(findingObject{Database: f.Database, Rule: f.Rule, Key: hex.EncodeToString(f.Key), Text: f.Text})
-	})
+	}, how)
 	return p.end(err, sum)
 }
 
@@ -101,7 +103,7 @@ func (a *app) doctorOffline(ctx context.Context, opts doctorOptions) error {
 	defer cancel(nil)
 	p := a.findings(opts)
 	p.damaged = "the store is damaged; 'syncbase doctor --repair' repairs what it can"
-	sum, err := checkStore(ctx, dir, func(f findingObject) {
+	sum, err := checkStore(ctx, dir, a.steps(), func(f findingObject) {
 		if err := p.print(f); err != nil {
 			cancel(err)
 		}

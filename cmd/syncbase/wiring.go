@@ -85,8 +85,9 @@ func restoreStore(ctx context.Context, backup, dataDir string) (restored, error)
 }
 
 // checkStore looks through the store of a data directory that no daemon has open.
-func checkStore(ctx context.Context, dataDir string, report func(findingObject)) (client.Checkup, error) {
-	sum, err := host.CheckStore(ctx, dataDir, func(f host.Finding) { report(findingOf(f)) })
+func checkStore(ctx context.Context, dataDir string, steps func(doing string, done, of int), report func(findingObject)) (client.Checkup, error) {
+	opts := host.CheckOptions{Progress: func(p host.Progress) { steps(p.Doing, p.Done, p.Of) }}
+	sum, err := host.CheckStore(ctx, dataDir, opts, func(f host.Finding) { report(findingOf(f)) })
 	return checkupOf(sum), err
 }
 

@@ -26,12 +26,19 @@ type Checkup struct {
 	Databases, Collections, Rows, Tombstones, Records, Commits, Findings uint64
 }
 
+// DoctorOptions of a check.
+type DoctorOptions struct {
+	// Progress is told what the daemon is doing and how many of so many files, or of keys where of is 0, it is through with; when
+	// that changes, and about once a second meanwhile. It may be nil.
+	Progress func(doing string, done, of uint64)
+}
+
 // Doctor has the daemon go through everything in its store, while that is in use, and calls report for each thing that
 // breaks an invariant; an error of report ends it. It takes Admin on the daemon.
-func (c *Client) Doctor(ctx context.Context, report func(Finding) error) (Checkup, error) {
+func (c *Client) Doctor(ctx context.Context, report func(Finding) error, opts DoctorOptions) (Checkup, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	stream, err := c.api.Doctor(ctx, &nodev1.DoctorRequest{})
+	stream, err := c.api.Doctor(ctx, &nodev1.DoctorRequest{Progress: opts.Progress != nil})
 	if err != nil {
 		return Checkup{}, c.failure(err)
 	}
@@ -48,6 +55,12 @@ func (c *Client) Doctor(ctx context.Context, report func(Finding) error) (Checku
 				Databases: s.GetDatabases(), Collections: s.GetCollections(), Rows: s.GetRows(), Tombstones: s.GetTombstones(),
 				Records: s.GetRecords(), Commits: s.GetCommits(), Findings: s.GetFindings(),
 			}, nil
+		}
+		if p := m.GetProgress(); p != nil {
+			if opts.Progress != nil {
+				opts.Progress(p.GetDoing(), p.GetDone(), p.GetOf())
+			}
+			continue
 		}
 		f := m.GetFinding()
 		if err := report(Finding{Database: f.GetDatabase(), Rule: f.GetRule(), Key: f.GetKey(), Text: f.GetText()}); err != nil {

@@ -269,7 +269,7 @@ func (s *stage) check(export string) {
 		_, err := n.client.Doctor(ctx, func(f client.Finding) error {
 			s.t.Errorf("the doctor finds on %s: %+v", n.name, f)
 			return nil
-		})
+		}, client.DoctorOptions{})
 		cancel()
 		if err != nil {
 			s.t.Errorf("doctor on %s: %v", n.name, err)

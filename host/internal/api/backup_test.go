@@ -56,20 +56,22 @@ func TestDoctor(t *testing.T) {
 		}
 	}
 	var found []client.Finding
+	doing := ""
+	progress := client.DoctorOptions{Progress: func(what string, _, _ uint64) { doing = what }}
 	check := func() client.Checkup {
 		t.Helper()
 		found = nil
 		sum, err := w.client().Doctor(t.Context(), func(f client.Finding) error {
 			found = append(found, f)
 			return nil
-		})
+		}, progress)
 		if err != nil {
 			t.Fatal(err)
 		}
 		return sum
 	}
-	if sum := check(); len(found) != 0 || sum.Findings != 0 || sum.Databases != 1 || sum.Rows == 0 || sum.Commits < 3 {
-		t.Errorf("%+v, %+v", sum, found)
+	if sum := check(); doing != "checking the store" || len(found) != 0 || sum.Findings != 0 || sum.Databases != 1 || sum.Rows == 0 || sum.Commits < 3 {
+		t.Errorf("%+v, %+v, in the end %q", sum, found, doing)
 	}
 	// A row of a database that there is not, with a name that is no text.
 	b := store.NewBatch()
@@ -81,7 +83,7 @@ func TestDoctor(t *testing.T) {
 		t.Errorf("%+v, %+v", sum, found)
 	}
 	mine := errors.New("enough")
-	if _, err := w.client().Doctor(t.Context(), func(client.Finding) error { return mine }); err != mine {
+	if _, err := w.client().Doctor(t.Context(), func(client.Finding) error { return mine }, client.DoctorOptions{}); err != mine {
 		t.Errorf("a report that fails: %v", err)
 	}
 }

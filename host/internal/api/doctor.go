@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"strings"
+	"time"
 
 	"google.golang.org/grpc"
 
@@ -14,7 +15,7 @@ import (
 )
 
 // Doctor takes Admin on the service: it reads everything, of everybody.
-func (s *Server) Doctor(_ *nodev1.DoctorRequest, stream grpc.ServerStreamingServer[nodev1.DoctorResponse]) error {
+func (s *Server) Doctor(req *nodev1.DoctorRequest, stream grpc.ServerStreamingServer[nodev1.DoctorResponse]) error {
 	if _, err := s.service(stream.Context(), perm.Admin); err != nil {
 		return err
 	}
@@ -23,12 +24,18 @@ func (s *Server) Doctor(_ *nodev1.DoctorRequest, stream grpc.ServerStreamingServ
 	// Who does not listen any more ends the work.
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	sum, err := s.opts.Rows.Check(ctx, func(f rows.Finding) {
-		msg := &nodev1.DoctorResponse{Message: &nodev1.DoctorResponse_Finding_{Finding: finding(f)}}
+	send := func(msg *nodev1.DoctorResponse) {
 		if err := stream.Send(msg); err != nil {
 			cancel(err)
 		}
-	})
+	}
+	var how rows.Progress
+	if req.GetProgress() {
+		how = checkProgress(send)
+	}
+	sum, err := s.opts.Rows.Check(ctx, func(f rows.Finding) {
+		send(&nodev1.DoctorResponse{Message: &nodev1.DoctorResponse_Finding_{Finding: finding(f)}})
+	}, how)
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
@@ -36,6 +43,28 @@ func (s *Server) Doctor(_ *nodev1.DoctorRequest, stream grpc.ServerStreamingServ
 		return err
 	}
 	return stream.Send(&nodev1.DoctorResponse{Message: &nodev1.DoctorResponse_Summary_{Summary: summary(sum)}})
+}
+
+// progressEvery is how often it is told how far a check is.
+const progressEvery = time.Second
+
+// checkProgress tells how far a check is when it begins with something else, and now and then.
+func checkProgress(send func(*nodev1.DoctorResponse)) rows.Progress {
+	last, doing := time.Time{}, ""
+	tell := func(what string, done, of int) {
+		now := time.Now()
+		if what == doing && now.Sub(last) < progressEvery {
+			return
+		}
+		last, doing = now, what
+		send(&nodev1.DoctorResponse{Message: &nodev1.DoctorResponse_Progress_{
+			Progress: &nodev1.DoctorResponse_Progress{Doing: what, Done: uint64(done), Of: uint64(of)},
+		}})
+	}
+	return rows.Progress{
+		Files: func(done, of int) { tell("reading every file of the store", done, of) },
+		Keys:  func(n int) { tell("checking the store", n, 0) },
+	}
 }
 
 // finding keeps what a damaged store may hold from being text that cannot be sent.

@@ -107,7 +107,7 @@ func (o Options) withDefaults() Options {
 // Store is an open directory. Safe for concurrent use.
 type Store struct {
 	db      *pebble.DB
-	fs      vfs.FS
+	fs      knowingFS
 	dir     string
 	minFree uint64
 	// readOnly: nothing is ever written.
@@ -137,8 +137,8 @@ func Open(dir string, opts Options) (*Store, error) {
 	opts = opts.withDefaults()
 	cache := pebble.NewCache(opts.CacheBytes)
 	defer cache.Unref()
-	po := opts.pebble()
-	po.Cache = cache
+	po, knowing := opts.pebble(), opts.fileSystem()
+	po.Cache, po.FS = cache, knowing
 	po.ReadOnly = opts.ReadOnly
 	if !opts.ReadOnly {
 		if err := finishSalvage(po.FS, dir); err != nil {
@@ -164,7 +164,7 @@ func Open(dir string, opts Options) (*Store, error) {
 	if err := checkMark(dir, *po); err != nil {
 		return nil, err
 	}
-	s := &Store{fs: opts.fileSystem(), dir: dir, minFree: opts.MinFreeBytes, readOnly: opts.ReadOnly, ingestFrom: opts.IngestBytes}
+	s := &Store{fs: knowing, dir: dir, minFree: opts.MinFreeBytes, readOnly: opts.ReadOnly, ingestFrom: opts.IngestBytes}
 	s.marks.wrote, s.shortage = make(chan struct{}, 1), opts.Shortage
 	po.EventListener = s.events(opts)
 	db, err := openPebble(dir, po)
@@ -345,11 +345,11 @@ type MemFS struct {
 func (m *MemFS) diskFS() vfs.FS { return diskFS{m.fs, m.disk} }
 
 // fileSystem is where the store lies.
-func (o Options) fileSystem() vfs.FS {
+func (o Options) fileSystem() knowingFS {
 	if o.FS != nil {
-		return o.FS.diskFS()
+		return knowingFS{o.FS.diskFS(), &spoiled{}}
 	}
-	return vfs.Default
+	return knowingFS{vfs.Default, &spoiled{}}
 }
 
 // NewMemFS returns an empty one that remembers what was synced.

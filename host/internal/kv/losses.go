@@ -11,7 +11,6 @@ import (
 	"sync/atomic"
 
 	"github.com/cockroachdb/pebble/v2"
-	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
 // Loss is something of a store that cannot be read any more.
@@ -82,6 +81,7 @@ func causeOf(err error) string {
 		return "the file is gone"
 	}
 	text := strings.TrimPrefix(err.Error(), "pebble: file 000000: ")
+	text = strings.TrimSuffix(text, fmt.Sprintf(" (%v)", pebble.ErrCorruption))
 	return strings.Replace(strings.TrimPrefix(text, "pebble/table: "), "invalid table 000000: ", "", 1)
 }
 
@@ -100,14 +100,17 @@ func most(a, b []byte) []byte {
 }
 
 // Losses reads every table of the store and reports what cannot be read, while the store may be in use. What cannot be read
-// of the log keeps a store from being opened; see LossesIn.
-func (s *Store) Losses(ctx context.Context) ([]Loss, error) {
+// of the log keeps a store from being opened; see LossesIn. It tells how many of the tables it has read, unless told is nil.
+func (s *Store) Losses(ctx context.Context, told func(tables, of int)) ([]Loss, error) {
 	tables, err := tablesOf(s.db)
 	if err != nil {
 		return nil, err
 	}
 	var all []Loss
-	for _, name := range sortedNames(tables) {
+	for i, name := range sortedNames(tables) {
+		if told != nil {
+			told(i, len(tables))
+		}
 		losses, err := tableLosses(ctx, s.fs, s.dir, name, tables[name])
 		if err != nil {
 			return all, err
@@ -134,7 +137,7 @@ func sortedNames[V any](m map[string]V) []string {
 }
 
 // tableLosses opens a table for what it has lost.
-func tableLosses(ctx context.Context, from vfs.FS, dir, name string, as *listed) ([]Loss, error) {
+func tableLosses(ctx context.Context, from knowingFS, dir, name string, as *listed) ([]Loss, error) {
 	t, err := openTable(ctx, from, dir, name)
 	if ctx.Err() != nil {
 		return nil, ctx.Err()

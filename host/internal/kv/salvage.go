@@ -177,7 +177,7 @@ func (s *salvager) end(format string) error {
 
 // wreck is the store that is read.
 type wreck struct {
-	fs     vfs.FS
+	fs     knowingFS
 	dir    string
 	lock   *pebble.Lock
 	report func(Loss)

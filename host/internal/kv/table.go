@@ -19,6 +19,10 @@ import (
 type table struct {
 	name string
 	r    *sstable.Reader
+	// file is what r reads, and spoiled is told of its damaged blocks; sums: whole can tell which they are.
+	file    vfs.File
+	spoiled *spoiled
+	sums    bool
 	// entries is how many keys were written to it, -1 if that cannot be told.
 	entries int
 	// gaps are what cannot be read, in order, and lie apart.
@@ -43,7 +47,8 @@ var readerOptions = func() sstable.ReaderOptions {
 var errOldTable = errors.New("a form of table that is not known here")
 
 // openTable opens a table and finds its gaps. An error means that nothing of it can be read.
-func openTable(ctx context.Context, from vfs.FS, dir, name string) (t *table, err error) {
+func openTable(ctx context.Context, from knowingFS, dir, name string) (t *table, err error) {
+	from.spoiled.forget(name)
 	f, err := from.Open(from.PathJoin(dir, name))
 	if err != nil {
 		return nil, err
@@ -56,7 +61,7 @@ func openTable(ctx context.Context, from vfs.FS, dir, name string) (t *table, er
 	if err != nil {
 		return nil, errors.Join(err, readable.Close())
 	}
-	t = &table{name: name, r: r, entries: -1}
+	t = &table{name: name, r: r, file: f, spoiled: from.spoiled, entries: -1}
 	if t.gaps, err = t.findGaps(ctx); err != nil {
 		return nil, errors.Join(err, r.Close())
 	}
@@ -77,6 +82,7 @@ func (t *table) findGaps(ctx context.Context) (gaps []gap, err error) {
 	if !layout.Format.BlockColumnar() {
 		return nil, errOldTable
 	}
+	t.sums = sums(t.file, layout)
 	var last []byte
 	cut := false // the last block is in a gap, too
 	visit := func(sep []byte, cause error) {
@@ -120,6 +126,16 @@ func (t *table) eachBlock(ctx context.Context, index block.Handle, visit func(se
 }
 
 func (t *table) readBlock(ctx context.Context, h block.Handle, use func(data []byte) error) error {
+	if t.sums {
+		ok, err := whole(t.file, h)
+		if err == nil && !ok {
+			t.spoiled.add(t.name, h)
+			err = mismatch(h)
+		}
+		if err != nil || use == nil {
+			return errors.Join(err, ctx.Err())
+		}
+	}
 	noMetadata := func(*block.Metadata, []byte) error { return nil }
 	b, err := t.r.BlockReader().Read(ctx, block.NoReadEnv, nil, h, blockkind.Metadata, noMetadata)
 	if err != nil {

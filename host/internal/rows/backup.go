@@ -15,7 +15,7 @@ import (
 // store of which something cannot be read is not copied: a faithful copy of the damage would pass for a backup. Errors:
 // kv.ErrDamaged.
 func (s *Store) Backup(ctx context.Context, dir string, beside ...func(*kv.Beside) error) (kv.Manifest, error) {
-	losses, err := s.kv.Losses(ctx)
+	losses, err := s.kv.Losses(ctx, nil)
 	if err != nil {
 		return kv.Manifest{}, err
 	}

@@ -66,12 +66,12 @@ type Summary struct {
 }
 
 // Check goes through everything that the store keeps and reports what breaks an invariant. The store may be in use.
-func (s *Store) Check(ctx context.Context, report func(Finding)) (Summary, error) {
+func (s *Store) Check(ctx context.Context, report func(Finding), how Progress) (Summary, error) {
 	snap := s.kv.Snapshot()
-	from, lost, err := CheckFiles(ctx, s.kv, snap, report)
+	from, lost, err := CheckFiles(ctx, s.kv, snap, report, how)
 	var sum Summary
 	if err == nil {
-		sum, err = Check(ctx, from, report)
+		sum, err = CheckTelling(ctx, from, report, how.Keys)
 	}
 	sum.Findings += lost
 	return sum, errors.Join(err, snap.Close())
@@ -96,6 +96,9 @@ func Check(ctx context.Context, from kv.Reader, report func(Finding)) (Summary, 
 // CheckTelling is Check that tells now and then how many keys it has looked at.
 func CheckTelling(ctx context.Context, from kv.Reader, report func(Finding), looked func(keys int)) (Summary, error) {
 	c := checker{ctx: ctx, from: from, report: report, looked: looked}
+	if looked != nil {
+		looked(0)
+	}
 	err := c.store()
 	return c.sum, err
 }

@@ -10,9 +10,17 @@ import (
 // RuleFile: every file of the store is there and is what was written.
 const RuleFile Rule = "file"
 
+// Progress is told how far a check is, often. Its functions may be nil.
+type Progress struct {
+	// Files is told how many files have been read.
+	Files func(done, of int)
+	// Keys is told how many keys have been looked at after that.
+	Keys func(n int)
+}
+
 // CheckFiles reads every file of a store that may be in use. It reports what cannot be read, and returns the rest.
-func CheckFiles(ctx context.Context, store *kv.Store, from kv.Reader, report func(Finding)) (rest kv.Reader, found int, err error) {
-	losses, err := store.Losses(ctx)
+func CheckFiles(ctx context.Context, store *kv.Store, from kv.Reader, report func(Finding), how Progress) (rest kv.Reader, found int, err error) {
+	losses, err := store.Losses(ctx, how.Files)
 	if err != nil || len(losses) == 0 {
 		return from, 0, err
 	}

@@ -19,7 +19,7 @@ func (d *device) check() (rules []Rule, sum Summary) {
 			rules = append(rules, f.Rule)
 		}
 		d.t.Logf("%s at %x: %s", f.Rule, f.Key, f.Text)
-	})
+	}, Progress{})
 	if err != nil {
 		d.t.Fatal(err)
 	}

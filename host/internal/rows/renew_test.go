@@ -50,7 +50,7 @@ func (d *device) examine(of *device) bool {
 // sound holds the store against its invariants.
 func (d *device) sound() {
 	d.t.Helper()
-	_, err := d.s.Check(d.t.Context(), func(f Finding) { d.t.Errorf("device %d: %s: %s (%x)", d.num, f.Rule, f.Text, f.Key) })
+	_, err := d.s.Check(d.t.Context(), func(f Finding) { d.t.Errorf("device %d: %s: %s (%x)", d.num, f.Rule, f.Text, f.Key) }, Progress{})
 	if err != nil {
 		d.t.Fatal(err)
 	}

@@ -6242,7 +6242,9 @@ func (x *BackupResponse) GetBytes() uint64 {
 
 // DoctorRequest takes Admin on the service.
 type DoctorRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// With messages that tell how far it is.
+	Progress      bool `protobuf:"varint,1,opt,name=progress,proto3" json:"progress,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -6277,13 +6279,21 @@ func (*DoctorRequest) Descriptor() ([]byte, []int) {
 	return file_node_v1_node_proto_rawDescGZIP(), []int{95}
 }
 
-// DoctorResponse is a finding, or the summary that ends the stream. A stream without a summary was cut short.
+func (x *DoctorRequest) GetProgress() bool {
+	if x != nil {
+		return x.Progress
+	}
+	return false
+}
+
+// DoctorResponse is a finding, how far it is, or the summary that ends the stream. A stream without a summary was cut short.
 type DoctorResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Types that are valid to be assigned to Message:
 	//
 	//	*DoctorResponse_Finding_
 	//	*DoctorResponse_Summary_
+	//	*DoctorResponse_Progress_
 	Message       isDoctorResponse_Message `protobuf_oneof:"message"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -6344,6 +6354,15 @@ func (x *DoctorResponse) GetSummary() *DoctorResponse_Summary {
 	return nil
 }
 
+func (x *DoctorResponse) GetProgress() *DoctorResponse_Progress {
+	if x != nil {
+		if x, ok := x.Message.(*DoctorResponse_Progress_); ok {
+			return x.Progress
+		}
+	}
+	return nil
+}
+
 type isDoctorResponse_Message interface {
 	isDoctorResponse_Message()
 }
@@ -6358,9 +6377,16 @@ type DoctorResponse_Summary_ struct {
 	Summary *DoctorResponse_Summary `protobuf:"bytes,2,opt,name=summary,proto3,oneof"`
 }
 
+type DoctorResponse_Progress_ struct {
+	// How far it is: only where the request asks for it.
+	Progress *DoctorResponse_Progress `protobuf:"bytes,3,opt,name=progress,proto3,oneof"`
+}
+
 func (*DoctorResponse_Finding_) isDoctorResponse_Message() {}
 
 func (*DoctorResponse_Summary_) isDoctorResponse_Message() {}
+
+func (*DoctorResponse_Progress_) isDoctorResponse_Message() {}
 
 // ShowIdentityRequest takes Admin on the service.
 type ShowIdentityRequest struct {
@@ -6554,6 +6580,70 @@ func (x *DoctorResponse_Finding) GetText() string {
 	return ""
 }
 
+// Progress is sent about once a second.
+type DoctorResponse_Progress struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What is being done, for people.
+	Doing string `protobuf:"bytes,1,opt,name=doing,proto3" json:"doing,omitempty"`
+	// Files or keys that it is through with.
+	Done uint64 `protobuf:"varint,2,opt,name=done,proto3" json:"done,omitempty"`
+	// How many files there are; 0 for keys.
+	Of            uint64 `protobuf:"varint,3,opt,name=of,proto3" json:"of,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DoctorResponse_Progress) Reset() {
+	*x = DoctorResponse_Progress{}
+	mi := &file_node_v1_node_proto_msgTypes[100]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DoctorResponse_Progress) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DoctorResponse_Progress) ProtoMessage() {}
+
+func (x *DoctorResponse_Progress) ProtoReflect() protoreflect.Message {
+	mi := &file_node_v1_node_proto_msgTypes[100]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DoctorResponse_Progress.ProtoReflect.Descriptor instead.
+func (*DoctorResponse_Progress) Descriptor() ([]byte, []int) {
+	return file_node_v1_node_proto_rawDescGZIP(), []int{96, 1}
+}
+
+func (x *DoctorResponse_Progress) GetDoing() string {
+	if x != nil {
+		return x.Doing
+	}
+	return ""
+}
+
+func (x *DoctorResponse_Progress) GetDone() uint64 {
+	if x != nil {
+		return x.Done
+	}
+	return 0
+}
+
+func (x *DoctorResponse_Progress) GetOf() uint64 {
+	if x != nil {
+		return x.Of
+	}
+	return 0
+}
+
 // Summary counts what was looked at, and what was found.
 type DoctorResponse_Summary struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -6577,7 +6667,7 @@ type DoctorResponse_Summary struct {
 
 func (x *DoctorResponse_Summary) Reset() {
 	*x = DoctorResponse_Summary{}
-	mi := &file_node_v1_node_proto_msgTypes[100]
+	mi := &file_node_v1_node_proto_msgTypes[101]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6589,7 +6679,7 @@ func (x *DoctorResponse_Summary) String() string {
 func (*DoctorResponse_Summary) ProtoMessage() {}
 
 func (x *DoctorResponse_Summary) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[100]
+	mi := &file_node_v1_node_proto_msgTypes[101]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6602,7 +6692,7 @@ func (x *DoctorResponse_Summary) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DoctorResponse_Summary.ProtoReflect.Descriptor instead.
 func (*DoctorResponse_Summary) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{96, 1}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{96, 2}
 }
 
 func (x *DoctorResponse_Summary) GetDatabases() uint64 {
@@ -7071,16 +7161,22 @@ const file_node_v1_node_proto_rawDesc = "" +
 	"\rwith_identity\x18\x03 \x01(\bR\fwithIdentity\"<\n" +
 	"\x0eBackupResponse\x12\x14\n" +
 	"\x05files\x18\x01 \x01(\x04R\x05files\x12\x14\n" +
-	"\x05bytes\x18\x02 \x01(\x04R\x05bytes\"\x0f\n" +
-	"\rDoctorRequest\"\xd8\x03\n" +
+	"\x05bytes\x18\x02 \x01(\x04R\x05bytes\"+\n" +
+	"\rDoctorRequest\x12\x1a\n" +
+	"\bprogress\x18\x01 \x01(\bR\bprogress\"\xe7\x04\n" +
 	"\x0eDoctorResponse\x12D\n" +
 	"\afinding\x18\x01 \x01(\v2(.syncbase.node.v1.DoctorResponse.FindingH\x00R\afinding\x12D\n" +
-	"\asummary\x18\x02 \x01(\v2(.syncbase.node.v1.DoctorResponse.SummaryH\x00R\asummary\x1a_\n" +
+	"\asummary\x18\x02 \x01(\v2(.syncbase.node.v1.DoctorResponse.SummaryH\x00R\asummary\x12G\n" +
+	"\bprogress\x18\x03 \x01(\v2).syncbase.node.v1.DoctorResponse.ProgressH\x00R\bprogress\x1a_\n" +
 	"\aFinding\x12\x1a\n" +
 	"\bdatabase\x18\x01 \x01(\tR\bdatabase\x12\x12\n" +
 	"\x04rule\x18\x02 \x01(\tR\x04rule\x12\x10\n" +
 	"\x03key\x18\x03 \x01(\fR\x03key\x12\x12\n" +
-	"\x04text\x18\x04 \x01(\tR\x04text\x1a\xcd\x01\n" +
+	"\x04text\x18\x04 \x01(\tR\x04text\x1aD\n" +
+	"\bProgress\x12\x14\n" +
+	"\x05doing\x18\x01 \x01(\tR\x05doing\x12\x12\n" +
+	"\x04done\x18\x02 \x01(\x04R\x04done\x12\x0e\n" +
+	"\x02of\x18\x03 \x01(\x04R\x02of\x1a\xcd\x01\n" +
 	"\aSummary\x12\x1c\n" +
 	"\tdatabases\x18\x01 \x01(\x04R\tdatabases\x12 \n" +
 	"\vcollections\x18\x02 \x01(\x04R\vcollections\x12\x12\n" +
@@ -7196,7 +7292,7 @@ func file_node_v1_node_proto_rawDescGZIP() []byte {
 }
 
 var file_node_v1_node_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_node_v1_node_proto_msgTypes = make([]protoimpl.MessageInfo, 101)
+var file_node_v1_node_proto_msgTypes = make([]protoimpl.MessageInfo, 102)
 var file_node_v1_node_proto_goTypes = []any{
 	(Durability)(0),                   // 0: syncbase.node.v1.Durability
 	(ChangeKind)(0),                   // 1: syncbase.node.v1.ChangeKind
@@ -7302,66 +7398,67 @@ var file_node_v1_node_proto_goTypes = []any{
 	(*ShowIdentityRequest)(nil),       // 101: syncbase.node.v1.ShowIdentityRequest
 	(*ShowIdentityResponse)(nil),      // 102: syncbase.node.v1.ShowIdentityResponse
 	(*DoctorResponse_Finding)(nil),    // 103: syncbase.node.v1.DoctorResponse.Finding
-	(*DoctorResponse_Summary)(nil),    // 104: syncbase.node.v1.DoctorResponse.Summary
-	(*Clock)(nil),                     // 105: syncbase.node.v1.Clock
-	(*ConflictCount)(nil),             // 106: syncbase.node.v1.ConflictCount
-	(*DatabaseSpace)(nil),             // 107: syncbase.node.v1.DatabaseSpace
-	(*DevelopmentClock)(nil),          // 108: syncbase.node.v1.DevelopmentClock
-	(*RefusedCount)(nil),              // 109: syncbase.node.v1.RefusedCount
-	(*Alarm)(nil),                     // 110: syncbase.node.v1.Alarm
-	(*timestamppb.Timestamp)(nil),     // 111: google.protobuf.Timestamp
-	(*ListConflictsRequest)(nil),      // 112: syncbase.node.v1.ListConflictsRequest
-	(*ResolveConflictsRequest)(nil),   // 113: syncbase.node.v1.ResolveConflictsRequest
-	(*ServeConflictsRequest)(nil),     // 114: syncbase.node.v1.ServeConflictsRequest
-	(*SetSyncgroupSpecRequest)(nil),   // 115: syncbase.node.v1.SetSyncgroupSpecRequest
-	(*LeaveSyncgroupRequest)(nil),     // 116: syncbase.node.v1.LeaveSyncgroupRequest
-	(*DestroySyncgroupRequest)(nil),   // 117: syncbase.node.v1.DestroySyncgroupRequest
-	(*EjectMemberRequest)(nil),        // 118: syncbase.node.v1.EjectMemberRequest
-	(*AllowMemberRequest)(nil),        // 119: syncbase.node.v1.AllowMemberRequest
-	(*ListInvitationsRequest)(nil),    // 120: syncbase.node.v1.ListInvitationsRequest
-	(*DeclineInvitationRequest)(nil),  // 121: syncbase.node.v1.DeclineInvitationRequest
-	(*ListRefusedRequest)(nil),        // 122: syncbase.node.v1.ListRefusedRequest
-	(*RetryRefusedRequest)(nil),       // 123: syncbase.node.v1.RetryRefusedRequest
-	(*DiscardRefusedRequest)(nil),     // 124: syncbase.node.v1.DiscardRefusedRequest
-	(*AdjustClockRequest)(nil),        // 125: syncbase.node.v1.AdjustClockRequest
-	(*ListConflictsResponse)(nil),     // 126: syncbase.node.v1.ListConflictsResponse
-	(*ResolveConflictsResponse)(nil),  // 127: syncbase.node.v1.ResolveConflictsResponse
-	(*ServeConflictsResponse)(nil),    // 128: syncbase.node.v1.ServeConflictsResponse
-	(*SetSyncgroupSpecResponse)(nil),  // 129: syncbase.node.v1.SetSyncgroupSpecResponse
-	(*LeaveSyncgroupResponse)(nil),    // 130: syncbase.node.v1.LeaveSyncgroupResponse
-	(*DestroySyncgroupResponse)(nil),  // 131: syncbase.node.v1.DestroySyncgroupResponse
-	(*EjectMemberResponse)(nil),       // 132: syncbase.node.v1.EjectMemberResponse
-	(*AllowMemberResponse)(nil),       // 133: syncbase.node.v1.AllowMemberResponse
-	(*ListInvitationsResponse)(nil),   // 134: syncbase.node.v1.ListInvitationsResponse
-	(*DeclineInvitationResponse)(nil), // 135: syncbase.node.v1.DeclineInvitationResponse
-	(*ListRefusedResponse)(nil),       // 136: syncbase.node.v1.ListRefusedResponse
-	(*RetryRefusedResponse)(nil),      // 137: syncbase.node.v1.RetryRefusedResponse
-	(*DiscardRefusedResponse)(nil),    // 138: syncbase.node.v1.DiscardRefusedResponse
-	(*AdjustClockResponse)(nil),       // 139: syncbase.node.v1.AdjustClockResponse
+	(*DoctorResponse_Progress)(nil),   // 104: syncbase.node.v1.DoctorResponse.Progress
+	(*DoctorResponse_Summary)(nil),    // 105: syncbase.node.v1.DoctorResponse.Summary
+	(*Clock)(nil),                     // 106: syncbase.node.v1.Clock
+	(*ConflictCount)(nil),             // 107: syncbase.node.v1.ConflictCount
+	(*DatabaseSpace)(nil),             // 108: syncbase.node.v1.DatabaseSpace
+	(*DevelopmentClock)(nil),          // 109: syncbase.node.v1.DevelopmentClock
+	(*RefusedCount)(nil),              // 110: syncbase.node.v1.RefusedCount
+	(*Alarm)(nil),                     // 111: syncbase.node.v1.Alarm
+	(*timestamppb.Timestamp)(nil),     // 112: google.protobuf.Timestamp
+	(*ListConflictsRequest)(nil),      // 113: syncbase.node.v1.ListConflictsRequest
+	(*ResolveConflictsRequest)(nil),   // 114: syncbase.node.v1.ResolveConflictsRequest
+	(*ServeConflictsRequest)(nil),     // 115: syncbase.node.v1.ServeConflictsRequest
+	(*SetSyncgroupSpecRequest)(nil),   // 116: syncbase.node.v1.SetSyncgroupSpecRequest
+	(*LeaveSyncgroupRequest)(nil),     // 117: syncbase.node.v1.LeaveSyncgroupRequest
+	(*DestroySyncgroupRequest)(nil),   // 118: syncbase.node.v1.DestroySyncgroupRequest
+	(*EjectMemberRequest)(nil),        // 119: syncbase.node.v1.EjectMemberRequest
+	(*AllowMemberRequest)(nil),        // 120: syncbase.node.v1.AllowMemberRequest
+	(*ListInvitationsRequest)(nil),    // 121: syncbase.node.v1.ListInvitationsRequest
+	(*DeclineInvitationRequest)(nil),  // 122: syncbase.node.v1.DeclineInvitationRequest
+	(*ListRefusedRequest)(nil),        // 123: syncbase.node.v1.ListRefusedRequest
+	(*RetryRefusedRequest)(nil),       // 124: syncbase.node.v1.RetryRefusedRequest
+	(*DiscardRefusedRequest)(nil),     // 125: syncbase.node.v1.DiscardRefusedRequest
+	(*AdjustClockRequest)(nil),        // 126: syncbase.node.v1.AdjustClockRequest
+	(*ListConflictsResponse)(nil),     // 127: syncbase.node.v1.ListConflictsResponse
+	(*ResolveConflictsResponse)(nil),  // 128: syncbase.node.v1.ResolveConflictsResponse
+	(*ServeConflictsResponse)(nil),    // 129: syncbase.node.v1.ServeConflictsResponse
+	(*SetSyncgroupSpecResponse)(nil),  // 130: syncbase.node.v1.SetSyncgroupSpecResponse
+	(*LeaveSyncgroupResponse)(nil),    // 131: syncbase.node.v1.LeaveSyncgroupResponse
+	(*DestroySyncgroupResponse)(nil),  // 132: syncbase.node.v1.DestroySyncgroupResponse
+	(*EjectMemberResponse)(nil),       // 133: syncbase.node.v1.EjectMemberResponse
+	(*AllowMemberResponse)(nil),       // 134: syncbase.node.v1.AllowMemberResponse
+	(*ListInvitationsResponse)(nil),   // 135: syncbase.node.v1.ListInvitationsResponse
+	(*DeclineInvitationResponse)(nil), // 136: syncbase.node.v1.DeclineInvitationResponse
+	(*ListRefusedResponse)(nil),       // 137: syncbase.node.v1.ListRefusedResponse
+	(*RetryRefusedResponse)(nil),      // 138: syncbase.node.v1.RetryRefusedResponse
+	(*DiscardRefusedResponse)(nil),    // 139: syncbase.node.v1.DiscardRefusedResponse
+	(*AdjustClockResponse)(nil),       // 140: syncbase.node.v1.AdjustClockResponse
 }
 var file_node_v1_node_proto_depIdxs = []int32{
 	7,   // 0: syncbase.node.v1.StatusResponse.plugins:type_name -> syncbase.node.v1.Plugin
 	8,   // 1: syncbase.node.v1.StatusResponse.peers:type_name -> syncbase.node.v1.Peer
 	9,   // 2: syncbase.node.v1.StatusResponse.syncgroups:type_name -> syncbase.node.v1.SyncgroupState
-	105, // 3: syncbase.node.v1.StatusResponse.clocks:type_name -> syncbase.node.v1.Clock
-	106, // 4: syncbase.node.v1.StatusResponse.conflicts:type_name -> syncbase.node.v1.ConflictCount
+	106, // 3: syncbase.node.v1.StatusResponse.clocks:type_name -> syncbase.node.v1.Clock
+	107, // 4: syncbase.node.v1.StatusResponse.conflicts:type_name -> syncbase.node.v1.ConflictCount
 	6,   // 5: syncbase.node.v1.StatusResponse.sweeping:type_name -> syncbase.node.v1.Sweeping
-	107, // 6: syncbase.node.v1.StatusResponse.databases:type_name -> syncbase.node.v1.DatabaseSpace
-	108, // 7: syncbase.node.v1.StatusResponse.development_clock:type_name -> syncbase.node.v1.DevelopmentClock
-	109, // 8: syncbase.node.v1.StatusResponse.refused:type_name -> syncbase.node.v1.RefusedCount
-	110, // 9: syncbase.node.v1.StatusResponse.alarms:type_name -> syncbase.node.v1.Alarm
-	111, // 10: syncbase.node.v1.Peer.last_contact:type_name -> google.protobuf.Timestamp
-	111, // 11: syncbase.node.v1.Peer.verified:type_name -> google.protobuf.Timestamp
+	108, // 6: syncbase.node.v1.StatusResponse.databases:type_name -> syncbase.node.v1.DatabaseSpace
+	109, // 7: syncbase.node.v1.StatusResponse.development_clock:type_name -> syncbase.node.v1.DevelopmentClock
+	110, // 8: syncbase.node.v1.StatusResponse.refused:type_name -> syncbase.node.v1.RefusedCount
+	111, // 9: syncbase.node.v1.StatusResponse.alarms:type_name -> syncbase.node.v1.Alarm
+	112, // 10: syncbase.node.v1.Peer.last_contact:type_name -> google.protobuf.Timestamp
+	112, // 11: syncbase.node.v1.Peer.verified:type_name -> google.protobuf.Timestamp
 	0,   // 12: syncbase.node.v1.DatabaseSettings.durability:type_name -> syncbase.node.v1.Durability
 	11,  // 13: syncbase.node.v1.GetDatabaseResponse.settings:type_name -> syncbase.node.v1.DatabaseSettings
 	11,  // 14: syncbase.node.v1.UpdateDatabaseRequest.settings:type_name -> syncbase.node.v1.DatabaseSettings
 	11,  // 15: syncbase.node.v1.UpdateDatabaseResponse.settings:type_name -> syncbase.node.v1.DatabaseSettings
 	16,  // 16: syncbase.node.v1.GetSchemaResponse.schema:type_name -> syncbase.node.v1.Schema
 	16,  // 17: syncbase.node.v1.SetSchemaRequest.schema:type_name -> syncbase.node.v1.Schema
-	111, // 18: syncbase.node.v1.Row.updated:type_name -> google.protobuf.Timestamp
+	112, // 18: syncbase.node.v1.Row.updated:type_name -> google.protobuf.Timestamp
 	36,  // 19: syncbase.node.v1.GetResponse.row:type_name -> syncbase.node.v1.Row
 	36,  // 20: syncbase.node.v1.ScanResponse.rows:type_name -> syncbase.node.v1.Row
-	111, // 21: syncbase.node.v1.BeginBatchResponse.expires:type_name -> google.protobuf.Timestamp
+	112, // 21: syncbase.node.v1.BeginBatchResponse.expires:type_name -> google.protobuf.Timestamp
 	51,  // 22: syncbase.node.v1.WriteBatchRequest.ops:type_name -> syncbase.node.v1.Op
 	52,  // 23: syncbase.node.v1.Op.put:type_name -> syncbase.node.v1.Put
 	53,  // 24: syncbase.node.v1.Op.delete:type_name -> syncbase.node.v1.Delete
@@ -7376,9 +7473,9 @@ var file_node_v1_node_proto_depIdxs = []int32{
 	36,  // 33: syncbase.node.v1.Change.row:type_name -> syncbase.node.v1.Row
 	64,  // 34: syncbase.node.v1.Change.access:type_name -> syncbase.node.v1.CollectionAccess
 	68,  // 35: syncbase.node.v1.HistoryResponse.versions:type_name -> syncbase.node.v1.HistoryVersion
-	111, // 36: syncbase.node.v1.HistoryVersion.time:type_name -> google.protobuf.Timestamp
+	112, // 36: syncbase.node.v1.HistoryVersion.time:type_name -> google.protobuf.Timestamp
 	69,  // 37: syncbase.node.v1.CreateSyncgroupRequest.collections:type_name -> syncbase.node.v1.SyncgroupCollection
-	111, // 38: syncbase.node.v1.ListMembersResponse.joined:type_name -> google.protobuf.Timestamp
+	112, // 38: syncbase.node.v1.ListMembersResponse.joined:type_name -> google.protobuf.Timestamp
 	8,   // 39: syncbase.node.v1.ListPeersResponse.peer:type_name -> syncbase.node.v1.Peer
 	2,   // 40: syncbase.node.v1.FetchBlobResponse.state:type_name -> syncbase.node.v1.FetchState
 	3,   // 41: syncbase.node.v1.Blob.state:type_name -> syncbase.node.v1.BlobState
@@ -7386,121 +7483,122 @@ var file_node_v1_node_proto_depIdxs = []int32{
 	91,  // 43: syncbase.node.v1.ListBlobsResponse.blob:type_name -> syncbase.node.v1.Blob
 	7,   // 44: syncbase.node.v1.ListPluginsResponse.plugin:type_name -> syncbase.node.v1.Plugin
 	103, // 45: syncbase.node.v1.DoctorResponse.finding:type_name -> syncbase.node.v1.DoctorResponse.Finding
-	104, // 46: syncbase.node.v1.DoctorResponse.summary:type_name -> syncbase.node.v1.DoctorResponse.Summary
-	111, // 47: syncbase.node.v1.ShowIdentityResponse.not_after:type_name -> google.protobuf.Timestamp
-	4,   // 48: syncbase.node.v1.NodeService.Status:input_type -> syncbase.node.v1.StatusRequest
-	10,  // 49: syncbase.node.v1.NodeService.CreateDatabase:input_type -> syncbase.node.v1.CreateDatabaseRequest
-	22,  // 50: syncbase.node.v1.NodeService.ListDatabases:input_type -> syncbase.node.v1.ListDatabasesRequest
-	24,  // 51: syncbase.node.v1.NodeService.DestroyDatabase:input_type -> syncbase.node.v1.DestroyDatabaseRequest
-	12,  // 52: syncbase.node.v1.NodeService.GetDatabase:input_type -> syncbase.node.v1.GetDatabaseRequest
-	14,  // 53: syncbase.node.v1.NodeService.UpdateDatabase:input_type -> syncbase.node.v1.UpdateDatabaseRequest
-	17,  // 54: syncbase.node.v1.NodeService.GetSchema:input_type -> syncbase.node.v1.GetSchemaRequest
-	19,  // 55: syncbase.node.v1.NodeService.SetSchema:input_type -> syncbase.node.v1.SetSchemaRequest
-	26,  // 56: syncbase.node.v1.NodeService.GetPermissions:input_type -> syncbase.node.v1.GetPermissionsRequest
-	28,  // 57: syncbase.node.v1.NodeService.SetPermissions:input_type -> syncbase.node.v1.SetPermissionsRequest
-	30,  // 58: syncbase.node.v1.NodeService.CreateCollection:input_type -> syncbase.node.v1.CreateCollectionRequest
-	32,  // 59: syncbase.node.v1.NodeService.ListCollections:input_type -> syncbase.node.v1.ListCollectionsRequest
-	34,  // 60: syncbase.node.v1.NodeService.DestroyCollection:input_type -> syncbase.node.v1.DestroyCollectionRequest
-	37,  // 61: syncbase.node.v1.NodeService.Get:input_type -> syncbase.node.v1.GetRequest
-	39,  // 62: syncbase.node.v1.NodeService.Scan:input_type -> syncbase.node.v1.ScanRequest
-	41,  // 63: syncbase.node.v1.NodeService.DeleteRange:input_type -> syncbase.node.v1.DeleteRangeRequest
-	43,  // 64: syncbase.node.v1.NodeService.BeginBatch:input_type -> syncbase.node.v1.BeginBatchRequest
-	45,  // 65: syncbase.node.v1.NodeService.WriteBatch:input_type -> syncbase.node.v1.WriteBatchRequest
-	47,  // 66: syncbase.node.v1.NodeService.CommitBatch:input_type -> syncbase.node.v1.CommitBatchRequest
-	49,  // 67: syncbase.node.v1.NodeService.AbortBatch:input_type -> syncbase.node.v1.AbortBatchRequest
-	55,  // 68: syncbase.node.v1.NodeService.Commit:input_type -> syncbase.node.v1.CommitRequest
-	57,  // 69: syncbase.node.v1.NodeService.CommitEach:input_type -> syncbase.node.v1.CommitEachRequest
-	61,  // 70: syncbase.node.v1.NodeService.Watch:input_type -> syncbase.node.v1.WatchRequest
-	66,  // 71: syncbase.node.v1.NodeService.History:input_type -> syncbase.node.v1.HistoryRequest
-	112, // 72: syncbase.node.v1.NodeService.ListConflicts:input_type -> syncbase.node.v1.ListConflictsRequest
-	113, // 73: syncbase.node.v1.NodeService.ResolveConflicts:input_type -> syncbase.node.v1.ResolveConflictsRequest
-	114, // 74: syncbase.node.v1.NodeService.ServeConflicts:input_type -> syncbase.node.v1.ServeConflictsRequest
-	70,  // 75: syncbase.node.v1.NodeService.CreateSyncgroup:input_type -> syncbase.node.v1.CreateSyncgroupRequest
-	72,  // 76: syncbase.node.v1.NodeService.JoinSyncgroup:input_type -> syncbase.node.v1.JoinSyncgroupRequest
-	74,  // 77: syncbase.node.v1.NodeService.ListSyncgroups:input_type -> syncbase.node.v1.ListSyncgroupsRequest
-	76,  // 78: syncbase.node.v1.NodeService.ListMembers:input_type -> syncbase.node.v1.ListMembersRequest
-	78,  // 79: syncbase.node.v1.NodeService.GetSyncgroupSpec:input_type -> syncbase.node.v1.GetSyncgroupSpecRequest
-	115, // 80: syncbase.node.v1.NodeService.SetSyncgroupSpec:input_type -> syncbase.node.v1.SetSyncgroupSpecRequest
-	116, // 81: syncbase.node.v1.NodeService.LeaveSyncgroup:input_type -> syncbase.node.v1.LeaveSyncgroupRequest
-	117, // 82: syncbase.node.v1.NodeService.DestroySyncgroup:input_type -> syncbase.node.v1.DestroySyncgroupRequest
-	118, // 83: syncbase.node.v1.NodeService.EjectMember:input_type -> syncbase.node.v1.EjectMemberRequest
-	119, // 84: syncbase.node.v1.NodeService.AllowMember:input_type -> syncbase.node.v1.AllowMemberRequest
-	120, // 85: syncbase.node.v1.NodeService.ListInvitations:input_type -> syncbase.node.v1.ListInvitationsRequest
-	121, // 86: syncbase.node.v1.NodeService.DeclineInvitation:input_type -> syncbase.node.v1.DeclineInvitationRequest
-	80,  // 87: syncbase.node.v1.NodeService.WaitSyncgroup:input_type -> syncbase.node.v1.WaitSyncgroupRequest
-	82,  // 88: syncbase.node.v1.NodeService.ListPeers:input_type -> syncbase.node.v1.ListPeersRequest
-	122, // 89: syncbase.node.v1.NodeService.ListRefused:input_type -> syncbase.node.v1.ListRefusedRequest
-	123, // 90: syncbase.node.v1.NodeService.RetryRefused:input_type -> syncbase.node.v1.RetryRefusedRequest
-	124, // 91: syncbase.node.v1.NodeService.DiscardRefused:input_type -> syncbase.node.v1.DiscardRefusedRequest
-	84,  // 92: syncbase.node.v1.NodeService.PutBlob:input_type -> syncbase.node.v1.PutBlobRequest
-	86,  // 93: syncbase.node.v1.NodeService.GetBlob:input_type -> syncbase.node.v1.GetBlobRequest
-	88,  // 94: syncbase.node.v1.NodeService.FetchBlob:input_type -> syncbase.node.v1.FetchBlobRequest
-	90,  // 95: syncbase.node.v1.NodeService.StatBlob:input_type -> syncbase.node.v1.StatBlobRequest
-	93,  // 96: syncbase.node.v1.NodeService.ListBlobs:input_type -> syncbase.node.v1.ListBlobsRequest
-	95,  // 97: syncbase.node.v1.NodeService.ListPlugins:input_type -> syncbase.node.v1.ListPluginsRequest
-	97,  // 98: syncbase.node.v1.NodeService.Backup:input_type -> syncbase.node.v1.BackupRequest
-	99,  // 99: syncbase.node.v1.NodeService.Doctor:input_type -> syncbase.node.v1.DoctorRequest
-	101, // 100: syncbase.node.v1.NodeService.ShowIdentity:input_type -> syncbase.node.v1.ShowIdentityRequest
-	125, // 101: syncbase.node.v1.NodeService.AdjustClock:input_type -> syncbase.node.v1.AdjustClockRequest
-	5,   // 102: syncbase.node.v1.NodeService.Status:output_type -> syncbase.node.v1.StatusResponse
-	21,  // 103: syncbase.node.v1.NodeService.CreateDatabase:output_type -> syncbase.node.v1.CreateDatabaseResponse
-	23,  // 104: syncbase.node.v1.NodeService.ListDatabases:output_type -> syncbase.node.v1.ListDatabasesResponse
-	25,  // 105: syncbase.node.v1.NodeService.DestroyDatabase:output_type -> syncbase.node.v1.DestroyDatabaseResponse
-	13,  // 106: syncbase.node.v1.NodeService.GetDatabase:output_type -> syncbase.node.v1.GetDatabaseResponse
-	15,  // 107: syncbase.node.v1.NodeService.UpdateDatabase:output_type -> syncbase.node.v1.UpdateDatabaseResponse
-	18,  // 108: syncbase.node.v1.NodeService.GetSchema:output_type -> syncbase.node.v1.GetSchemaResponse
-	20,  // 109: syncbase.node.v1.NodeService.SetSchema:output_type -> syncbase.node.v1.SetSchemaResponse
-	27,  // 110: syncbase.node.v1.NodeService.GetPermissions:output_type -> syncbase.node.v1.GetPermissionsResponse
-	29,  // 111: syncbase.node.v1.NodeService.SetPermissions:output_type -> syncbase.node.v1.SetPermissionsResponse
-	31,  // 112: syncbase.node.v1.NodeService.CreateCollection:output_type -> syncbase.node.v1.CreateCollectionResponse
-	33,  // 113: syncbase.node.v1.NodeService.ListCollections:output_type -> syncbase.node.v1.ListCollectionsResponse
-	35,  // 114: syncbase.node.v1.NodeService.DestroyCollection:output_type -> syncbase.node.v1.DestroyCollectionResponse
-	38,  // 115: syncbase.node.v1.NodeService.Get:output_type -> syncbase.node.v1.GetResponse
-	40,  // 116: syncbase.node.v1.NodeService.Scan:output_type -> syncbase.node.v1.ScanResponse
-	42,  // 117: syncbase.node.v1.NodeService.DeleteRange:output_type -> syncbase.node.v1.DeleteRangeResponse
-	44,  // 118: syncbase.node.v1.NodeService.BeginBatch:output_type -> syncbase.node.v1.BeginBatchResponse
-	46,  // 119: syncbase.node.v1.NodeService.WriteBatch:output_type -> syncbase.node.v1.WriteBatchResponse
-	48,  // 120: syncbase.node.v1.NodeService.CommitBatch:output_type -> syncbase.node.v1.CommitBatchResponse
-	50,  // 121: syncbase.node.v1.NodeService.AbortBatch:output_type -> syncbase.node.v1.AbortBatchResponse
-	56,  // 122: syncbase.node.v1.NodeService.Commit:output_type -> syncbase.node.v1.CommitResponse
-	59,  // 123: syncbase.node.v1.NodeService.CommitEach:output_type -> syncbase.node.v1.CommitEachResponse
-	63,  // 124: syncbase.node.v1.NodeService.Watch:output_type -> syncbase.node.v1.WatchResponse
-	67,  // 125: syncbase.node.v1.NodeService.History:output_type -> syncbase.node.v1.HistoryResponse
-	126, // 126: syncbase.node.v1.NodeService.ListConflicts:output_type -> syncbase.node.v1.ListConflictsResponse
-	127, // 127: syncbase.node.v1.NodeService.ResolveConflicts:output_type -> syncbase.node.v1.ResolveConflictsResponse
-	128, // 128: syncbase.node.v1.NodeService.ServeConflicts:output_type -> syncbase.node.v1.ServeConflictsResponse
-	71,  // 129: syncbase.node.v1.NodeService.CreateSyncgroup:output_type -> syncbase.node.v1.CreateSyncgroupResponse
-	73,  // 130: syncbase.node.v1.NodeService.JoinSyncgroup:output_type -> syncbase.node.v1.JoinSyncgroupResponse
-	75,  // 131: syncbase.node.v1.NodeService.ListSyncgroups:output_type -> syncbase.node.v1.ListSyncgroupsResponse
-	77,  // 132: syncbase.node.v1.NodeService.ListMembers:output_type -> syncbase.node.v1.ListMembersResponse
-	79,  // 133: syncbase.node.v1.NodeService.GetSyncgroupSpec:output_type -> syncbase.node.v1.GetSyncgroupSpecResponse
-	129, // 134: syncbase.node.v1.NodeService.SetSyncgroupSpec:output_type -> syncbase.node.v1.SetSyncgroupSpecResponse
-	130, // 135: syncbase.node.v1.NodeService.LeaveSyncgroup:output_type -> syncbase.node.v1.LeaveSyncgroupResponse
-	131, // 136: syncbase.node.v1.NodeService.DestroySyncgroup:output_type -> syncbase.node.v1.DestroySyncgroupResponse
-	132, // 137: syncbase.node.v1.NodeService.EjectMember:output_type -> syncbase.node.v1.EjectMemberResponse
-	133, // 138: syncbase.node.v1.NodeService.AllowMember:output_type -> syncbase.node.v1.AllowMemberResponse
-	134, // 139: syncbase.node.v1.NodeService.ListInvitations:output_type -> syncbase.node.v1.ListInvitationsResponse
-	135, // 140: syncbase.node.v1.NodeService.DeclineInvitation:output_type -> syncbase.node.v1.DeclineInvitationResponse
-	81,  // 141: syncbase.node.v1.NodeService.WaitSyncgroup:output_type -> syncbase.node.v1.WaitSyncgroupResponse
-	83,  // 142: syncbase.node.v1.NodeService.ListPeers:output_type -> syncbase.node.v1.ListPeersResponse
-	136, // 143: syncbase.node.v1.NodeService.ListRefused:output_type -> syncbase.node.v1.ListRefusedResponse
-	137, // 144: syncbase.node.v1.NodeService.RetryRefused:output_type -> syncbase.node.v1.RetryRefusedResponse
-	138, // 145: syncbase.node.v1.NodeService.DiscardRefused:output_type -> syncbase.node.v1.DiscardRefusedResponse
-	85,  // 146: syncbase.node.v1.NodeService.PutBlob:output_type -> syncbase.node.v1.PutBlobResponse
-	87,  // 147: syncbase.node.v1.NodeService.GetBlob:output_type -> syncbase.node.v1.GetBlobResponse
-	89,  // 148: syncbase.node.v1.NodeService.FetchBlob:output_type -> syncbase.node.v1.FetchBlobResponse
-	92,  // 149: syncbase.node.v1.NodeService.StatBlob:output_type -> syncbase.node.v1.StatBlobResponse
-	94,  // 150: syncbase.node.v1.NodeService.ListBlobs:output_type -> syncbase.node.v1.ListBlobsResponse
-	96,  // 151: syncbase.node.v1.NodeService.ListPlugins:output_type -> syncbase.node.v1.ListPluginsResponse
-	98,  // 152: syncbase.node.v1.NodeService.Backup:output_type -> syncbase.node.v1.BackupResponse
-	100, // 153: syncbase.node.v1.NodeService.Doctor:output_type -> syncbase.node.v1.DoctorResponse
-	102, // 154: syncbase.node.v1.NodeService.ShowIdentity:output_type -> syncbase.node.v1.ShowIdentityResponse
-	139, // 155: syncbase.node.v1.NodeService.AdjustClock:output_type -> syncbase.node.v1.AdjustClockResponse
-	102, // [102:156] is the sub-list for method output_type
-	48,  // [48:102] is the sub-list for method input_type
-	48,  // [48:48] is the sub-list for extension type_name
-	48,  // [48:48] is the sub-list for extension extendee
-	0,   // [0:48] is the sub-list for field type_name
+	105, // 46: syncbase.node.v1.DoctorResponse.summary:type_name -> syncbase.node.v1.DoctorResponse.Summary
+	104, // 47: syncbase.node.v1.DoctorResponse.progress:type_name -> syncbase.node.v1.DoctorResponse.Progress
+	112, // 48: syncbase.node.v1.ShowIdentityResponse.not_after:type_name -> google.protobuf.Timestamp
+	4,   // 49: syncbase.node.v1.NodeService.Status:input_type -> syncbase.node.v1.StatusRequest
+	10,  // 50: syncbase.node.v1.NodeService.CreateDatabase:input_type -> syncbase.node.v1.CreateDatabaseRequest
+	22,  // 51: syncbase.node.v1.NodeService.ListDatabases:input_type -> syncbase.node.v1.ListDatabasesRequest
+	24,  // 52: syncbase.node.v1.NodeService.DestroyDatabase:input_type -> syncbase.node.v1.DestroyDatabaseRequest
+	12,  // 53: syncbase.node.v1.NodeService.GetDatabase:input_type -> syncbase.node.v1.GetDatabaseRequest
+	14,  // 54: syncbase.node.v1.NodeService.UpdateDatabase:input_type -> syncbase.node.v1.UpdateDatabaseRequest
+	17,  // 55: syncbase.node.v1.NodeService.GetSchema:input_type -> syncbase.node.v1.GetSchemaRequest
+	19,  // 56: syncbase.node.v1.NodeService.SetSchema:input_type -> syncbase.node.v1.SetSchemaRequest
+	26,  // 57: syncbase.node.v1.NodeService.GetPermissions:input_type -> syncbase.node.v1.GetPermissionsRequest
+	28,  // 58: syncbase.node.v1.NodeService.SetPermissions:input_type -> syncbase.node.v1.SetPermissionsRequest
+	30,  // 59: syncbase.node.v1.NodeService.CreateCollection:input_type -> syncbase.node.v1.CreateCollectionRequest
+	32,  // 60: syncbase.node.v1.NodeService.ListCollections:input_type -> syncbase.node.v1.ListCollectionsRequest
+	34,  // 61: syncbase.node.v1.NodeService.DestroyCollection:input_type -> syncbase.node.v1.DestroyCollectionRequest
+	37,  // 62: syncbase.node.v1.NodeService.Get:input_type -> syncbase.node.v1.GetRequest
+	39,  // 63: syncbase.node.v1.NodeService.Scan:input_type -> syncbase.node.v1.ScanRequest
+	41,  // 64: syncbase.node.v1.NodeService.DeleteRange:input_type -> syncbase.node.v1.DeleteRangeRequest
+	43,  // 65: syncbase.node.v1.NodeService.BeginBatch:input_type -> syncbase.node.v1.BeginBatchRequest
+	45,  // 66: syncbase.node.v1.NodeService.WriteBatch:input_type -> syncbase.node.v1.WriteBatchRequest
+	47,  // 67: syncbase.node.v1.NodeService.CommitBatch:input_type -> syncbase.node.v1.CommitBatchRequest
+	49,  // 68: syncbase.node.v1.NodeService.AbortBatch:input_type -> syncbase.node.v1.AbortBatchRequest
+	55,  // 69: syncbase.node.v1.NodeService.Commit:input_type -> syncbase.node.v1.CommitRequest
+	57,  // 70: syncbase.node.v1.NodeService.CommitEach:input_type -> syncbase.node.v1.CommitEachRequest
+	61,  // 71: syncbase.node.v1.NodeService.Watch:input_type -> syncbase.node.v1.WatchRequest
+	66,  // 72: syncbase.node.v1.NodeService.History:input_type -> syncbase.node.v1.HistoryRequest
+	113, // 73: syncbase.node.v1.NodeService.ListConflicts:input_type -> syncbase.node.v1.ListConflictsRequest
+	114, // 74: syncbase.node.v1.NodeService.ResolveConflicts:input_type -> syncbase.node.v1.ResolveConflictsRequest
+	115, // 75: syncbase.node.v1.NodeService.ServeConflicts:input_type -> syncbase.node.v1.ServeConflictsRequest
+	70,  // 76: syncbase.node.v1.NodeService.CreateSyncgroup:input_type -> syncbase.node.v1.CreateSyncgroupRequest
+	72,  // 77: syncbase.node.v1.NodeService.JoinSyncgroup:input_type -> syncbase.node.v1.JoinSyncgroupRequest
+	74,  // 78: syncbase.node.v1.NodeService.ListSyncgroups:input_type -> syncbase.node.v1.ListSyncgroupsRequest
+	76,  // 79: syncbase.node.v1.NodeService.ListMembers:input_type -> syncbase.node.v1.ListMembersRequest
+	78,  // 80: syncbase.node.v1.NodeService.GetSyncgroupSpec:input_type -> syncbase.node.v1.GetSyncgroupSpecRequest
+	116, // 81: syncbase.node.v1.NodeService.SetSyncgroupSpec:input_type -> syncbase.node.v1.SetSyncgroupSpecRequest
+	117, // 82: syncbase.node.v1.NodeService.LeaveSyncgroup:input_type -> syncbase.node.v1.LeaveSyncgroupRequest
+	118, // 83: syncbase.node.v1.NodeService.DestroySyncgroup:input_type -> syncbase.node.v1.DestroySyncgroupRequest
+	119, // 84: syncbase.node.v1.NodeService.EjectMember:input_type -> syncbase.node.v1.EjectMemberRequest
+	120, // 85: syncbase.node.v1.NodeService.AllowMember:input_type -> syncbase.node.v1.AllowMemberRequest
+	121, // 86: syncbase.node.v1.NodeService.ListInvitations:input_type -> syncbase.node.v1.ListInvitationsRequest
+	122, // 87: syncbase.node.v1.NodeService.DeclineInvitation:input_type -> syncbase.node.v1.DeclineInvitationRequest
+	80,  // 88: syncbase.node.v1.NodeService.WaitSyncgroup:input_type -> syncbase.node.v1.WaitSyncgroupRequest
+	82,  // 89: syncbase.node.v1.NodeService.ListPeers:input_type -> syncbase.node.v1.ListPeersRequest
+	123, // 90: syncbase.node.v1.NodeService.ListRefused:input_type -> syncbase.node.v1.ListRefusedRequest
+	124, // 91: syncbase.node.v1.NodeService.RetryRefused:input_type -> syncbase.node.v1.RetryRefusedRequest
+	125, // 92: syncbase.node.v1.NodeService.DiscardRefused:input_type -> syncbase.node.v1.DiscardRefusedRequest
+	84,  // 93: syncbase.node.v1.NodeService.PutBlob:input_type -> syncbase.node.v1.PutBlobRequest
+	86,  // 94: syncbase.node.v1.NodeService.GetBlob:input_type -> syncbase.node.v1.GetBlobRequest
+	88,  // 95: syncbase.node.v1.NodeService.FetchBlob:input_type -> syncbase.node.v1.FetchBlobRequest
+	90,  // 96: syncbase.node.v1.NodeService.StatBlob:input_type -> syncbase.node.v1.StatBlobRequest
+	93,  // 97: syncbase.node.v1.NodeService.ListBlobs:input_type -> syncbase.node.v1.ListBlobsRequest
+	95,  // 98: syncbase.node.v1.NodeService.ListPlugins:input_type -> syncbase.node.v1.ListPluginsRequest
+	97,  // 99: syncbase.node.v1.NodeService.Backup:input_type -> syncbase.node.v1.BackupRequest
+	99,  // 100: syncbase.node.v1.NodeService.Doctor:input_type -> syncbase.node.v1.DoctorRequest
+	101, // 101: syncbase.node.v1.NodeService.ShowIdentity:input_type -> syncbase.node.v1.ShowIdentityRequest
+	126, // 102: syncbase.node.v1.NodeService.AdjustClock:input_type -> syncbase.node.v1.AdjustClockRequest
+	5,   // 103: syncbase.node.v1.NodeService.Status:output_type -> syncbase.node.v1.StatusResponse
+	21,  // 104: syncbase.node.v1.NodeService.CreateDatabase:output_type -> syncbase.node.v1.CreateDatabaseResponse
+	23,  // 105: syncbase.node.v1.NodeService.ListDatabases:output_type -> syncbase.node.v1.ListDatabasesResponse
+	25,  // 106: syncbase.node.v1.NodeService.DestroyDatabase:output_type -> syncbase.node.v1.DestroyDatabaseResponse
+	13,  // 107: syncbase.node.v1.NodeService.GetDatabase:output_type -> syncbase.node.v1.GetDatabaseResponse
+	15,  // 108: syncbase.node.v1.NodeService.UpdateDatabase:output_type -> syncbase.node.v1.UpdateDatabaseResponse
+	18,  // 109: syncbase.node.v1.NodeService.GetSchema:output_type -> syncbase.node.v1.GetSchemaResponse
+	20,  // 110: syncbase.node.v1.NodeService.SetSchema:output_type -> syncbase.node.v1.SetSchemaResponse
+	27,  // 111: syncbase.node.v1.NodeService.GetPermissions:output_type -> syncbase.node.v1.GetPermissionsResponse
+	29,  // 112: syncbase.node.v1.NodeService.SetPermissions:output_type -> syncbase.node.v1.SetPermissionsResponse
+	31,  // 113: syncbase.node.v1.NodeService.CreateCollection:output_type -> syncbase.node.v1.CreateCollectionResponse
+	33,  // 114: syncbase.node.v1.NodeService.ListCollections:output_type -> syncbase.node.v1.ListCollectionsResponse
+	35,  // 115: syncbase.node.v1.NodeService.DestroyCollection:output_type -> syncbase.node.v1.DestroyCollectionResponse
+	38,  // 116: syncbase.node.v1.NodeService.Get:output_type -> syncbase.node.v1.GetResponse
+	40,  // 117: syncbase.node.v1.NodeService.Scan:output_type -> syncbase.node.v1.ScanResponse
+	42,  // 118: syncbase.node.v1.NodeService.DeleteRange:output_type -> syncbase.node.v1.DeleteRangeResponse
+	44,  // 119: syncbase.node.v1.NodeService.BeginBatch:output_type -> syncbase.node.v1.BeginBatchResponse
+	46,  // 120: syncbase.node.v1.NodeService.WriteBatch:output_type -> syncbase.node.v1.WriteBatchResponse
+	48,  // 121: syncbase.node.v1.NodeService.CommitBatch:output_type -> syncbase.node.v1.CommitBatchResponse
+	50,  // 122: syncbase.node.v1.NodeService.AbortBatch:output_type -> syncbase.node.v1.AbortBatchResponse
+	56,  // 123: syncbase.node.v1.NodeService.Commit:output_type -> syncbase.node.v1.CommitResponse
+	59,  // 124: syncbase.node.v1.NodeService.CommitEach:output_type -> syncbase.node.v1.CommitEachResponse
+	63,  // 125: syncbase.node.v1.NodeService.Watch:output_type -> syncbase.node.v1.WatchResponse
+	67,  // 126: syncbase.node.v1.NodeService.History:output_type -> syncbase.node.v1.HistoryResponse
+	127, // 127: syncbase.node.v1.NodeService.ListConflicts:output_type -> syncbase.node.v1.ListConflictsResponse
+	128, // 128: syncbase.node.v1.NodeService.ResolveConflicts:output_type -> syncbase.node.v1.ResolveConflictsResponse
+	129, // 129: syncbase.node.v1.NodeService.ServeConflicts:output_type -> syncbase.node.v1.ServeConflictsResponse
+	71,  // 130: syncbase.node.v1.NodeService.CreateSyncgroup:output_type -> syncbase.node.v1.CreateSyncgroupResponse
+	73,  // 131: syncbase.node.v1.NodeService.JoinSyncgroup:output_type -> syncbase.node.v1.JoinSyncgroupResponse
+	75,  // 132: syncbase.node.v1.NodeService.ListSyncgroups:output_type -> syncbase.node.v1.ListSyncgroupsResponse
+	77,  // 133: syncbase.node.v1.NodeService.ListMembers:output_type -> syncbase.node.v1.ListMembersResponse
+	79,  // 134: syncbase.node.v1.NodeService.GetSyncgroupSpec:output_type -> syncbase.node.v1.GetSyncgroupSpecResponse
+	130, // 135: syncbase.node.v1.NodeService.SetSyncgroupSpec:output_type -> syncbase.node.v1.SetSyncgroupSpecResponse
+	131, // 136: syncbase.node.v1.NodeService.LeaveSyncgroup:output_type -> syncbase.node.v1.LeaveSyncgroupResponse
+	132, // 137: syncbase.node.v1.NodeService.DestroySyncgroup:output_type -> syncbase.node.v1.DestroySyncgroupResponse
+	133, // 138: syncbase.node.v1.NodeService.EjectMember:output_type -> syncbase.node.v1.EjectMemberResponse
+	134, // 139: syncbase.node.v1.NodeService.AllowMember:output_type -> syncbase.node.v1.AllowMemberResponse
+	135, // 140: syncbase.node.v1.NodeService.ListInvitations:output_type -> syncbase.node.v1.ListInvitationsResponse
+	136, // 141: syncbase.node.v1.NodeService.DeclineInvitation:output_type -> syncbase.node.v1.DeclineInvitationResponse
+	81,  // 142: syncbase.node.v1.NodeService.WaitSyncgroup:output_type -> syncbase.node.v1.WaitSyncgroupResponse
+	83,  // 143: syncbase.node.v1.NodeService.ListPeers:output_type -> syncbase.node.v1.ListPeersResponse
+	137, // 144: syncbase.node.v1.NodeService.ListRefused:output_type -> syncbase.node.v1.ListRefusedResponse
+	138, // 145: syncbase.node.v1.NodeService.RetryRefused:output_type -> syncbase.node.v1.RetryRefusedResponse
+	139, // 146: syncbase.node.v1.NodeService.DiscardRefused:output_type -> syncbase.node.v1.DiscardRefusedResponse
+	85,  // 147: syncbase.node.v1.NodeService.PutBlob:output_type -> syncbase.node.v1.PutBlobResponse
+	87,  // 148: syncbase.node.v1.NodeService.GetBlob:output_type -> syncbase.node.v1.GetBlobResponse
+	89,  // 149: syncbase.node.v1.NodeService.FetchBlob:output_type -> syncbase.node.v1.FetchBlobResponse
+	92,  // 150: syncbase.node.v1.NodeService.StatBlob:output_type -> syncbase.node.v1.StatBlobResponse
+	94,  // 151: syncbase.node.v1.NodeService.ListBlobs:output_type -> syncbase.node.v1.ListBlobsResponse
+	96,  // 152: syncbase.node.v1.NodeService.ListPlugins:output_type -> syncbase.node.v1.ListPluginsResponse
+	98,  // 153: syncbase.node.v1.NodeService.Backup:output_type -> syncbase.node.v1.BackupResponse
+	100, // 154: syncbase.node.v1.NodeService.Doctor:output_type -> syncbase.node.v1.DoctorResponse
+	102, // 155: syncbase.node.v1.NodeService.ShowIdentity:output_type -> syncbase.node.v1.ShowIdentityResponse
+	140, // 156: syncbase.node.v1.NodeService.AdjustClock:output_type -> syncbase.node.v1.AdjustClockResponse
+	103, // [103:157] is the sub-list for method output_type
+	49,  // [49:103] is the sub-list for method input_type
+	49,  // [49:49] is the sub-list for extension type_name
+	49,  // [49:49] is the sub-list for extension extendee
+	0,   // [0:49] is the sub-list for field type_name
 }
 
 func init() { file_node_v1_node_proto_init() }
@@ -7528,6 +7626,7 @@ func file_node_v1_node_proto_init() {
 	file_node_v1_node_proto_msgTypes[96].OneofWrappers = []any{
 		(*DoctorResponse_Finding_)(nil),
 		(*DoctorResponse_Summary_)(nil),
+		(*DoctorResponse_Progress_)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -7535,7 +7634,7 @@ func file_node_v1_node_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_node_v1_node_proto_rawDesc), len(file_node_v1_node_proto_rawDesc)),
 			NumEnums:      4,
-			NumMessages:   101,
+			NumMessages:   102,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

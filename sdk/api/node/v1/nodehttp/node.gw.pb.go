@@ -2546,6 +2546,8 @@ func local_request_NodeService_Backup_0(ctx context.Context, marshaler runtime.M
 	return msg, metadata, err
 }
 
+var filter_NodeService_Doctor_0 = &utilities.DoubleArray{Encoding: map[string]int{}, Base: []int(nil), Check: []int(nil)}
+
 func request_NodeService_Doctor_0(ctx context.Context, marshaler runtime.Marshaler, client extNodev1.NodeServiceClient, req *http.Request, pathParams map[string]string) (extNodev1.NodeService_DoctorClient, runtime.ServerMetadata, error) {
 	var (
 		protoReq extNodev1.DoctorRequest
@@ -2553,6 +2555,12 @@ func request_NodeService_Doctor_0(ctx context.Context, marshaler runtime.Marshal
 	)
 	if req.Body != nil {
 		_, _ = io.Copy(io.Discard, req.Body)
+	}
+	if err := req.ParseForm(); err != nil {
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "%v", err)
+	}
+	if err := runtime.PopulateQueryParameters(&protoReq, req.Form, filter_NodeService_Doctor_0); err != nil {
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "%v", err)
 	}
 	stream, err := client.Doctor(ctx, &protoReq)
 	if err != nil {
