@@ -79,6 +79,8 @@ type follower struct {
 	open Opener
 	// witnesses are what the peer showed of what it holds of this device, when the session began.
 	witnesses []delta.Witness
+	// rebasing holds what is here against the inventories of the session, nil without any.
+	rebasing *rows.Rebasing
 }
 
 // run keeps a pull open whenever there is a syncgroup in common, and opens it anew when what is in common changes.
@@ -307,7 +309,7 @@ func (f *follower) stuck(ctx context.Context, names []id.Name, scopes []id.Scope
 // session opens a pull and applies what arrives until it ends; what had arrived when it was cut off, too, while asFor says that it is
 // still what was asked for.
 func (f *follower) session(ctx context.Context, asFor func() bool, turn *turn, names []id.Name, scopes []id.Scope) error {
-	f.witnesses = nil
+	f.witnesses, f.rebasing = nil, nil
 	witnesses, err := f.db.Witnesses(scopes, f.peer.Device)
 	if err != nil {
 		return err
@@ -359,6 +361,9 @@ func (f *follower) apply(a *arrivals, ending *ending, turn *turn, asked []id.Sco
 				return err
 			}
 			continue
+		}
+		if err := f.endRebase(accepted); err != nil {
+			return err
 		}
 		step := rows.Step{Scopes: accepted}
 		size := 0

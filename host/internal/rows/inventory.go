@@ -13,7 +13,7 @@ import (
 // inventoryBytes is about how many bytes of keys go into one part of an inventory.
 const inventoryBytes = 64 << 10
 
-// Holding returns those of the scopes in which this device has a row or a tombstone.
+// Holding returns those of the scopes in which this device has a row or a tombstone, or has set something aside.
 func (db *DB) Holding(scopes []id.Scope) ([]id.Scope, error) {
 	var list []id.Scope
 	for _, s := range scopes {
@@ -25,7 +25,7 @@ func (db *DB) Holding(scopes []id.Scope) ([]id.Scope, error) {
 		if err != nil {
 			return nil, err
 		}
-		if _, found := w.next(); found {
+		if _, found := w.next(); found || db.holdsLetter(s) {
 			list = append(list, s)
 		}
 		if err := w.close(); err != nil {

@@ -137,9 +137,6 @@ func (r *receiver) lacking(e *wire.Entry, c *wire.Commit) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	if r.letter != nil && len(row.Heads) == 0 && coll.dropped.Covers(v) {
-		return false, nil // it was deleted, and the tombstone is gone
-	}
 	for i := range row.Heads {
 		if h := row.Heads[i]; h.Version == v && h.Time != c.Time {
 			r.twice = append(r.twice, namesake{e: e, time: c.Time, mine: h})

@@ -90,6 +90,8 @@ type letters struct {
 	bytes int
 	// last is the largest ID that was ever given since the start.
 	last uint64
+	// spans are of the letters that were held against an inventory since the start.
+	spans map[uint64]keySpan
 }
 
 // find returns the place of a letter, negative if there is none.
@@ -101,9 +103,11 @@ func (l *letters) find(number uint64) int {
 type letterChanges struct {
 	added   []*Letter
 	dropped []*Letter
+	// cut are there still, without some of their records.
+	cut []*Letter
 }
 
-func (c *letterChanges) changed() bool { return len(c.added)+len(c.dropped) > 0 }
+func (c *letterChanges) changed() bool { return len(c.added)+len(c.dropped)+len(c.cut) > 0 }
 
 // adoptLetters carries out what the batch of the transaction, which was applied, did. Called with mu held.
 func (db *DB) adoptLetters(c *letterChanges) {
@@ -111,6 +115,14 @@ func (db *DB) adoptLetters(c *letterChanges) {
 		if i := db.letters.find(l.ID); i >= 0 {
 			db.letters.list = slices.Delete(slices.Clone(db.letters.list), i, i+1)
 			db.letters.bytes -= l.Bytes
+			delete(db.letters.spans, l.ID)
+		}
+	}
+	for _, l := range c.cut {
+		if i := db.letters.find(l.ID); i >= 0 {
+			db.letters.bytes += l.Bytes - db.letters.list[i].Bytes
+			db.letters.list = slices.Clone(db.letters.list)
+			db.letters.list[i] = l
 		}
 	}
 	for _, l := range c.added {

@@ -7,25 +7,43 @@ import (
 	"github.com/syncbase/syncbase/host/internal/delta"
 	"github.com/syncbase/syncbase/host/internal/history"
 	"github.com/syncbase/syncbase/host/internal/id"
-	"github.com/syncbase/syncbase/host/internal/wire"
 )
 
 // Rebased says what holding this device against an inventory came to.
 type Rebased struct {
 	// Dropped rows were deleted elsewhere while this device was away.
 	Dropped int
-	// Renewed rows were written here, unknown to the others, before one of their deletes: they were written anew, so that
-	// they win everywhere, whoever still remembers such a delete.
+	// Renewed rows were written here, unknown to the others, before one of their deletes, or together with such a row: they
+	// were written anew, so that they win everywhere, whoever still remembers such a delete.
 	Renewed int
 }
 
 // rebaseRows bounds what one transaction of a rebase looks at.
 const rebaseRows = 1000
 
-// Rebase holds what this device has in a part of a scope against a peer's inventory of it, in bounded atomic steps: a row
-// that the peer knew of and has no more was deleted, and goes; one that the peer never knew stays. It returns when all of it
-// is durable. Errors: ErrPaused, ErrReadOnlyStore, ErrDestroyed.
-func (db *DB) Rebase(inv *delta.Inventory) (sum Rebased, err error) {
+// Rebasing holds what this device has against the inventories of one pull: Take for each of them, and End before anything
+// else of the pull is taken. Whatever interrupts it, the next pull begins with it again.
+type Rebasing struct {
+	db *DB
+	// old are the commits with a row that has to be written anew, in the order in which they were found.
+	old   []commitName
+	known map[commitName]bool
+}
+
+// commitName names a commit, and says how many records it has.
+type commitName struct {
+	writer       id.Writer
+	first, count uint64
+}
+
+// BeginRebase returns a Rebasing of the database.
+func (db *DB) BeginRebase() *Rebasing { return &Rebasing{db: db, known: map[commitName]bool{}} }
+
+// Take holds what this device has in a part of a scope against a peer's inventory of it, in bounded atomic steps: a row
+// that the peer knew of and has no more was deleted, and goes, also where it was only set aside; one that the peer never
+// knew stays. It returns when all of it is durable. Errors: ErrPaused, ErrReadOnlyStore, ErrDestroyed.
+func (r *Rebasing) Take(inv *delta.Inventory) (sum Rebased, err error) {
+	db := r.db
 	if inv.DroppedAt > maxTime {
 		return sum, fmt.Errorf("%w: deletes with the impossible time %v", ErrRefused, inv.DroppedAt.Wall())
 	}
@@ -38,12 +56,18 @@ func (db *DB) Rebase(inv *delta.Inventory) (sum Rebased, err error) {
 		if keys, from, more, err = db.strangers(num, inv, from); err != nil {
 			return sum, err
 		}
-		got, err := db.rebase(inv, keys)
+		got, err := r.take(inv, keys, !more)
 		if err != nil {
 			return sum, err
 		}
 		sum.Dropped += got.Dropped
 		sum.Renewed += got.Renewed
+		if len(r.old) > maxOldCommits {
+			got, err := r.End()
+			if sum.Renewed += got.Renewed; err != nil {
+				return sum, err
+			}
+		}
 	}
 	return sum, nil
 }
@@ -73,15 +97,16 @@ func searchKeys(keys []string, key string) int {
 	return at
 }
 
-func (db *DB) rebase(inv *delta.Inventory, keys []string) (Rebased, error) {
-	t, p, got, err := db.rebaseLocked(inv, keys)
+func (r *Rebasing) take(inv *delta.Inventory, keys []string, last bool) (Rebased, error) {
+	t, p, got, err := r.takeLocked(inv, keys, last)
 	if err != nil || t == nil {
 		return got, err
 	}
 	return got, t.finish(p)
 }
 
-func (db *DB) rebaseLocked(inv *delta.Inventory, keys []string) (*txn, Published, Rebased, error) {
+func (r *Rebasing) takeLocked(inv *delta.Inventory, keys []string, last bool) (*txn, Published, Rebased, error) {
+	db := r.db
 	db.mu.Lock()
 	defer db.mu.Unlock()
 	if err := db.alive(); err != nil {
@@ -90,24 +115,34 @@ func (db *DB) rebaseLocked(inv *delta.Inventory, keys []string) (*txn, Published
 	if db.rec.Settings.SyncPaused {
 		return nil, Published{}, Rebased{}, fmt.Errorf("%w: %s", ErrPaused, db.name)
 	}
-	r := rebase{txn: db.begin(), inv: inv, coll: db.colls[inv.Scope.Collection]}
-	for _, key := range keys {
-		if err := r.look(key); err != nil {
-			r.b.Discard()
-			return nil, Published{}, Rebased{}, err
+	t := rebase{txn: db.begin(), inv: inv, coll: db.colls[inv.Scope.Collection]}
+	var err error
+	for i := 0; i < len(keys) && err == nil; i++ {
+		err = t.look(keys[i])
+	}
+	if last && err == nil {
+		err = t.lookAtLetters()
+	}
+	if err != nil {
+		t.b.Discard()
+		return nil, Published{}, Rebased{}, err
+	}
+	for _, name := range t.old {
+		if !r.known[name] {
+			r.known[name], r.old = true, append(r.old, name)
 		}
 	}
-	if len(r.drop)+len(r.renew) == 0 && r.coll.dropped.Dominates(inv.Dropped) {
-		r.b.Discard()
+	if len(t.drop) == 0 && !t.letters.changed() && t.coll.dropped.Dominates(inv.Dropped) {
+		t.b.Discard()
 		return nil, Published{}, Rebased{}, nil
 	}
-	r.write()
-	p, err := r.apply(db.know)
+	t.write()
+	p, err := t.apply(db.know)
 	if err != nil {
 		return nil, Published{}, Rebased{}, err
 	}
-	r.coll.dropped, r.coll.droppedAt = r.drops.upTo, r.drops.at
-	return r.txn, p, Rebased{Dropped: len(r.drop), Renewed: len(r.renew)}, nil
+	t.coll.dropped, t.coll.droppedAt = t.drops.upTo, t.drops.at
+	return t.txn, p, Rebased{Dropped: len(t.drop)}, nil
 }
 
 // rebase is one transaction of a rebase.
@@ -116,7 +151,7 @@ type rebase struct {
 	inv   *delta.Inventory
 	coll  *collection
 	drop  []*rowState
-	renew []*rowState
+	old   []commitName
 	drops drops
 }
 
@@ -132,7 +167,11 @@ func (r *rebase) look(key string) error {
 	case !slices.ContainsFunc(row.Heads, func(h history.Head) bool { return !known(h) }):
 		r.drop = append(r.drop, row)
 	case key != "" && !shown.Deleted && len(row.Heads) == 1 && shown.Time <= r.inv.DroppedAt:
-		r.renew = append(r.renew, row)
+		name, err := r.db.commitOf(r.coll, shown.Version)
+		if err != nil {
+			return err
+		}
+		r.old = append(r.old, name)
 	}
 	return nil
 }
@@ -144,8 +183,7 @@ func (r *rebase) write() {
 	d.upTo.Merge(r.inv.Dropped)
 	r.b.Set(droppedKey(r.db.num, r.coll.num), d.append(nil))
 	r.drops = d
-	at := r.db.clock.Next(r.db.now())
-	r.startCommit(true, id.Writer{}, 0, 0, at)
+	r.startCommit(true, id.Writer{}, 0, 0, r.db.clock.Next(r.db.now()))
 	c := &r.commits[0]
 	for _, row := range r.drop {
 		if row.live() != nil {
@@ -153,25 +191,6 @@ func (r *rebase) write() {
 		}
 		row.Heads, row.dirty, row.shown = nil, true, id.Version{}
 	}
-	if len(r.renew) == 0 {
-		return
-	}
-	r.startCommit(false, r.db.writer, r.ownGen+1, uint64(len(r.renew)), max(at, d.at+1))
-	for _, row := range r.renew {
-		r.again(row)
-	}
-}
-
-// again writes a row anew as it is.
-func (r *rebase) again(row *rowState) {
-	h := row.Heads[0]
-	next := row.Next(r.db.writer)
-	r.ownGen++
-	rec := wire.Record{
-		Version: id.Version{Writer: r.db.writer, Gen: r.ownGen}, Key: row.key, Parents: next.Parents, Seen: next.Seen,
-		Beside: next.Beside, Value: h.Value, Raw: h.Raw, Type: h.Type,
-	}
-	r.record(r.coll, row, &rec)
 }
 
 // writeGone removes what is stored of a row that is no more.

@@ -23,16 +23,22 @@ func (d *device) rebase(from *device, parts int) (sum Rebased, err error) {
 		d.t.Fatal(err)
 	}
 	known := d.db.Published().Know.At(whole[0])
+	r := d.db.BeginRebase()
 	for range holding {
 		err = from.db.Inventory(d.t.Context(), whole[0], known, func(inv *delta.Inventory) error {
 			if parts--; parts < 0 {
 				return errCut
 			}
-			got, err := d.db.Rebase(inv)
+			got, err := r.Take(inv)
 			sum.Dropped += got.Dropped
 			sum.Renewed += got.Renewed
 			return err
 		})
+	}
+	if err == nil {
+		var got Rebased
+		got, err = r.End()
+		sum.Renewed += got.Renewed
 	}
 	if err != nil && !errors.Is(err, errCut) {
 		d.t.Fatal(err)

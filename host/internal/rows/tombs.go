@@ -95,7 +95,7 @@ func (t *tombs) take(l litter, waits bool) error {
 	if err != nil {
 		return err
 	}
-	if !ready {
+	if !ready || t.db.awaitsLetter(coll, &head) {
 		if !waits {
 			t.b.Set(waitingKey(t.db.num, l), []byte{valueVersion})
 		}
