@@ -46,9 +46,16 @@ func TestHTTPRow(t *testing.T) {
 		{"no JSON", "PUT", `{"n":`, nil, 400, `"code":"INVALID_ARGUMENT"`},
 		{"nothing", "PUT", ``, nil, 400, `"code":"INVALID_ARGUMENT"`},
 		{"strange type", "PUT", `2`, []string{"Content-Type", "text/plain"}, 415, `"reason":"CONTENT_TYPE"`},
+		{"zipped", "PUT", `2`, []string{"Content-Encoding", "gzip"}, 415, `"reason":"CONTENT_ENCODING"`},
+		{"zipped bytes", "PUT", `2`, []string{"Content-Encoding", "gzip", "Content-Type", "application/octet-stream"}, 415, `\"gzip\"; send it as it is`},
+		{"zipped and not", "PUT", `2`, []string{"Content-Encoding", "identity, br"}, 415, `\"br\"`},
+		{"other letters", "PUT", `2`, []string{"Content-Type", "application/json; charset=iso-8859-1"}, 415, `JSON is sent in UTF-8`},
 		{"delete of another version", "DELETE", "", []string{"If-Match", `"0700000000000000.1-99"`}, 412, `"reason":"CONFLICT"`},
 		{"that version", "PUT", ` 2 `, []string{"If-Match", etag, "Content-Type", "application/merge-patch+json; charset=utf-8"}, 200, `"version"`},
 		{"is what was put", "GET", "", nil, 200, `2`},
+		{"few letters", "PUT", `2`, []string{"Content-Type", "application/json; charset=US-ASCII", "Content-Encoding", "identity"}, 200, `"version"`},
+		{"letters of bytes", "PUT", `2`, []string{"Content-Type", "application/octet-stream; charset=iso-8859-1"}, 200, `"version"`},
+		{"JSON again", "PUT", `2`, nil, 200, `"version"`},
 		{"patch", "PATCH", `2`, nil, 405, `"reason":"METHOD"`},
 	} {
 		r := v.do(x.method, row, x.body, x.header...)

@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"mime"
 	"net/http"
+	"strings"
 )
 
 const (
@@ -32,6 +34,27 @@ func (g *Gateway) readBody(w *paced, r *http.Request, most int64) (body []byte, 
 		return nil, nil, broken(r, err)
 	}
 	return body, done, nil
+}
+
+// understood refuses bodies that would be kept, or read, as something else than what was sent: nothing here undoes a coding, and JSON
+// is UTF-8. Bytes are bytes, whatever else is said of them.
+func understood(w http.ResponseWriter, r *http.Request, p place) error {
+	for coding := range strings.SplitSeq(strings.Join(r.Header.Values("Content-Encoding"), ","), ",") {
+		if coding = strings.TrimSpace(coding); coding != "" && !strings.EqualFold(coding, "identity") {
+			w.Header().Set("Accept-Encoding", "identity")
+			return unsupported("CONTENT_ENCODING", fmt.Sprintf("a body with the encoding %.40q; send it as it is", coding))
+		}
+	}
+	kind, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if charset := params["charset"]; err == nil && charset != "" && kind != rawType && p.face != faceBlobs &&
+		!strings.EqualFold(charset, "utf-8") && !strings.EqualFold(charset, "us-ascii") {
+		return unsupported("CONTENT_TYPE", fmt.Sprintf("text in %.40q; JSON is sent in UTF-8", charset))
+	}
+	return nil
+}
+
+func unsupported(reason, message string) *failure {
+	return &failure{Code: "INVALID_ARGUMENT", Reason: reason, Message: message, status: http.StatusUnsupportedMediaType}
 }
 
 // broken says that a body could not be read.

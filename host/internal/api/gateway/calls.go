@@ -63,11 +63,14 @@ type lastLine struct {
 type strict struct{ runtime.DefaultQueryParser }
 
 func (p *strict) Parse(m proto.Message, values url.Values, filter *utilities.DoubleArray) error {
-	fields := m.ProtoReflect().Descriptor().Fields()
-	for name := range values {
+	for name, list := range values {
 		head, _, _ := strings.Cut(name, ".")
-		if fields.ByTextName(head) == nil && fields.ByJSONName(head) == nil {
+		f := fieldOf(m.ProtoReflect().Descriptor(), head)
+		if f == nil {
 			return fmt.Errorf("there is no parameter %q here", name)
+		}
+		if wrong := refuseParameter(f, list[0]); wrong != "" {
+			return fmt.Errorf("the parameter %s: %s", name, wrong)
 		}
 	}
 	return p.DefaultQueryParser.Parse(m, values, filter)

@@ -51,6 +51,9 @@ func toProtoJSON(data json.RawMessage, d protoreflect.MessageDescriptor, depth i
 	if err := json.Unmarshal(data, &object); err != nil {
 		return nil, err
 	}
+	if both := refuseBoth(d, func(name string) bool { return len(object[name]) > 0 && !isNull(object[name]) }); both != "" {
+		return nil, errors.New(both)
+	}
 	raw := string(bytes.TrimSpace(object[rawField])) == "true"
 	for name, value := range object {
 		f := fieldOf(d, name)

@@ -96,6 +96,9 @@ func (p *place) inCollection(raw, parts []string) {
 // route answers a request of somebody who has proven who it is.
 func (g *Gateway) route(w *paced, r *http.Request) {
 	p, err := parsePath(r.URL.EscapedPath())
+	if err == nil {
+		err = understood(w, r, p)
+	}
 	if err != nil {
 		refuse(w, r, err)
 		return

@@ -104,16 +104,15 @@ func bodyIsRaw(contentType string) (bool, error) {
 	case kind == jsonType, kind == "application/x-www-form-urlencoded", strings.HasSuffix(kind, "+json"):
 		return false, nil
 	}
-	return false, &failure{
-		Code: "INVALID_ARGUMENT", Reason: "CONTENT_TYPE", status: http.StatusUnsupportedMediaType,
-		Message: fmt.Sprintf("a value of type %q; %s is kept as bytes, %s as JSON", contentType, rawType, jsonType),
-	}
+	return false, unsupported("CONTENT_TYPE", fmt.Sprintf("a value of type %q; %s is kept as bytes, %s as JSON", contentType, rawType, jsonType))
 }
 
 // written is the answer to a write.
 type written struct {
 	// Version is empty for a delete of what was not there, and in an open batch.
 	Version string `json:"version"`
+	// Existed tells of a delete whether the row was there; it is left out of other writes and in an open batch.
+	Existed *bool `json:"existed,omitempty"`
 }
 
 // writeRow applies one operation, under the conditions that the request makes.
@@ -140,10 +139,14 @@ func (g *Gateway) writeRow(w *paced, r *http.Request, p place, batch string, op 
 		return unmet(check, r, err)
 	}
 	version := resp.GetVersions()[len(ops)-1]
-	if version != "" && op.GetPut() != nil {
+	done := written{Version: version}
+	if op.GetDelete() != nil {
+		existed := version != ""
+		done.Existed = &existed
+	} else {
 		w.Header().Set("ETag", tag(version))
 	}
-	return answer(w, written{version})
+	return answer(w, done)
 }
 
 // unmet gives a check that failed the status that HTTP has for conditions.

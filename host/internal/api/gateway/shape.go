@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"bytes"
 	"encoding/base64"
 	"strings"
 
@@ -37,8 +38,11 @@ func (s messageShape) Member(name string) (strictjson.Shape, bool) {
 // Item implements strictjson.Shape.
 func (s messageShape) Item() strictjson.Shape { return s }
 
-// Accept implements strictjson.Shape; what a time says is left to whoever reads it.
-func (messageShape) Accept([]byte) string { return "" }
+// Accept implements strictjson.Shape.
+func (s messageShape) Accept(value []byte) string { return refuseWellKnown(s.d, textOf(value)) }
+
+// textOf is what a JSON text without escapes, or a number, says.
+func textOf(value []byte) string { return strings.Trim(string(bytes.TrimSpace(value)), `"`) }
 
 // fieldOf finds a field by the name in the protocol, or by that in lower camel case.
 func fieldOf(d protoreflect.MessageDescriptor, name string) protoreflect.FieldDescriptor {
@@ -101,8 +105,15 @@ func (s fieldShape) Item() strictjson.Shape { return fieldShape{f: s.f, item: tr
 
 // Accept implements strictjson.Shape.
 func (s fieldShape) Accept(value []byte) string {
-	if s.f.Kind() != protoreflect.BytesKind {
+	switch {
+	case isNull(value):
 		return ""
+	case s.f.Message() != nil:
+		return messageShape{s.f.Message()}.Accept(value)
+	case s.f.Kind() == protoreflect.EnumKind:
+		return refuseName(s.f.Enum(), textOf(value))
+	case s.f.Kind() != protoreflect.BytesKind:
+		return refuseNumber(s.f, textOf(value))
 	}
 	if _, err := base64.StdEncoding.DecodeString(strings.Trim(string(value), `"`)); err != nil {
 		return "that is not base64"
