@@ -108,7 +108,7 @@ func TestDecodeFaults(t *testing.T) {
 		}
 	}
 	for text, want := range map[string]string{
-		`{"settings":{"quota_bytes":-1}}`:    `invalid value for uint64 field quotaBytes: -1`,
+		`{"settings":{"quota_bytes":-1}}`:    `column 28: settings.quota_bytes: -1 is not a whole number from 0 to 18446744073709551615`,
 		`{"settings":{"quota_bytes":{}}}`:    `column 28: settings.quota_bytes: an object where a number is wanted`,
 		`{"settings":{"durability":true}}`:   `column 27: settings.durability: true or false where a name such as DURABILITY_ASYNC is wanted`,
 		`{"settings":{"sync_paused":"yes"}}`: `column 28: settings.sync_paused: a text where true or false is wanted`,
