@@ -9,6 +9,9 @@ import (
 	"strings"
 	"time"
 
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
 	"github.com/syncbase/syncbase/host/hosttest"
 	"github.com/syncbase/syncbase/host/internal/delta"
 	"github.com/syncbase/syncbase/host/internal/id"
@@ -85,11 +88,33 @@ func (s *simulation) writeInner(p step) {
 	if p.On && a.Running() && b.Running() && slices.Contains(s.joined, "b") {
 		ctx, cancel := context.WithTimeout(s.t.Context(), 20*time.Second)
 		defer cancel()
+		s.sharing = true
 		s.tell("b joins %s: %v", inner, b.TryJoin(ctx, inner, a))
 	} else if a.Running() {
 		put := &nodev1.Op{Op: &nodev1.Op_Put{Put: &nodev1.Put{Collection: inner, Key: fmt.Sprint("inner ", p.N), Value: []byte("1")}}}
 		_, err := a.TryCommit(s.t.Context(), put)
 		s.tell("a writes to %s: %v", inner, err)
+	}
+}
+
+// shareInner lets b join once more what it joined or tried to: it may have been admitted and never heard of it, or been set back
+// since. A member that knows nothing of its membership says nothing of what it holds, and nobody can forget anything.
+func (s *simulation) shareInner() {
+	s.t.Helper()
+	if !s.sharing {
+		return
+	}
+	for healed := time.Now(); ; time.Sleep(time.Second) {
+		ctx, cancel := context.WithTimeout(s.t.Context(), 20*time.Second)
+		err := s.c.Host("b").TryJoin(ctx, inner, s.c.Host("a"))
+		cancel()
+		s.tell("b joins %s again: %v", inner, err)
+		if err == nil || status.Code(err) == codes.FailedPrecondition { // it is a member
+			return
+		}
+		if time.Since(healed) > s.bound() {
+			s.t.Fatalf("b cannot join %s: %v", inner, err)
+		}
 	}
 }
 

@@ -68,6 +68,8 @@ type simulation struct {
 	// joined are the hosts that are members.
 	joined  []string
 	waiting []string
+	// sharing tells whether b has joined the collection inner, or tried to.
+	sharing bool
 	watches map[string]*hosttest.Watcher
 	// taken are the steps that were taken.
 	taken []step
@@ -216,6 +218,7 @@ func (s *simulation) finish() {
 			s.t.Fatalf("%s cannot join", s.waiting[0])
 		}
 	}
+	s.shareInner()
 	s.settle()
 	s.conclude()
 	rows := s.c.Host("a").Rows()

@@ -2,9 +2,11 @@ package rows
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"time"
@@ -113,9 +115,9 @@ func (db *DB) renewSince(sure id.Version, now time.Time) (Renewed, error) {
 	for db.madeHere()[to] > 0 {
 		to.Epoch = newEpoch(to.Epoch+1, db.writer.Epoch)
 	}
-	r := renewal{txn: db.begin(), to: to, touched: map[rowRef]uint64{}}
+	r := renewal{txn: db.begin(), to: to, touched: map[rowRef]renamed{}}
 	err := r.find(sure)
-	for _, step := range []func() error{r.log, r.heads, r.sequence, r.reclaimed} {
+	for _, step := range []func() error{r.log, r.heads, r.sequence, r.reclaimed, r.listLinks} {
 		if err == nil {
 			err = step()
 		}
@@ -146,6 +148,7 @@ func (db *DB) renewSince(sure id.Version, now time.Time) (Renewed, error) {
 	db.rec, db.writer, db.renewed = rec, to, now
 	db.renewals++
 	db.used = uint64(int64(db.used) + r.grown)
+	r.adoptLinks()
 	db.standing.known = false // rows name other versions now
 	db.meta.Add(1)
 	// The batch was synced after everything applied before it, so all of that is durable too.
@@ -162,10 +165,15 @@ type renewal struct {
 	from uint64
 	// parts are the epochs that have such commits, oldest first.
 	parts []part
-	// touched are the rows of renamed records, and the last name in each.
-	touched map[rowRef]uint64
+	// touched are the rows of renamed records.
+	touched map[rowRef]renamed
 	renamed int
+	// links are those that the renewal lays.
+	links []laid
 }
+
+// renamed is what was renamed in a row: the last generation of a record, and of one that is no link.
+type renamed struct{ last, made uint64 }
 
 // part is what has to be renamed of one epoch: the generations after keep up to made become those after base.
 type part struct {
@@ -183,9 +191,11 @@ func (r *renewal) find(sure id.Version) error {
 	for _, coll := range db.colls {
 		lo := logKey(db.num, coll.num, id.Version{Writer: sure.Writer, Gen: sure.Gen + 1})
 		hi := logKey(db.num, coll.num, id.Version{Writer: sure.Writer, Gen: made})
-		err := r.each(lo, append(hi, 0), func(_, value []byte) (bool, error) {
+		err := r.each(lo, append(hi, 0), func(key, value []byte) (bool, error) {
 			h, _, err := decodeLog(value)
 			r.from = min(r.from, h.seq)
+			// A commit is renamed whole.
+			sure.Gen = min(sure.Gen, logGen(key)-h.index-1)
 			return false, err
 		})
 		if err != nil {
@@ -330,29 +340,51 @@ func (r *renewal) rename(coll *collection, p part, key, value []byte) error {
 	r.b.Set(to, r.body)
 	r.grown += int64(len(to) + len(r.body) - len(key) - len(value))
 	ref := rowRef{coll, rec.Key}
-	r.touched[ref] = max(r.touched[ref], rec.Version.Gen)
+	in := r.touched[ref]
+	in.last = max(in.last, rec.Version.Gen)
+	if rec.Kind != wire.Link {
+		in.made = max(in.made, rec.Version.Gen)
+	}
+	r.touched[ref] = in
 	r.renamed++
 	return nil
 }
 
 // heads gives the rows of renamed records their new current versions.
 func (r *renewal) heads() error {
-	for ref, last := range r.touched {
+	refs := slices.SortedFunc(maps.Keys(r.touched), func(a, b rowRef) int {
+		return cmp.Or(cmp.Compare(a.coll.num, b.coll.num), cmp.Compare(a.key, b.key))
+	})
+	for _, ref := range refs {
 		row, err := r.row(ref.coll, ref.key)
 		if err != nil {
 			return err
 		}
+		row.trace = trace{} // nothing is left behind by a new name
 		if len(row.Heads) == 0 {
 			continue
 		}
+		in := r.touched[ref]
 		row.Heads = slices.Clone(row.Heads)
+		// What a head that has a new name covers, others know to be below that.
+		below := make([]id.Version, 0, len(row.Heads))
 		for i := range row.Heads {
-			if err := r.head(ref, &row.Heads[i], last); err != nil {
+			if v, own := r.name(row.Heads[i].Version); own && v.Gen >= in.made {
+				in.made = 0
+			}
+		}
+		for i := range row.Heads {
+			tell, err := r.head(ref, &row.Heads[i], in)
+			if err != nil {
 				return err
+			}
+			if tell {
+				below = append(below, row.Heads[i].Version)
 			}
 		}
 		slices.SortFunc(row.Heads, func(a, b history.Head) int { return a.Version.Compare(b.Version) })
 		row.KeepApart()
+		r.link(row, below, in)
 		if err := r.writeRow(row); err != nil {
 			return err
 		}
@@ -360,31 +392,28 @@ func (r *renewal) heads() error {
 	return nil
 }
 
-// head renames what a head consists of. It covers every record of its row, so also the last one that was renamed.
-func (r *renewal) head(ref rowRef, h *history.Head, last uint64) error {
-	was := h.Version
-	var renamed bool
-	h.Version, renamed = r.name(h.Version)
+// head renames what a head consists of. It covers every record of its row, so also the last one that was renamed. It reports
+// whether others have to be told so.
+func (r *renewal) head(ref rowRef, h *history.Head, in renamed) (tell bool, err error) {
+	was, tips := h.Version, h.Tips
+	var own bool
+	h.Version, own = r.name(h.Version)
 	h.Tips, h.Beside, h.Resolves = r.sorted(h.Tips), r.sorted(h.Beside), r.names(h.Resolves)
-	if renamed {
+	if own {
 		h.Seen = r.seen(h.Seen, was.Writer)
-		return nil
+		return false, nil
 	}
-	// What somebody else has seen under the former names is what it says in its record; what the head has got by links
-	// that have new names now is not.
-	rec, _, err := r.db.logRecord(ref.coll.num, was)
-	if err != nil && !errors.Is(err, kv.ErrNotFound) {
-		return err
-	}
+	// What others have seen under the former names is what they say in their records; what the head has got by links that have
+	// new names now is not.
 	seen := r.seen(h.Seen, id.Writer{})
-	for _, p := range r.parts {
-		if g := rec.Seen[p.writer]; g > p.keep {
-			seen.Add(id.Version{Writer: p.writer, Gen: g})
-		}
+	more, err := r.public(ref.coll, was, tips, seen)
+	if err != nil {
+		return false, err
 	}
-	seen.Add(id.Version{Writer: r.to, Gen: last})
+	linked := in.made == 0 || slices.ContainsFunc(h.Tips, func(t id.Version) bool { return t.Writer == r.to && t.Gen >= in.made })
+	seen.Add(id.Version{Writer: r.to, Gen: in.last})
 	h.Seen = seen
-	return nil
+	return more || !linked, nil
 }
 
 // sequence renames the commits, and the changes that they list.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"testing"
 	"time"
 
@@ -144,13 +145,17 @@ func TestLiesRenewSeldom(t *testing.T) {
 	a.holds(map[string]string{"k": `1`})
 }
 
-// Whatever is lost and written again, and how often, two devices come to the same, hold every row that was acknowledged
-// since the last time that it was written alike, and stay sound.
+// Whatever is lost and written again, and how often, two devices come to the same, conflicts included if these are left to people, hold
+// every row that was acknowledged since the last time that it was written alike, and stay sound, whether they keep history or not.
 func TestSetBackConverges(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		a, b := newDevice(t, 1).create(), newDevice(t, 2)
 		defer a.close()
 		defer b.close()
+		if rapid.Bool().Draw(rt, "defer") {
+			a.policy(1, `{"collection":"notes","prefix":"shared","resolver":"defer"}`)
+			b.policy(1, `{"collection":"notes","prefix":"shared","resolver":"defer"}`)
+		}
 		b.pull(a)
 		// unique keys are written once, so each of them must survive.
 		want := map[string]string{}
@@ -171,12 +176,23 @@ func TestSetBackConverges(t *testing.T) {
 			b.pull(a)
 			a.pull(b)
 		}
+		reclaim := func() {
+			level(a, b)
+			for _, d := range []*device{a, b} {
+				if rapid.Bool().Draw(rt, "reclaim") {
+					d.reclaim(d.everything())
+				}
+			}
+		}
 		for range rapid.IntRange(1, 3).Draw(rt, "rounds") {
 			for range rapid.IntRange(0, 4).Draw(rt, "before") {
 				write([]*device{a, b}[rapid.IntRange(0, 1).Draw(rt, "who")])
 			}
 			if rapid.Bool().Draw(rt, "met") {
 				exchange()
+			}
+			if rapid.Bool().Draw(rt, "level") {
+				reclaim()
 			}
 			for range rapid.IntRange(0, 2).Draw(rt, "unshared") {
 				write(a)
@@ -207,6 +223,21 @@ func TestSetBackConverges(t *testing.T) {
 			}
 			if diff := cmp.Diff(a.contents(), b.contents()); diff != "" {
 				rt.Fatalf("(-a +b):\n%s", diff)
+			}
+			heads := func(d *device) []id.Version {
+				c, err := d.db.Conflict(at("shared"))
+				if err != nil && !errors.Is(err, ErrNoConflict) {
+					rt.Fatal(err)
+				}
+				var list []id.Version
+				for _, s := range c.Siblings {
+					list = append(list, s.Version)
+				}
+				slices.SortFunc(list, id.Version.Compare)
+				return list
+			}
+			if diff := cmp.Diff(heads(a), heads(b)); diff != "" {
+				rt.Fatalf("in conflict (-a +b):\n%s", diff)
 			}
 			a.sound()
 			b.sound()
@@ -251,4 +282,101 @@ func TestSetBackShowsAfterARenewal(t *testing.T) {
 	b.holds(want)
 	a.sound()
 	b.sound()
+}
+
+// What somebody wrote on top of a record whose name came to be doubted goes on being on top of it under its new name, for everybody:
+// no conflict comes of it that is left to people.
+func TestRenamedRecordStaysBelowWhatFollowedFromIt(t *testing.T) {
+	for _, again := range []int{1, 5, 9} {
+		t.Run(fmt.Sprint(again), func(t *testing.T) {
+			a, b := newDevice(t, 1).create(), newDevice(t, 2)
+			a.policy(1, `{"resolver":"defer"}`)
+			b.policy(1, `{"resolver":"defer"}`)
+			a.put("k", `"a"`)
+			a.put("gone", `"a"`)
+			b.pull(a)
+			b.put("k", `"b"`)
+			b.del("gone")
+			a.pull(b)
+			early := a.fs.CrashClone()
+			for i := range 5 {
+				a.put(fmt.Sprint("lost-", i), `1`)
+			}
+			b.pull(a)
+			a.setBack(early)
+			for i := range again {
+				a.put(fmt.Sprint("again-", i), `1`)
+			}
+			b.put("k", `"B"`)
+			if !a.examine(b) {
+				t.Fatal("what the other device holds was no proof")
+			}
+			a.sound()
+			a.crash()
+			a.sound()
+			level(a, b)
+			c := newDevice(t, 3)
+			c.policy(1, `{"resolver":"defer"}`)
+			c.pull(a)
+			for _, d := range []*device{a, b, c} {
+				d.wantConflicts()
+				if got := d.contents()["k"]; got != `"B"` {
+					t.Errorf("device %d has k=%s", d.num, got)
+				}
+				if diff := cmp.Diff(a.contents(), d.contents()); diff != "" {
+					t.Errorf("(-a +device %d):\n%s", d.num, diff)
+				}
+			}
+			state, _ := a.watched()
+			if diff := cmp.Diff(a.contents(), state); diff != "" {
+				t.Errorf("what a watcher ends with (-rows +watcher):\n%s", diff)
+			}
+		})
+	}
+}
+
+// A commit of which reclaiming has left but a part is given new names whole or not at all, wherever its names come to be doubted.
+func TestRenewalDividesNoCommit(t *testing.T) {
+	for lost := 1; lost <= 12; lost++ {
+		t.Run(fmt.Sprint(lost), func(t *testing.T) {
+			a, b := newDevice(t, 1).create(), newDevice(t, 2)
+			for _, key := range []string{"k", "l"} {
+				ops := make([]Op, 0, 4)
+				for i := range 4 {
+					ops = append(ops, Op{Collection: notes, Key: fmt.Sprint(key, i), Value: []byte(`1`)})
+				}
+				if _, err := a.db.Commit(ops, nil); err != nil {
+					t.Fatal(err)
+				}
+			}
+			a.put("end", `1`)
+			b.pull(a)
+			if sum := a.reclaim(a.everything()); sum.Commits == 0 {
+				t.Fatal("nothing was reclaimed")
+			}
+			a.put("end", `2`) // makes that durable
+			early := a.fs.CrashClone()
+			for i := range lost {
+				a.put(fmt.Sprint("lost-", i), `1`)
+			}
+			b.pull(a)
+			a.setBack(early)
+			for i := range lost {
+				a.put(fmt.Sprint("again-", i), `1`)
+			}
+			if !a.examine(b) {
+				t.Fatal("what the other device holds was no proof")
+			}
+			a.sound()
+			level(a, b)
+			c := newDevice(t, 3)
+			c.pull(a)
+			for _, d := range []*device{b, c} {
+				d.sound()
+				if diff := cmp.Diff(a.contents(), d.contents()); diff != "" {
+					t.Errorf("(-a +device %d):\n%s", d.num, diff)
+				}
+			}
+		})
+	}
 }

@@ -314,6 +314,12 @@ func (t *txn) write() error {
 		}
 	}
 	t.writeSums()
+	t.writeSequence()
+	return nil
+}
+
+// writeSequence puts the commits into the sequence, with what they leave behind.
+func (t *txn) writeSequence() {
 	left, size := t.litter()
 	for _, row := range t.order {
 		if row.coll.id.Kind == id.Rows && row.dirty && (row.hadRow || row.live() == nil) {
@@ -324,7 +330,6 @@ func (t *txn) write() error {
 	head := seqHead{ownGen: t.ownGen, used: uint64(int64(t.db.used) + t.grown), past: t.past}
 	t.body = appendSeq(t.body[:0], head, t.commits, left)
 	t.b.Set(seqKey(t.db.num, t.seqOf(0)), t.body)
-	return nil
 }
 
 func (t *txn) writeRow(row *rowState) error {
