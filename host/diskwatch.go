@@ -2,6 +2,7 @@ package host
 
 import (
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -45,7 +46,7 @@ func (w *diskWatch) since(failed bool) (shortSince, failedSince time.Time) {
 
 // alarms are what somebody has to see to.
 func (h *Host) alarms() []api.Alarm {
-	return append(h.disk.alarms(h.kv.Space(), h.kv.Failed()), h.copyAlarms()...)
+	return slices.Concat(h.disk.alarms(h.kv.Space(), h.kv.Failed()), h.copyAlarms(), h.apart.alarms(h))
 }
 
 // alarms are about what the disk is like now, so they end with what they tell of.

@@ -71,6 +71,8 @@ type Host struct {
 	copies *ownCopies
 	// disk is how much room there is.
 	disk *diskWatch
+	// apart is what peers have by the name of a syncgroup of this device.
+	apart *apartBook
 	// unmarked: the disk was full at the start. Settling sets it, and then only the layer of the marks uses it.
 	unmarked bool
 
@@ -110,7 +112,7 @@ func New(opts Options) (*Host, error) {
 	h := &Host{
 		opts: opts, log: opts.Log, ready: make(chan struct{}), linked: make(chan struct{}),
 		doubts: map[id.Principal]map[*rows.DB]bool{}, doubted: make(chan struct{}), publishable: make(chan struct{}, 1),
-		copies: newOwnCopies(), refusing: make(chan struct{}),
+		copies: newOwnCopies(), apart: newApartBook(), refusing: make(chan struct{}),
 	}
 	h.refusals.h, h.disk = h, &diskWatch{h: h}
 	h.development()

@@ -21,6 +21,7 @@ const invitationPatience = 5 * time.Second
 
 // Invitations tells a peer what this device would admit it to, and nothing of what it would not.
 func (r registrar) Invitations(_ context.Context, caller peer.Caller) ([]peer.Invitation, error) {
+	defer r.h.apart.stir(caller.Principal)
 	dbs, _ := r.h.rows.Databases()
 	var list []peer.Invitation
 	for _, db := range dbs {

@@ -65,6 +65,7 @@ func (h *Host) introduceIn(ctx context.Context, db *rows.DB, found *directory) {
 			err = syncgroup.Enforce(db)
 			h.tellPublisher()
 			h.tellRefusing() // others may share now what is refused here
+			h.apart.stir("")
 		}
 		switch {
 		case errors.Is(err, rows.ErrDestroyed):

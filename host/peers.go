@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 
 	"google.golang.org/grpc/codes"
@@ -83,6 +84,7 @@ func (h *Host) follow(ctx context.Context, link *peer.Link) {
 	asking.Go(func() { h.askStanding(ctx, link) })
 	asking.Go(func() { h.compare(ctx, link) })
 	asking.Go(func() { h.reportRefused(ctx, link) })
+	asking.Go(func() { h.askApart(ctx, link) })
 	h.engine.Follow(ctx, enginePeer(p), opener(link))
 	asking.Wait()
 	if !h.linkedBeside(link) {
@@ -263,14 +265,15 @@ func (l peerList) List(context.Context) ([]api.Peer, error) {
 		if s.Device != (id.Device{}) {
 			p.Device = s.Device.String()
 		}
+		var errs []string
 		if s.Err != nil {
-			p.Error = s.Err.Error()
+			errs = append(errs, s.Err.Error())
 		}
 		shared := false // a database with it; of several, the one that was compared longest ago counts
 		for _, db := range dbs {
 			p.LagRecords += l.h.engine.Lag(s.Principal, db)
 			if fault := l.h.engine.Fault(s.Principal, db); fault != nil {
-				p.Error = fmt.Sprintf("database %s: %v", db.Name(), fault)
+				errs = append(errs, fmt.Sprintf("database %s: %v", db.Name(), fault))
 			}
 			compared := l.h.engine.Compared(s.Principal, db)
 			p.Divergences += compared.Divergences
@@ -281,6 +284,7 @@ func (l peerList) List(context.Context) ([]api.Peer, error) {
 				shared, p.Verified = true, compared.At
 			}
 		}
+		p.Error = strings.Join(errs, "; ")
 		list = append(list, p)
 	}
 	return list, nil

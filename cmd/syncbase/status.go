@@ -158,7 +158,7 @@ func oneLineText(text string) string {
 var peerColumns = []string{"PEER", "ADDRESS", "VIA", "CONNECTED", "LAST CONTACT", "LAG", "ERROR"}
 
 func peerRow(t *table, p client.Peer) error {
-	return t.row(p, dash(p.Name), dash(p.Address), p.Via, yesNo(p.Connected), ago(p.LastContact), p.LagRecords, clip(oneLineText(p.Error), 80))
+	return t.row(p, dash(p.Name), dash(p.Address), p.Via, yesNo(p.Connected), ago(p.LastContact), p.LagRecords, oneLineText(p.Error))
 }
 
 func (a *app) peerCommand() *cobra.Command {

@@ -118,6 +118,7 @@ func (f *follower) run(ctx context.Context) {
 			if ctx.Err() == nil {
 				f.e.neighbours.report(f.db, f.peer, true)
 				f.failed(err)
+				f.survey(ctx, err, names, scopes)
 			}
 		}
 		heeded := woken

@@ -139,12 +139,15 @@ func TestFullListStopsThePullAndSaysSo(t *testing.T) {
 		b.follow(a, a.from(b, nil))
 		synctest.Wait()
 		b.quota(0)
-		for i := range rows.MaxLetters + 1 {
+		for i := range rows.MaxLetters + 5 {
 			a.put("notes", fmt.Sprint("k", i), `1`)
 		}
 		time.Sleep(time.Minute)
 		if err := b.engine.Fault(a.principal(), b.db); !errors.Is(err, rows.ErrLettersFull) {
 			t.Errorf("the fault is %v", err)
+		}
+		if got := b.engine.Lag(a.principal(), b.db); got < 5 {
+			t.Errorf("the lag is %d, at least 5 were not taken", got)
 		}
 		b.withoutQuota()
 		if _, err := b.engine.RetryLetters(t.Context(), b.db, nil); err != nil {
@@ -152,8 +155,11 @@ func TestFullListStopsThePullAndSaysSo(t *testing.T) {
 		}
 		time.Sleep(lastPause + time.Second)
 		synctest.Wait()
-		if err := b.engine.Fault(a.principal(), b.db); err != nil || b.get("notes", fmt.Sprint("k", rows.MaxLetters)) != `1` {
+		if err := b.engine.Fault(a.principal(), b.db); err != nil || b.get("notes", fmt.Sprint("k", rows.MaxLetters+4)) != `1` {
 			t.Errorf("with room the fault is %v", err)
+		}
+		if got := b.engine.Lag(a.principal(), b.db); got != 0 {
+			t.Errorf("with room the lag is %d", got)
 		}
 	})
 }
