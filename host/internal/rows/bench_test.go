@@ -273,3 +273,29 @@ func BenchmarkBatchPutRandom(b *testing.B) {
 		}
 	})
 }
+
+// BenchmarkStartCommits starts eight commits of a row each together, as a message of a stream brings them, and waits for them.
+func BenchmarkStartCommits(b *testing.B) {
+	_, db := openBench(b)
+	i := 0
+	next := func() {
+		lists := make([][]Op, 8)
+		for k := range lists {
+			lists[k] = []Op{{Collection: notes, Key: fmt.Sprint("row/", i), Value: benchValue(i)}}
+			i++
+		}
+		for _, s := range db.StartCommits(lists, nil) {
+			if _, err := s.Wait(); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+	for range benchBatches {
+		next()
+	}
+	defer metered(b)()
+	b.ReportAllocs()
+	for b.Loop() {
+		next()
+	}
+}

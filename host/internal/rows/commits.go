@@ -78,6 +78,7 @@ func (db *DB) writeCommits(lists [][]Op, all []Started, ready readiness) (writte
 	db.mu.Lock()
 	defer db.mu.Unlock()
 	alone := 0 // those before are each to have a transaction of their own
+	ahead := len(lists)
 	if db.nearQuota(lists) {
 		alone = len(lists)
 	}
@@ -90,7 +91,10 @@ func (db *DB) writeCommits(lists [][]Op, all []Started, ready readiness) (writte
 		if i < alone {
 			end = i + 1
 		}
-		n, g, err := db.writeSome(lists[i:end], all[i:end], ready)
+		n, g, err := db.writeSome(lists[i:end], all[i:end], ready, ahead)
+		if err != nil {
+			ahead = 0 // where some fail, what was loaded for those that follow is loaded again
+		}
 		switch {
 		case err != nil && n > 1:
 			alone = i + n // one of them may be what is wrong, such as too large for the disk
@@ -106,15 +110,21 @@ func (db *DB) writeCommits(lists [][]Op, all []Started, ready readiness) (writte
 }
 
 // writeSome applies the first of the commits in one transaction, nil when they change nothing. It returns for how many of
-// them, at least one, this or the error is.
-func (db *DB) writeSome(lists [][]Op, all []Started, ready readiness) (n int, g *together, err error) {
+// them, at least one, this or the error is. The rows of so many as ahead says may be loaded before.
+func (db *DB) writeSome(lists [][]Op, all []Started, ready readiness, ahead int) (n int, g *together, err error) {
 	if err := db.alive(); err != nil {
 		return 1, nil, err
 	}
 	t := db.begin()
 	t.b.Reserve(roomFor(lists[0]))
 	t.async = db.rec.Settings.Durability == Async
-	for n < len(lists) && all[n].err == nil && !t.contested && (n == 0 || db.entered(lists[n])) {
+	if lists = lists[:due(all)]; len(lists) <= ahead {
+		if lists, err = t.fetch(lists); err != nil {
+			t.b.Discard()
+			return len(lists), nil, err
+		}
+	}
+	for n < len(lists) && !t.contested && (n == 0 || db.entered(lists[n])) {
 		versions, err := t.add(lists[n], ready)
 		if err != nil && n > 0 {
 			break // it is told why when it is the first

@@ -112,3 +112,46 @@ func TestCommitsTogetherAreCommitsInTurn(t *testing.T) {
 		}
 	})
 }
+
+// The rows of all commits of a group are loaded together. What one commit settles is what it writes, all the same.
+func TestRowsThatLaterCommitsWriteAreLeftToThem(t *testing.T) {
+	turn, together, other := newDevice(t, 1).create(), newDevice(t, 1).create(), newDevice(t, 2)
+	other.pull(turn)
+	keys := []string{"open/x", "open/y"}
+	for _, d := range []*device{turn, together} {
+		d.policy(1, `{"collection":"test.local/owner:notes","prefix":"open/","resolver":"defer"}`)
+	}
+	for _, key := range keys {
+		turn.put(key, `5`)
+		together.put(key, `5`)
+		other.put(key, `6`)
+	}
+	turn.pull(other)
+	together.pull(other)
+	turn.policy(2, ``)
+	together.policy(2, ``)
+
+	var group [][]Op
+	for i := range prefetchFrom {
+		keys = append(keys, fmt.Sprint("row/", i))
+	}
+	for _, key := range keys {
+		group = append(group, []Op{{Collection: notes, Key: key, Value: []byte(`7`)}})
+	}
+	var want, got []string
+	for _, ops := range group {
+		want = append(want, outcome(turn.db.Commit(ops, nil)))
+	}
+	for _, s := range together.db.StartCommits(group, nil) {
+		got = append(got, outcome(s.Wait()))
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("outcomes (-in turn +together):\n%s", diff)
+	}
+	if diff := cmp.Diff(turn.history(keys...), together.history(keys...)); diff != "" {
+		t.Errorf("-in turn +together:\n%s", diff)
+	}
+	for _, d := range []*device{turn, together, other} {
+		d.close()
+	}
+}

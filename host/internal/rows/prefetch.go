@@ -13,11 +13,14 @@ import (
 // prefetchFrom is how many rows make walking the stored keys cheaper than looking up each.
 const prefetchFrom = 8
 
+// walkFrom is how many rows are worth leaps that may find nothing: see walker.scattered.
+const walkFrom = 64
+
 // prefetch loads many rows at once, by walking rows and tombstones in the order of their keys: bulk writes mostly touch
 // rows that lie together, or do not exist yet, and a walk passes over those without a look-up. New rows scattered among
 // others are looked up one by one, which the filters of the tables answer without reading a block.
 func (t *txn) prefetch(refs []rowRef) error {
-	if len(refs) < prefetchFrom {
+	if len(refs) < prefetchFrom || t.fetched {
 		return nil
 	}
 	sorted := ascending(refs)
@@ -107,7 +110,11 @@ func (t *txn) walk(space byte, refs []rowRef) (*walker, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &walker{it: it, ok: it.First(), target: slices.Clone(lo), prefix: collKeyLen}, nil
+	w := &walker{it: it, ok: it.First(), target: slices.Clone(lo), prefix: collKeyLen}
+	if len(refs) < walkFrom {
+		w.vain = prefetchFrom
+	}
+	return w, nil
 }
 
 func (w *walker) close() error {

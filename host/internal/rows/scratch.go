@@ -70,7 +70,7 @@ func (t *txn) expect(n int) {
 // left to them.
 func (t *txn) newRow() *rowState {
 	if len(t.slab) == cap(t.slab) {
-		t.slab = make([]rowState, 0, 1)
+		t.slab = make([]rowState, 0, max(1, min(2*cap(t.slab), 64)))
 	}
 	t.slab = t.slab[:len(t.slab)+1]
 	return &t.slab[len(t.slab)-1]

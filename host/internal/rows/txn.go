@@ -29,6 +29,8 @@ type txn struct {
 	indexed int
 	// sorted is how many of the first are in the order of their keys, and sought how often one was looked for by it.
 	sorted, sought int
+	// fetched: the rows of all operations to come have been loaded.
+	fetched bool
 	// turn is the place in order of the row that will probably be asked for next.
 	turn int
 	*scratch
@@ -167,15 +169,15 @@ func (t *txn) loaded(ref rowRef) *rowState {
 
 // seek looks for a row among those in the order of their keys, unless that is done so often that an index is worth its making.
 func (t *txn) seek(ref rowRef) (int, bool) {
-	if t.sorted == 0 || t.sought > t.sorted/seekShare {
+	if t.sorted == 0 || t.sorted > seekFew && t.sought > t.sorted/seekShare {
 		return 0, false
 	}
 	t.sought++
 	return slices.BinarySearchFunc(t.order[:t.sorted], ref, func(r *rowState, ref rowRef) int { return r.compare(ref) })
 }
 
-// seekShare is the share of rows beyond which an index costs less than seeking.
-const seekShare = 8
+// seekShare is the share of rows beyond which an index costs less than seeking, and seekFew how many rows are too few for one.
+const seekShare, seekFew = 8, 256
 
 // enroll makes a row known to the transaction: data is its stored row or tombstone, nil when there is neither. The row
 // aliases data.
