@@ -52,6 +52,24 @@ func (a *arrivals) read() {
 	}
 }
 
+// await returns the next message, and gives credit that is due meanwhile. It reports false when there are no more messages.
+func (a *arrivals) await() (delta.Message, bool, error) {
+	if due := a.stream.due(); due >= 0 {
+		timer := time.NewTimer(due)
+		defer timer.Stop()
+		select {
+		case m, open := <-a.messages:
+			return m, open, nil
+		case <-timer.C:
+		}
+		if err := a.stream.settle(); err != nil {
+			return delta.Message{}, false, err
+		}
+	}
+	m, open := <-a.messages
+	return m, open, nil
+}
+
 // end closes the stream and waits until nothing is read of it any more. It returns why the messages ended.
 func (a *arrivals) end() error {
 	close(a.over)

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"sync"
+	"time"
 
 	"golang.org/x/sync/semaphore"
 
@@ -12,6 +13,13 @@ import (
 // budgetBytes is how many bytes of commits that have arrived may wait to be applied in the whole process, whatever the number
 // of peers and databases. What comes beyond it stays in the connections, whose flow control slows its senders.
 const budgetBytes = 4 * window
+
+const (
+	// creditBytes are told to the peer at once, as it may need them to go on, and less after creditRest: a stream of small steps would
+	// cost a message back for each.
+	creditBytes = window / 16
+	creditRest  = 20 * time.Millisecond
+)
 
 // budget is shared by all pulls of an engine. Safe for concurrent use.
 type budget struct {
@@ -30,6 +38,9 @@ type metered struct {
 	// mu guards held, which is what the stream has of the budget.
 	mu   sync.Mutex
 	held int64
+	// owed is the credit of which the peer has not been told, and credited when it was told last. Used by who gives credit.
+	owed     uint64
+	credited time.Time
 }
 
 // Recv waits until the budget has room for the message; of a pull that was cut off it takes what there is room for at once. One that
@@ -55,9 +66,28 @@ func (m *metered) Recv() (delta.Message, error) {
 	return msg, nil
 }
 
-// Credit gives room back. A peer that is cut off needs none.
+// Credit gives room back. The peer is told of little bits now and then: see due.
 func (m *metered) Credit(n uint64) error {
 	m.release(int64(min(n, uint64(m.budget.size))))
+	m.owed += n
+	if m.owed < creditBytes && time.Since(m.credited) < creditRest {
+		return nil
+	}
+	return m.settle()
+}
+
+// due is for how long the peer can wait for the credit that it has not been told of; negative when there is none. Then settle.
+func (m *metered) due() time.Duration {
+	if m.owed == 0 {
+		return -1
+	}
+	return max(0, creditRest-time.Since(m.credited))
+}
+
+// settle tells the peer of all its credit. One that is cut off needs none.
+func (m *metered) settle() error {
+	n := m.owed
+	m.owed, m.credited = 0, time.Now()
 	if err := m.Stream.Credit(n); m.ctx.Err() == nil {
 		return err
 	}

@@ -341,7 +341,11 @@ func (f *follower) session(ctx context.Context, asFor func() bool, turn *turn, n
 // apply takes messages, as many at a time as have arrived and fit into a step, until there are no more.
 func (f *follower) apply(a *arrivals, ending *ending, turn *turn, asked []id.Scope) error {
 	var accepted []id.Scope
-	for m := range a.messages {
+	for {
+		m, open, err := a.await()
+		if !open {
+			return err
+		}
 		if !ending.goOn() {
 			return ending.ctx.Err()
 		}
@@ -390,7 +394,6 @@ func (f *follower) apply(a *arrivals, ending *ending, turn *turn, asked []id.Sco
 			f.e.neighbours.report(f.db, f.peer, false)
 		}
 	}
-	return nil
 }
 
 // next returns another message if one is there already and the step has room.

@@ -81,6 +81,7 @@ type responder struct {
 	meta    uint64
 	pending [][]byte
 	size    int
+	pace    pace
 }
 
 // authorize finds the scopes that the caller asked for and may have. Once a pull runs, fewer or more of them end it: the
@@ -118,6 +119,7 @@ func (r *responder) authorize() error {
 func (r *responder) run(ctx context.Context) error {
 	first := true
 	for {
+		r.pace.begin(ctx)
 		state, more := r.db.More()
 		if err := r.db.Err(); err != nil {
 			return fmt.Errorf("%w: %s", ErrHidden, r.open.Database)
@@ -140,7 +142,7 @@ func (r *responder) run(ctx context.Context) error {
 		if first {
 			progress = r.plan.Held()
 		}
-		if len(progress) > 0 {
+		if progress = r.pace.report(progress); len(progress) > 0 {
 			if err := r.send(delta.Message{Progress: progress}); err != nil {
 				return err
 			}
@@ -148,6 +150,7 @@ func (r *responder) run(ctx context.Context) error {
 		first = false
 		select {
 		case <-more:
+		case <-r.pace.due():
 		case <-ctx.Done():
 			return ctx.Err()
 		}
@@ -161,6 +164,7 @@ func (r *responder) add(commit []byte) error {
 			return err
 		}
 	}
+	r.pace.commits++
 	r.pending = append(r.pending, slices.Clone(commit))
 	r.size += len(commit)
 	return nil
