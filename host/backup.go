@@ -25,6 +25,11 @@ const unpackDir = "blobs-to-restore"
 
 // backup writes a backup while the daemon runs.
 func (h *Host) backup(ctx context.Context, dir string, with api.BackupContents) (kv.Manifest, error) {
+	for _, own := range []string{h.opts.Config.Node.DataDir, h.opts.Config.Identity.Dir} {
+		if within, err := filepath.Rel(realPath(own), realPath(dir)); err == nil && filepath.IsLocal(within) {
+			return kv.Manifest{}, fmt.Errorf("directory %s is in %s, which it would be lost with; choose another", dir, own)
+		}
+	}
 	var beside []func(*kv.Beside) error
 	if with.Blobs && h.opts.Config.Blobs.Store != "" {
 		beside = append(beside, func(w *kv.Beside) error {
@@ -35,6 +40,17 @@ func (h *Host) backup(ctx context.Context, dir string, with api.BackupContents) 
 		beside = append(beside, h.backupIdentity)
 	}
 	return h.rows.Backup(ctx, dir, beside...)
+}
+
+// realPath is a path without symbolic links, as far as it is there.
+func realPath(path string) string {
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		return real
+	}
+	if up := filepath.Dir(path); up != path {
+		return filepath.Join(realPath(up), filepath.Base(path))
+	}
+	return path
 }
 
 func (h *Host) backupIdentity(w *kv.Beside) error {

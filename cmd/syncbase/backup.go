@@ -20,7 +20,7 @@ syncbase backup /mnt/backup/2026-11-22
 syncbase backup /mnt/backup/2026-11-22 --identity`, cobra.ExactArgs(1), func(ctx context.Context, args []string) error {
 		return a.backup(ctx, args[0], client.BackupOptions{WithoutBlobs: !blobs, WithIdentity: identity})
 	})
-	cmd.Long = `Copy the store into a directory, absent or empty, of the daemon's machine, and verify the copy, while the daemon goes on working.
+	cmd.Long = `Copy the store into a directory, absent or empty and outside of the data directory, of the daemon's machine, and verify the copy, while the daemon goes on working.
 It holds every database, and the bytes of the blobs that are here unless --blobs=false. With --identity it also holds the keys of
 this device, and whoever has it can be this device. 'syncbase restore' makes a data directory of it.`
 	cmd.Flags().BoolVar(&blobs, "blobs", true, "with the bytes of blobs")
@@ -50,7 +50,7 @@ func (a *app) backup(ctx context.Context, dir string, opts client.BackupOptions)
 	return a.connect(ctx, func(c *client.Client) error {
 		done, err := c.Backup(ctx, dir, opts)
 		if err != nil {
-			return advise(ctx, err, "%s has no manifest and is no backup; remove it", dir)
+			return advise(ctx, err, "the daemon removes what it has written; %s without a manifest is no backup", dir)
 		}
 		return a.show(copied{dir, done}, func(w io.Writer) {
 			fmt.Fprintf(w, "%s holds %d files, %d bytes\n", dir, done.Files, done.Bytes)

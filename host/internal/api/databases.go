@@ -35,7 +35,7 @@ func (s *Server) CreateDatabase(ctx context.Context, req *nodev1.CreateDatabaseR
 	if _, err := s.opts.Rows.Create(name, list); err != nil {
 		return nil, err
 	}
-	return &nodev1.CreateDatabaseResponse{Database: name.String()}, nil
+	return &nodev1.CreateDatabaseResponse{Database: name.String(), Warnings: foreign(caller, name)}, nil
 }
 
 func (s *Server) mayCreate(caller id.Principal, name id.Name) error {

@@ -36,6 +36,15 @@ func (s *Server) lockout(ctx context.Context, req *nodev1.SetPermissionsRequest,
 	return lockedOut(list, caller)
 }
 
+// foreign warns who makes a database of another principal, which takes Admin on the daemon, and perhaps meant a name with a colon.
+func foreign(caller id.Principal, name id.Name) []string {
+	if caller.Extends(name.Owner) {
+		return nil
+	}
+	return []string{fmt.Sprintf("the database belongs to %s, not to you (%s); a name of your own with a colon in it is written %q",
+		name.Owner, caller.Owner(), ":"+string(name.Owner)+":"+name.Local)}
+}
+
 // schemaWarnings looks at the rules of a policy that is valid.
 func (s *Server) schemaWarnings(ctx context.Context, policy []byte) (warnings []string) {
 	var doc struct {

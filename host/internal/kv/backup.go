@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	iofs "io/fs"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -48,14 +49,31 @@ type BackupFile struct {
 }
 
 // Backup writes a consistent copy of the running store into dir, with a manifest that bears the time now, and reads all of
-// it again. The directory must be absent or empty; without a manifest it is no backup. Files are shared with the store by
-// hard links where possible, so a backup on the same disk costs little and protects little.
+// it again. The directory must be absent or empty, and not in that of the store; without a manifest it is no backup, and of one that
+// fails everything is removed again. Files are shared with the store by hard links where possible, so a backup on the same disk costs
+// little and protects little. One backup is made at a time: another fails.
 //
 // What beside adds belongs to the backup, too; it is called after the copy was made.
-func (s *Store) Backup(ctx context.Context, dir string, now time.Time, beside ...func(*Beside) error) (Manifest, error) {
-	if err := emptyDir(s.fs, dir); err != nil {
-		return Manifest{}, err
+func (s *Store) Backup(ctx context.Context, dir string, now time.Time, beside ...func(*Beside) error) (m Manifest, err error) {
+	if !s.backingUp.TryLock() {
+		return m, errors.New("another backup is under way; wait for it")
 	}
+	defer s.backingUp.Unlock()
+	if within, err := filepath.Rel(s.dir, dir); err == nil && filepath.IsLocal(within) {
+		return m, fmt.Errorf("directory %s is in that of the store, %s; choose another", dir, s.dir)
+	}
+	made := missingDirs(s.fs, dir)
+	if err := emptyDir(s.fs, dir); err != nil {
+		return m, err
+	}
+	with := &Beside{ctx: ctx, fs: s.fs, dir: dir}
+	if m, err = s.writeBackup(ctx, dir, now, with, beside); err != nil {
+		err = errors.Join(err, with.undo(made))
+	}
+	return m, err
+}
+
+func (s *Store) writeBackup(ctx context.Context, dir string, now time.Time, with *Beside, beside []func(*Beside) error) (Manifest, error) {
 	if err := s.db.Checkpoint(s.fs.PathJoin(dir, backupStore)); err != nil {
 		return Manifest{}, fmt.Errorf("copy the store: %w", mapWriteError(err))
 	}
@@ -73,7 +91,6 @@ func (s *Store) Backup(ctx context.Context, dir string, now time.Time, beside ..
 		f.Name = name
 		m.Files = append(m.Files, f)
 	}
-	with := &Beside{ctx: ctx, fs: s.fs, dir: dir}
 	for _, add := range beside {
 		if err := add(with); err != nil {
 			return Manifest{}, err
@@ -84,6 +101,34 @@ func (s *Store) Backup(ctx context.Context, dir string, now time.Time, beside ..
 		return Manifest{}, err
 	}
 	return m, verify(ctx, s.fs, dir, m)
+}
+
+// missingDirs are those of the path that are not there, the innermost first.
+func missingDirs(fs vfs.FS, dir string) (list []string) {
+	for {
+		if _, err := fs.Stat(dir); err == nil || fs.PathDir(dir) == dir {
+			return list
+		}
+		list = append(list, dir)
+		dir = fs.PathDir(dir)
+	}
+}
+
+// undo removes what was written of a backup, the manifest first, and the directories that were made for it, unless somebody else has
+// put something there.
+func (w *Beside) undo(made []string) error {
+	errs := []error{}
+	for _, name := range append([]string{manifestName, manifestName + ".tmp", backupStore}, w.folders...) {
+		if err := w.fs.RemoveAll(w.fs.PathJoin(w.dir, name)); err != nil && !errors.Is(err, iofs.ErrNotExist) {
+			errs = append(errs, fmt.Errorf("remove what was written of it: %w", err))
+		}
+	}
+	for _, dir := range made {
+		if names, err := w.fs.List(dir); err != nil || len(names) > 0 || w.fs.Remove(dir) != nil {
+			break
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // VerifyBackup reads a whole backup and compares it with its manifest. Errors: ErrBackup, ErrNewerFormat.
@@ -232,10 +277,15 @@ type Beside struct {
 	fs    vfs.FS
 	dir   string
 	files []BackupFile
+	// folders that were made.
+	folders []string
 }
 
 // Add writes a file, durably, and notes its hash. The name is a path below the backup, with one directory.
 func (w *Beside) Add(folder, name string, data []byte) error {
+	if !slices.Contains(w.folders, folder) {
+		w.folders = append(w.folders, folder)
+	}
 	if err := errors.Join(w.ctx.Err(), w.fs.MkdirAll(w.fs.PathJoin(w.dir, folder), 0o700)); err != nil {
 		return err
 	}

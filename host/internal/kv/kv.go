@@ -13,6 +13,7 @@ import (
 	"io/fs"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 
@@ -120,6 +121,8 @@ type Store struct {
 	// shortage is Options.Shortage, and short what it was last told.
 	shortage func(Space)
 	short    atomic.Bool
+	// backingUp is held while a backup is written.
+	backingUp sync.Mutex
 	// failed is the first failure of the log, after which nothing is written.
 	failed atomic.Pointer[error]
 }

@@ -1479,7 +1479,9 @@ func (x *SetSchemaResponse) GetWarnings() []string {
 type CreateDatabaseResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// "owner:name".
-	Database      string `protobuf:"bytes,1,opt,name=database,proto3" json:"database,omitempty"`
+	Database string `protobuf:"bytes,1,opt,name=database,proto3" json:"database,omitempty"`
+	// What was done and may not be what was meant: a database of another principal. For people.
+	Warnings      []string `protobuf:"bytes,2,rep,name=warnings,proto3" json:"warnings,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1519,6 +1521,13 @@ func (x *CreateDatabaseResponse) GetDatabase() string {
 		return x.Database
 	}
 	return ""
+}
+
+func (x *CreateDatabaseResponse) GetWarnings() []string {
+	if x != nil {
+		return x.Warnings
+	}
+	return nil
 }
 
 // ListDatabasesRequest shows the databases on which the caller has a tag, and all of them to who has Read on the
@@ -6844,9 +6853,10 @@ const file_node_v1_node_proto_rawDesc = "" +
 	"\bdatabase\x18\x01 \x01(\tR\bdatabase\x120\n" +
 	"\x06schema\x18\x02 \x01(\v2\x18.syncbase.node.v1.SchemaR\x06schema\"/\n" +
 	"\x11SetSchemaResponse\x12\x1a\n" +
-	"\bwarnings\x18\x01 \x03(\tR\bwarnings\"4\n" +
+	"\bwarnings\x18\x01 \x03(\tR\bwarnings\"P\n" +
 	"\x16CreateDatabaseResponse\x12\x1a\n" +
-	"\bdatabase\x18\x01 \x01(\tR\bdatabase\"\x16\n" +
+	"\bdatabase\x18\x01 \x01(\tR\bdatabase\x12\x1a\n" +
+	"\bwarnings\x18\x02 \x03(\tR\bwarnings\"\x16\n" +
 	"\x14ListDatabasesRequest\"3\n" +
 	"\x15ListDatabasesResponse\x12\x1a\n" +
 	"\bdatabase\x18\x01 \x01(\tR\bdatabase\"4\n" +
