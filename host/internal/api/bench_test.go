@@ -157,9 +157,14 @@ func BenchmarkRunInBatch(b *testing.B) {
 func BenchmarkPutMany(b *testing.B) {
 	w := diskWorld(b)
 	w.collection("db", "c")
+	putMany(b, w.client)
+}
+
+func putMany(b *testing.B, dial func() *client.Client) {
+	b.Helper()
 	var all []*client.Collection
 	for range 4 {
-		all = append(all, w.client().Database("db").Collection("c"))
+		all = append(all, dial().Database("db").Collection("c"))
 	}
 	var callers, next atomic.Uint64
 	b.SetParallelism((64 + runtime.GOMAXPROCS(0) - 1) / runtime.GOMAXPROCS(0))

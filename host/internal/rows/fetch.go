@@ -2,9 +2,12 @@ package rows
 
 import "slices"
 
-// fetch loads the rows of the commits, or of the first of them, at once: that costs much less than looking for those of each. It returns
+// fetch loads the rows of several commits, or of the first of them, at once: that costs much less than looking for those of each. It returns
 // the commits that may be in the transaction. It loads nothing where that would change what becomes of them.
 func (t *txn) fetch(lists [][]Op) ([][]Op, error) {
+	if len(lists) < 2 {
+		return lists, nil
+	}
 	t.wanted = t.wanted[:0]
 	for i, ops := range lists {
 		if i > 0 && (len(t.wanted)+len(ops) > maxScratchRows || !t.db.entered(ops)) {
