@@ -7,6 +7,8 @@ import (
 	"sync"
 	"time"
 
+	"google.golang.org/grpc/status"
+
 	"github.com/syncbase/syncbase/host/internal/api"
 	"github.com/syncbase/syncbase/host/internal/id"
 	"github.com/syncbase/syncbase/host/internal/peer"
@@ -123,12 +125,14 @@ func (a *asking) failure(name id.Name) error {
 	return fmt.Errorf("%w: nobody who could be asked was reached within %s; give an address with --peer", api.ErrUnavailable, joinPatience)
 }
 
+// joinError says in words of people why the target did not let this device in.
 func joinError(target string, err error) error {
+	_, answered := status.FromError(err)
 	switch {
 	case err == nil:
 		return nil
 	case errors.Is(err, peer.ErrRefused):
-		return fmt.Errorf("%w: %s: %w", api.ErrDenied, target, err)
+		return fmt.Errorf("%w: %s: %s", api.ErrDenied, target, peer.Said(err))
 	case errors.Is(err, peer.ErrDenied):
 		return fmt.Errorf("%w: %s does not admit this device: %s", api.ErrDenied, target, peer.Said(err))
 	case errors.Is(err, peer.ErrPaused):
@@ -136,7 +140,11 @@ func joinError(target string, err error) error {
 	case errors.Is(err, peer.ErrNotFound):
 		return fmt.Errorf("%w: %s has no such syncgroup, or does not admit this device: check the names, and that the access list of the syncgroup gives it Read", api.ErrNotFound, target)
 	case errors.Is(err, peer.ErrUnreachable), errors.Is(err, peer.ErrUnknown):
-		return fmt.Errorf("%w: %s: %w", api.ErrUnavailable, target, err)
+		return fmt.Errorf("%w: %s: %s", api.ErrUnavailable, target, peer.Said(err))
+	case errors.Is(err, context.DeadlineExceeded):
+		return fmt.Errorf("%w: %s has not answered in time", api.ErrUnavailable, target)
+	case answered && !errors.Is(err, context.Canceled):
+		return fmt.Errorf("%w: %s did not take the request: %s", api.ErrUnavailable, target, peer.Said(err))
 	}
 	return err
 }

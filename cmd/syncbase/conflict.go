@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 
 	"github.com/spf13/cobra"
 
@@ -31,7 +32,8 @@ syncbase conflict resolve notes todo milk --pick local
 syncbase conflict resolve notes todo milk --pick '{"done":true}'`,
 		cobra.ExactArgs(3), func(ctx context.Context, args []string) error { return a.conflictResolve(ctx, args, pick) })
 	resolve.Long = `Decide the conflict of a row, on every device that shares it. Pick local or remote, the versions that conflict list shows;
-delete; or a VALUE to write, which is JSON; - reads standard input, @file a file. Exits with 3 if the row is not in
+delete; or a VALUE to write, which is JSON; - reads standard input, @file a file. Of more versions than two conflict list says how many,
+and has them with -o json (others). Exits with 3 if the row is not in
 conflict.`
 	resolve.Flags().StringVar(&pick, "pick", "", "local, remote, delete or a value")
 	_ = resolve.MarkFlagRequired("pick")
@@ -50,7 +52,7 @@ func (a *app) conflictList(ctx context.Context, args []string) error {
 				return err
 			}
 			err := t.row(conflictOf(&conflict, names), names.short(conflict.Collection), clip(oneLineText(conflict.Key), 40),
-				versionText(&conflict.Local), versionText(conflict.Remote), versionText(conflict.Ancestor), conflict.Resolver)
+				versionText(&conflict.Local), remoteText(&conflict), versionText(conflict.Ancestor), conflict.Resolver)
 			if err != nil {
 				return err
 			}
@@ -90,6 +92,15 @@ func versionValue(v *client.ConflictVersion) json.RawMessage {
 		return json.RawMessage("null") // left out because it is large
 	}
 	return v.Value.Bytes
+}
+
+// remoteText is the remote version, and how many others there are.
+func remoteText(c *client.Conflict) string {
+	text := versionText(c.Remote)
+	if n := len(c.Others); n > 0 {
+		text += fmt.Sprintf(" (+%d more)", n)
+	}
+	return text
 }
 
 func versionText(v *client.ConflictVersion) string {

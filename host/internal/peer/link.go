@@ -67,7 +67,9 @@ func (l *Link) Has(feature string) bool { return slices.Contains(l.peer.Features
 
 // failed turns the error of a request into what the caller sees, and ends the link when the peer broke the protocol.
 func (l *Link) failed(err error) error {
-	if down := l.Err(); down != nil && !errors.Is(err, ErrProtocol) {
+	if down := l.Err(); errors.Is(down, ErrUnreachable) && !errors.Is(err, ErrProtocol) {
+		return down
+	} else if down != nil && !errors.Is(err, ErrProtocol) {
 		return fmt.Errorf("%w: %w", ErrUnreachable, down)
 	}
 	err = classify(err)

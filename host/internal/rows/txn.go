@@ -448,9 +448,12 @@ func (t *txn) finish(p Published) error {
 	return nil
 }
 
-// describe names a row in a message, shortening long keys.
+// describe names a row in a message, shortening long keys; the row without a key is the collection itself.
 func describe(c id.Collection, key string) string {
 	const most = 80
+	if key == "" {
+		return "collection " + c.String()
+	}
 	if len(key) > most {
 		key = strings.ToValidUTF8(key[:most], "") + "..."
 	}
