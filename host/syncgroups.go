@@ -177,7 +177,7 @@ func (s syncgroups) state(db *rows.DB, g syncgroup.Group) (api.SyncgroupState, e
 		return api.SyncgroupState{}, err
 	}
 	state := api.SyncgroupState{
-		Database: db.Name(), Name: g.Name, Members: uint64(len(members)), Connected: uint64(len(links)), State: string(g.State), Reason: g.Outside,
+		Database: db.Name(), Name: g.Name, Members: uint64(len(members)), Connected: uint64(countPeers(links)), State: string(g.State), Reason: g.Outside,
 	}
 	if err := s.h.describePublication(db, g, &state); err != nil {
 		return state, err
@@ -248,7 +248,7 @@ func (s syncgroups) Wait(ctx context.Context, dbName, name id.Name) (int, error)
 				err = allApplied(db, g)
 			}
 			if done || err != nil {
-				return len(links), err
+				return countPeers(links), err
 			}
 		}
 		select {
@@ -257,6 +257,15 @@ func (s syncgroups) Wait(ctx context.Context, dbName, name id.Name) (int, error)
 		case <-time.After(joinPoll):
 		}
 	}
+}
+
+// countPeers counts the peers at the other end of links. Copies of one device that run at the same time are one peer: they are one member.
+func countPeers(links []*peer.Link) int {
+	seen := map[id.Principal]bool{}
+	for _, link := range links {
+		seen[link.Peer().Principal] = true
+	}
+	return len(seen)
 }
 
 // level reports false when a peer went away, or has not heard of this member yet, while it was asked.

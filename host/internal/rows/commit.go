@@ -339,7 +339,10 @@ func (db *DB) DestroyCollection(c id.Collection, guard Guard) error {
 		return fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
 	_, err := db.commit([]Op{{Kind: OpDelete, Collection: c}}, func(_ *txn, colls []*collection) error {
-		return db.admit(colls[0], OpDelete, guard)
+		if err := db.admit(colls[0], OpDelete, guard); err != nil {
+			return err
+		}
+		return db.destroyable(c)
 	})
 	return err
 }

@@ -260,6 +260,9 @@ func Heed(db *rows.DB, name id.Name, from id.Principal, said Standing) (bool, er
 	if said.Gone == GoneEjected && registered {
 		return takeEjection(db, name, own, said)
 	}
+	if said.Gone == GoneLeft && registered {
+		return takeLeaving(db, name, &l, own, refusal{By: from, Since: said.Since})
+	}
 	state := Ejected
 	if said.Gone == GoneRemoved {
 		state = Removed
@@ -270,6 +273,21 @@ func Heed(db *rows.DB, name id.Name, from id.Principal, said Standing) (bool, er
 	l.Ejected = state == Ejected
 	l.Refused = &refusal{By: from, Since: said.Since, Spec: g.Version.String()}
 	err = l.store(db, name)
+	return err == nil, errors.Join(err, Enforce(db))
+}
+
+// takeLeaving writes into the register of this device that it has left, which it has not done as it is now: a copy of it did, or it
+// did itself before it was set back. Like anybody who has left it may join again.
+func takeLeaving(db *rows.DB, name id.Name, l *local, own Member, word refusal) (bool, error) {
+	own.Gone, own.Changed, own.By, own.Addresses = GoneLeft, word.Since, "", nil
+	if err := enforce(db, name, Left); err != nil {
+		return false, err
+	}
+	l.Refused = &word
+	if err := l.store(db, name); err != nil {
+		return false, err
+	}
+	_, err := db.Commit([]rows.Op{memberOp(Metadata(name), own)}, nil)
 	return err == nil, errors.Join(err, Enforce(db))
 }
 

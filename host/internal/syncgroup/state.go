@@ -82,6 +82,9 @@ func (l *local) outside(g *Group, own Member) string {
 		return fmt.Sprintf("not on the access list any more since %s, says %s", when(l.Refused.Since), l.Refused.By)
 	case g.State == Removed:
 		return "not on the access list any more"
+	case g.State == Left && l.Refused != nil && l.Refused.Since.Equal(own.since()):
+		return fmt.Sprintf("left on %s, says %s; not as this daemon is now: a copy of this device that runs elsewhere left, or this one did before it was set back",
+			when(own.since()), l.Refused.By)
 	case g.State == Left:
 		return "left on " + when(own.since())
 	case g.State == Destroyed:
@@ -265,6 +268,9 @@ func enforce(db *rows.DB, name id.Name, as State) error {
 			continue
 		}
 		f.Scopes = append(f.Scopes, scopes...)
+		if g.State != Destroyed {
+			f.Kept = append(f.Kept, scopes...)
+		}
 		why = append(why, fmt.Sprintf("%s (%s)", g.Name, g.State))
 	}
 	f.Reason = "it was shared by the syncgroup " + strings.Join(why, ", ") + "; join again, or share it in a new syncgroup, to write"
