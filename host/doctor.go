@@ -13,6 +13,12 @@ import (
 	"github.com/syncbase/syncbase/host/internal/rows"
 )
 
+// What to do about a damaged store, and where it cannot be repaired.
+const (
+	WhatNow   = kv.WhatNow
+	Otherwise = kv.Otherwise
+)
+
 // Finding is something in a store that must not be.
 type Finding struct {
 	// Database is a full name; empty when it belongs to none.
@@ -227,7 +233,7 @@ func salvage(ctx context.Context, dir, aside string, opts RepairOptions, report 
 			return err
 		}
 		if err := rows.RenewStore(store, randomNumber()); err != nil {
-			return fmt.Errorf("what can be read does not make a store (%w); restore a backup, or begin with an empty data directory and the old identity, and sync anew", err)
+			return fmt.Errorf("what can be read does not make a store (%w); %s", err, kv.Otherwise)
 		}
 		return nil
 	})

@@ -12,7 +12,7 @@ func (h *Host) storeOptions() kv.Options {
 		FS:    h.opts.Seams.Disk,
 		Steps: formatSteps,
 		Damaged: func(path string) {
-			h.log.Error("a file of the store is damaged; what lies in it cannot be read. Restore a backup, or sync anew from a peer", "file", path)
+			h.log.Error("a file of the store is damaged; what lies in it cannot be read: "+kv.WhatNow, "file", path)
 		},
 		Shortage: h.disk.shortage,
 		Upgrading: func(from, to int, what string) {

@@ -142,7 +142,7 @@ func (o *operation) validate() error {
 	case o.Op == "delete" && (values > 0 || o.Type != nil):
 		return fmt.Errorf(`delete of %q: takes no value and no type`, o.Key)
 	case o.Op == "check" && values+states != 1:
-		return fmt.Errorf(`check of %q: want one of "value", "base64", "version" and "absent"`, o.Key)
+		return fmt.Errorf(`check of %q: has %d of "value", "base64", "version" and "absent", want one of them`, o.Key, values+states)
 	case o.Op == "check":
 		return o.validateCheck()
 	}

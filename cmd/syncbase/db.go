@@ -36,7 +36,7 @@ syncbase perms
 syncbase perms --set '{"Admin":{"in":["home.local/owner"]},"Write":{"in":["home.local/guest"]}}'`, 0,
 		func(c *client.Client, _ []string) guarded { return c })
 	cmd.Long = "Show or set who may do what with the daemon: Admin administers it, Read sees every database, Write creates databases.\n" +
-		"The owner in person may do everything, whatever the list says."
+		"The owner in person may do everything, whatever the list says.\n\n" + listHelp
 	return cmd
 }
 
@@ -135,6 +135,14 @@ type guarded interface {
 	SetPermissions(context.Context, client.Permissions, string) (string, error)
 }
 
+// listHelp says how access lists are written.
+const listHelp = `A list says of each tag who has it: {"Admin":{"in":[PATTERN...],"not_in":[PATTERN...]},"Read":...}. A PATTERN is
+  home.local/owner                  this principal, and all that extend it: home.local/owner/device/phone
+  home.local/owner/device/phone/$   this principal alone
+  ...                               everybody who proves to be somebody
+Who matches not_in does not have the tag, whatever in says. Somebody has to have Admin. Tags are Admin, Read and Write, of a database
+also Resolve, which lets others through to its collections; of a syncgroup Admin and Read.`
+
 // permsCommand shows or sets the access list of what find gives.
 func (a *app) permsCommand(use, short, example string, args int, find func(*client.Client, []string) guarded) *cobra.Command {
 	var set, version string
@@ -160,6 +168,7 @@ func (a *app) permsCommand(use, short, example string, args int, find func(*clie
 			return a.showPermissions(ctx, find(c, args))
 		})
 	})
+	cmd.Long = short + ".\n\n" + listHelp
 	cmd.Flags().StringVar(&set, "set", "", "replace the access list with this JSON")
 	cmd.Flags().StringVar(&version, "version", "", "with --set: only if the list still has this version")
 	return cmd

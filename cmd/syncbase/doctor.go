@@ -85,7 +85,6 @@ they compare. Before the first change it puts the store as it was aside. It may 
 
 func (a *app) doctorOnline(ctx context.Context, c *client.Client, opts doctorOptions) error {
 	p := a.findings(opts)
-	p.damaged = "the store is damaged; stop the daemon and run 'syncbase doctor --repair'"
 	steps := a.steps()
 	how := client.DoctorOptions{Progress: func(doing string, done, of uint64) { steps(doing, int(done), int(of)) }}
 	sum, err := c.Doctor(ctx, func(f client.Finding) error {
@@ -102,7 +101,6 @@ func (a *app) doctorOffline(ctx context.Context, opts doctorOptions) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	p := a.findings(opts)
-	p.damaged = "the store is damaged; 'syncbase doctor --repair' repairs what it can"
 	sum, err := checkStore(ctx, dir, a.steps(), func(f findingObject) {
 		if err := p.print(f); err != nil {
 			cancel(err)
@@ -161,8 +159,6 @@ type findings struct {
 	all   bool
 	// kinds counts what was found of each kind, in the order in which they came.
 	kinds []findingKind
-	// damaged is what to say in the end when something was found.
-	damaged string
 	// lossy counts what only a repair that accepts loss puts right.
 	lossy int
 }
@@ -223,7 +219,6 @@ func (f *findingObject) became() string {
 
 // advice is for what may be done about what is left.
 func (p *findings) advice(acceptLoss bool) string {
-	const otherwise = "restore a backup, or sync anew from a peer into an empty data directory with the old identity"
 	if p.lossy > 0 && !acceptLoss {
 		return "'syncbase doctor --repair --accept-loss' goes on without what cannot be had again; or " + otherwise
 	}
@@ -242,7 +237,7 @@ func (p *findings) end(err error, sum client.Checkup) error {
 			count(sum.Databases, "database"), count(sum.Rows, "row"), count(sum.Records, "log record"), count(sum.Findings, "finding"))
 	}
 	if err == nil && sum.Findings > 0 {
-		err = errors.New(p.damaged)
+		err = errors.New("the store is damaged; " + whatNow)
 	}
 	return joinFlush(err, p.lines)
 }

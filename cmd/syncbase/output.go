@@ -42,7 +42,12 @@ type table struct {
 	json  *json.Encoder
 	tabs  *tabwriter.Writer
 	lines *bufio.Writer
+	// narrow clips cells, but for the last of a row, so that one long name does not push everything else aside.
+	narrow bool
 }
+
+// narrowCell is how many characters of a cell a narrow table shows.
+const narrowCell = 40
 
 func (a *app) table(columns ...string) *table {
 	t := &table{app: a, lines: bufio.NewWriterSize(a.out, 64<<10)}
@@ -64,6 +69,9 @@ func (t *table) row(object any, cells ...any) error {
 	for i, cell := range cells {
 		if i > 0 {
 			fmt.Fprint(t.tabs, "\t")
+		}
+		if text, is := cell.(string); is && t.narrow && i < len(cells)-1 {
+			cell = clip(text, narrowCell)
 		}
 		fmt.Fprint(t.tabs, cell)
 	}

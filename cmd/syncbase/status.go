@@ -123,6 +123,7 @@ func (a *app) section(title string, n int, columns []string, rows func(*table) e
 		return err
 	}
 	t := a.table(columns...)
+	t.narrow = true
 	if err := rows(t); err != nil {
 		return err
 	}

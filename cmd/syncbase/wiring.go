@@ -21,6 +21,12 @@ import (
 // This file is all that the program knows of the daemon: the commands that run one or work on its files, and the plugins
 // that it brings along.
 
+// What to do about a damaged store, and where it cannot be repaired.
+const (
+	whatNow   = host.WhatNow
+	otherwise = host.Otherwise
+)
+
 // serve runs a daemon until the context ends and everything is closed.
 func serve(ctx context.Context, opts serveOptions) error {
 	cfg, err := host.LoadConfig(opts.sources())

@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,8 +17,17 @@ import (
 
 // checks are for arguments that are wrong whatever a daemon holds, by what the usage line of a command calls them.
 var checks = map[string]func(what, text string) error{
-	"DB": checkName, "COLLECTION": checkName, "SG": checkName, "KEY": checkText, "REF": checkRef,
+	"DB": checkName, "COLLECTION": checkName, "SG": checkName, "KEY": checkKey, "REF": checkRef,
 }
+
+// What a daemon takes, in bytes.
+const (
+	maxName = 1024
+	maxKey  = 4096
+)
+
+// principal is how a principal is written, but that no part of it may be dots alone.
+var principal = regexp.MustCompile(`^[a-z0-9._-]+(/[A-Za-z0-9._-]+)*$`)
 
 // checkArguments checks the arguments of a command by the words of its usage line.
 func checkArguments(use string, args []string) error {
@@ -33,10 +43,35 @@ func checkArguments(use string, args []string) error {
 
 // checkName checks a name, with or without its owner.
 func checkName(what, text string) error {
-	if _, local, found := strings.Cut(strings.TrimPrefix(text, "spiffe://"), ":"); text != "" && found && local == "" {
+	owner, local, found := strings.Cut(strings.TrimPrefix(text, "spiffe://"), ":")
+	if !found {
+		owner, local = "", text
+	}
+	if text != "" && found && local == "" {
 		return fmt.Errorf("%s %q: there is no name after the colon", what, text)
 	}
-	return checkText(what, text)
+	if err := checkText(what, text); err != nil {
+		return err
+	}
+	dots := func(part string) bool { return strings.Trim(part, ".") == "" }
+	if owner != "" && (!principal.MatchString(owner) || slices.ContainsFunc(strings.Split(owner, "/"), dots)) {
+		return fmt.Errorf("%s %q: before the colon stands no principal, such as home.local/owner; a name with a colon in it is written with one in front", what, clip(text, 80))
+	}
+	return checkLength(what, max(len(local), len(owner)), maxName)
+}
+
+func checkKey(what, text string) error {
+	if err := checkText(what, text); err != nil {
+		return err
+	}
+	return checkLength(what, len(text), maxKey)
+}
+
+func checkLength(what string, n, most int) error {
+	if n > most {
+		return fmt.Errorf("%s has %d bytes, the limit is %d", what, n, most)
+	}
+	return nil
 }
 
 func checkText(what, text string) error {

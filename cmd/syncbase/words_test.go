@@ -19,6 +19,13 @@ func TestWrongValues(t *testing.T) {
 		{`COLLECTION "a\xff" is not UTF-8`, []string{"scan", "a", "a\xff"}},
 		{"KEY is empty", []string{"get", "a", "b", ""}},
 		{`KEY "a\nb" has a control character`, []string{"put", "a", "b", "a\nb", "1"}},
+		{"DB has 1025 bytes, the limit is 1024", []string{"db", "create", "home.local/owner:" + strings.Repeat("a", 1025)}},
+		{"COLLECTION has 1026 bytes, the limit is 1024", []string{"scan", "a", strings.Repeat("é", 513)}},
+		{"SG has 1025 bytes, the limit is 1024", []string{"syncgroup", "wait", "a", strings.Repeat("a", 1025)}},
+		{"DB has 1025 bytes, the limit is 1024", []string{"db", "create", strings.Repeat("a", 1025) + ":b"}},
+		{"KEY has 4097 bytes, the limit is 4096", []string{"get", "a", "b", strings.Repeat("k", 4097)}},
+		{`DB "A:b": before the colon stands no principal`, []string{"db", "create", "A:b"}},
+		{`COLLECTION "a/../b:c": before the colon stands no principal`, []string{"scan", "a", "a/../b:c"}},
 		{"SG is empty", []string{"syncgroup", "wait", "a", ""}},
 		{`--member-type "zap": want normal, server or leaf`, []string{"syncgroup", "join", "a", "b", "--member-type", "zap"}},
 		{`--member-type "zap": want normal, server or leaf`, []string{"syncgroup", "create", "a", "b", "-c", "c", "--member-type", "zap"}},
@@ -40,7 +47,7 @@ func TestWrongValues(t *testing.T) {
 			t.Errorf("%q: %s", c.args, errs.String())
 		}
 	}
-	for _, good := range []struct{ what, text string }{{"DB", ":a:b"}, {"DB", "home.local/owner:a"}, {"DB", "é"}, {"REF", ref}, {"KEY", ":"}} {
+	for _, good := range []struct{ what, text string }{{"DB", ":a:b"}, {"DB", "home.local/owner:a"}, {"DB", "é"}, {"DB", "spiffe://a/b:c"}, {"SG", ":" + strings.Repeat("a", 1024)}, {"KEY", strings.Repeat("k", 4096)}, {"REF", ref}, {"KEY", ":"}} {
 		if err := checks[good.what](good.what, good.text); err != nil {
 			t.Errorf("%s %q: %v", good.what, good.text, err)
 		}

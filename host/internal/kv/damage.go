@@ -32,9 +32,9 @@ func readError(err error) error {
 		return err
 	}
 	if info := pebble.ExtractDataCorruptionInfo(err); info != nil {
-		return fmt.Errorf("%w: %s: %v; restore a backup, or sync anew from a peer", ErrDamaged, info.Path, info.Details)
+		return fmt.Errorf("%w: %s: %v; %s", ErrDamaged, info.Path, info.Details, WhatNow)
 	}
-	return fmt.Errorf("%w: %v; restore a backup, or sync anew from a peer", ErrDamaged, err)
+	return fmt.Errorf("%w: %v; %s", ErrDamaged, err, WhatNow)
 }
 
 // damageOnly keeps Pebble from ending the process where it finds a damaged file. Whoever needs what is in it gets an error, and

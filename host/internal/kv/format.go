@@ -35,7 +35,7 @@ func checkFormatFile(fs vfs.FS, dir string, known int) error {
 	}
 	version, err := strconv.Atoi(text)
 	if err != nil {
-		return fmt.Errorf("%w: open %s: file %s says %q, want a number; %s", ErrDamaged, dir, formatFile, text, whatNow)
+		return fmt.Errorf("%w: open %s: file %s says %q, want a number; %s", ErrDamaged, dir, formatFile, text, WhatNow)
 	}
 	return tooNew(dir, version, known)
 }
@@ -80,7 +80,7 @@ func (s *Store) format(known int) (version int, at *progress, err error) {
 	text, err := s.Get(formatKey)
 	if errors.Is(err, ErrNotFound) {
 		if beside, err := readSmall(s.fs, s.fs.PathJoin(s.dir, formatFile)); err != nil || beside != "" {
-			return 0, nil, errors.Join(err, fmt.Errorf("%w: open %s: its own version is gone, file %s says %s; %s", ErrDamaged, s.dir, formatFile, beside, whatNow))
+			return 0, nil, errors.Join(err, fmt.Errorf("%w: open %s: its own version is gone, file %s says %s; %s", ErrDamaged, s.dir, formatFile, beside, WhatNow))
 		}
 		return 0, nil, nil
 	}

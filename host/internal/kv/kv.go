@@ -260,7 +260,7 @@ func openError(dir string, err error) error {
 	}
 	if damaged(err) || errors.Is(err, fs.ErrNotExist) || errors.Is(err, pebble.ErrDBDoesNotExist) ||
 		strings.Contains(err.Error(), "already exists and is") {
-		return fmt.Errorf("%w: open %s: %v; %s", ErrDamaged, filepath.Clean(dir), err, whatNow)
+		return fmt.Errorf("%w: open %s: %v; %s", ErrDamaged, filepath.Clean(dir), err, WhatNow)
 	}
 	return fmt.Errorf("open %s: %w", filepath.Clean(dir), err)
 }

@@ -225,7 +225,7 @@ func checkMark(dir string, po pebble.Options) error {
 	}
 	if got < want.number {
 		return fmt.Errorf("%w: the log in %s ends at mark %d, and mark %d was made: its end, with writes that were acknowledged, is lost; %s",
-			ErrDamaged, dir, got, want.number, whatNow)
+			ErrDamaged, dir, got, want.number, WhatNow)
 	}
 	return nil
 }
@@ -245,7 +245,7 @@ func checkManifest(dir string, from vfs.FS, want mark) error {
 	}
 	f, err := from.Open(from.PathJoin(dir, name))
 	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%w: %s is gone; %s", ErrDamaged, from.PathJoin(dir, name), whatNow)
+		return fmt.Errorf("%w: %s is gone; %s", ErrDamaged, from.PathJoin(dir, name), WhatNow)
 	}
 	if err != nil {
 		return openError(dir, err)
@@ -255,10 +255,13 @@ func checkManifest(dir string, from vfs.FS, want mark) error {
 		return openError(dir, err)
 	}
 	if n != want.length || sum != want.sum {
-		return fmt.Errorf("%w: %s is not what was written to it; %s", ErrDamaged, from.PathJoin(dir, name), whatNow)
+		return fmt.Errorf("%w: %s is not what was written to it; %s", ErrDamaged, from.PathJoin(dir, name), WhatNow)
 	}
 	return nil
 }
 
-// whatNow is for whoever finds a damaged store.
-const whatNow = "restore a backup, or see with 'syncbase doctor --repair --accept-loss' what can be saved"
+// What whoever finds a damaged store is told to do, in this order.
+const (
+	WhatNow   = "'syncbase doctor --repair', while no daemon runs, repairs what it can; otherwise " + Otherwise
+	Otherwise = "restore a backup, or sync anew from a peer into an empty data directory with the old identity"
+)

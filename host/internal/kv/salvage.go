@@ -264,7 +264,7 @@ func (w *wreck) readManifest(opts Options) (err error) {
 
 // plain is what is the matter, without what to do about it.
 func plain(err error) string {
-	return strings.TrimSuffix(strings.TrimPrefix(err.Error(), ErrDamaged.Error()+": "), "; "+whatNow)
+	return strings.TrimSuffix(strings.TrimPrefix(err.Error(), ErrDamaged.Error()+": "), "; "+WhatNow)
 }
 
 // listTables asks Pebble, to whom logs that are damaged are hidden, and to whom tables that are gone seem to be there.

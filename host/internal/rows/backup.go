@@ -20,8 +20,8 @@ func (s *Store) Backup(ctx context.Context, dir string, beside ...func(*kv.Besid
 		return kv.Manifest{}, err
 	}
 	if n := len(losses); n > 0 {
-		return kv.Manifest{}, fmt.Errorf("%w: %s: %s (%d damaged places in all); syncbase doctor says what to do",
-			kv.ErrDamaged, losses[0].File, losses[0].Cause, n)
+		return kv.Manifest{}, fmt.Errorf("%w: %s: %s (%d damaged places in all); %s",
+			kv.ErrDamaged, losses[0].File, losses[0].Cause, n, kv.WhatNow)
 	}
 	return s.kv.Backup(ctx, dir, s.opts.Now(), beside...)
 }
