@@ -14,6 +14,21 @@
 // other rows and digests; that all hosts of one run end with the same is what is tested. A failure may take several runs of its
 // seed to come again.
 //
+// What random histories do to three to five hosts, connected each with each, in a line or in a star: links are cut one way or both,
+// parted, limited in bytes a second and reset, which loses what is under way (below a connection nothing is lost, doubled or
+// disordered for good; messages are, by liars); clocks differ, jump back and forth; hosts stop, start, lose power while they write, are put
+// back to snapshots, run beside copies of themselves, speak the first version of the protocol, lie; members join late, pause, refuse by
+// quota, change access lists, specifications and what conflicts are left to people; they leave, are ejected and come back; rows are written
+// and deleted, alone and in batches; history is kept for ever or for a second.
+//
+// Checked at every step, of the hosts looked at: batches are seen whole; each has what it has said it holds, and says less only
+// after it was stopped; none sends a record twice in one pull or to whom it may not. Checked after all faults have ended: within a bound of virtual time
+// all have the same rows, access lists, members, specification and open conflicts, down to versions, and say that they have compared them; every
+// acknowledged write is there or was overwritten by a later one, nobody's is; watchers were shown batches whole and end with the rows; nothing is
+// refused any more; not much was sent twice; history and traces of deleted rows are gone where none are to be kept. Where somebody was set back and
+// members had taken names for what they stood for before, an alarm is demanded in place of whole batches. TestMatrix plays fixed scenarios in each
+// topology under each regime of clocks, ties included.
+//
 // It knows the daemons only by their service for clients. Read Cluster, Host and Watcher.
 package hosttest
 

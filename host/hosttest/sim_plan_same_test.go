@@ -17,7 +17,7 @@ func TestSeedDecidesWhatBefallsHosts(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				runs[i] = newSimulation(t, planOf(seed))
 				defer runs[i].report("TestRandomHistoriesConverge")
-				runs[i].run()
+				runs[i].play()
 			})
 		}
 		for i, s := range runs {

@@ -18,8 +18,7 @@ type plan struct {
 	// Older are the hosts that speak the first version of the protocol.
 	Older             []string
 	MaxSkew, MaxDelay time.Duration
-	// Keep is how long history is kept; 0 is the default of daemons, longer than any history here. Otherwise nobody lies, is copied
-	// or set back: a delete that everybody has forgotten is no witness against whoever has the row from before it.
+	// Keep is how long history is kept; 0 is the default of daemons, longer than any history here.
 	Keep time.Duration
 	// Joins is how many join before the first step.
 	Joins int
@@ -99,9 +98,7 @@ func planOf(seed uint64) plan {
 	}
 	d.MaxSkew = oneOf(d, 0, time.Second, 2*time.Minute)
 	d.MaxDelay = oneOf(d, time.Millisecond, 20*time.Millisecond, 300*time.Millisecond)
-	if d.Keep = oneOf(d, 0, 0, time.Second); d.Flavour.repairs() {
-		d.Keep = 0
-	}
+	d.Keep = oneOf(d, 0, 0, time.Second)
 	d.Joins = d.random.IntN(len(d.Hosts))
 	for range 40 + d.random.IntN(60) {
 		p := d.step()
@@ -159,8 +156,8 @@ func (d *draft) step() step {
 		}
 	case n < 93:
 		p.Do = oneOf(d, doClock, doSnapshot, doSnapshot, doSetBack)
-		if p.Do == doSetBack && d.Keep > 0 {
-			p.Do = doSnapshot
+		if p.Do == doSetBack && d.Keep > 0 && d.Flavour == withRules {
+			p.Do = doSnapshot // a delete that is one side of an open conflict counts in no sum, so comparing does not bring it to light
 		}
 		p.Off = time.Duration(d.random.Int64N(int64(20*time.Minute))) - 10*time.Minute
 	case n < 95:

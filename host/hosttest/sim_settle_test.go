@@ -20,7 +20,10 @@ func (s *simulation) settle() {
 	s.t.Helper()
 	healed := time.Now()
 	s.c.Settle(s.bound())
-	for diff := s.differ(); diff != "" && !s.plan.Flavour.repairs(); diff = s.differ() {
+	if time.Since(healed) > soon && !s.mended() {
+		s.t.Errorf("it took the hosts %s to agree, and nobody raised an alarm", time.Since(healed))
+	}
+	for diff := s.differ(); diff != "" && !s.mended(); diff = s.differ() {
 		if time.Since(healed) > s.bound() {
 			s.t.Errorf("%s after the end of all faults %s", time.Since(healed), diff)
 			return

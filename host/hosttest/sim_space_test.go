@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/syncbase/syncbase/host/hosttest"
 	nodev1 "github.com/syncbase/syncbase/sdk/api/node/v1"
 )
 
@@ -29,8 +30,12 @@ func (s *simulation) latest(key string) (at time.Time) {
 }
 
 // maxGarbage is what may be left where no history is kept: what the metadata of the syncgroup has left behind since its members
-// last said what they hold, which they do for the sake of rows alone.
-const maxGarbage = 4 << 10
+// last said what they hold, which they do for the sake of rows alone. What they say names each writer, and who is set back, copied or
+// lied to becomes many of them.
+func (s *simulation) maxGarbage() uint64 {
+	writers := len(s.truth.held("a", hosttest.Collection))
+	return uint64(4<<10 + 32*writers*len(s.joined))
+}
 
 // reclaimed waits, where no history is to be kept, until none is left, nor any trace of deleted rows.
 func (s *simulation) reclaimed() {
@@ -66,7 +71,7 @@ func (s *simulation) burden(name string) string {
 		s.t.Fatal(err)
 	}
 	for _, d := range resp.GetDatabases() {
-		if d.GetGarbageBytes() > maxGarbage {
+		if d.GetGarbageBytes() > s.maxGarbage() {
 			return fmt.Sprintf("%s has %d bytes of history, held by %v", name, d.GetGarbageBytes(), d.GetHeldBy())
 		}
 	}

@@ -49,7 +49,7 @@ func (s *simulation) step(p step) {
 	default:
 		s.trouble(p)
 	}
-	if !s.plan.Flavour.repairs() {
+	if !s.mended() {
 		s.whole(s.standIn(p.Looked[0]))
 	}
 	s.truthful(s.standIn(p.Looked[1]))

@@ -127,8 +127,15 @@ func newSimulation(t *testing.T, p plan) *simulation {
 	return s
 }
 
-// run plays the history.
+// run plays the history and checks what has come of it.
 func (s *simulation) run() {
+	s.t.Helper()
+	s.play()
+	s.finish()
+}
+
+// play takes the steps.
+func (s *simulation) play() {
 	s.t.Helper()
 	s.c.Host("a").Create()
 	s.createInner()
@@ -141,7 +148,6 @@ func (s *simulation) run() {
 		s.taken = append(s.taken, p)
 		s.step(p)
 	}
-	s.finish()
 }
 
 func (s *simulation) tell(format string, args ...any) {
@@ -224,7 +230,7 @@ func (s *simulation) finish() {
 	rows := s.c.Host("a").Rows()
 	synctest.Wait()
 	for name, w := range s.watches {
-		if s.plan.Flavour.repairs() && status.Code(w.Err()) == codes.FailedPrecondition {
+		if s.mended() && status.Code(w.Err()) == codes.FailedPrecondition {
 			continue // it has become another writer, and its markers are void
 		}
 		shown := w.State()
@@ -232,7 +238,7 @@ func (s *simulation) finish() {
 		if diff := cmp.Diff(rows, shown); diff != "" {
 			s.t.Errorf("what a watcher of %s ended with, its last stream having broken with %v (-rows +watcher):\n%s", name, w.Err(), diff)
 		}
-		if !s.plan.Flavour.repairs() {
+		if !s.mended() {
 			s.checkBatches(name, w)
 		}
 		s.whole(name)
@@ -273,7 +279,7 @@ func (s *simulation) checkBatches(name string, w *hosttest.Watcher) {
 // checkKey holds the row against the rule that the last writer wins: no acknowledged write is later than what is there.
 func (s *simulation) checkKey(key, value string) {
 	s.t.Helper()
-	if s.plan.Flavour.repairs() && s.current("a", key) == "" && value == "" {
+	if s.mended() && s.current("a", key) == "" && value == "" {
 		return // it was withheld while it was there
 	}
 	hist, found := s.history("a", key)
@@ -287,7 +293,7 @@ func (s *simulation) checkKey(key, value string) {
 	known := false
 	for _, w := range slices.Concat(s.acknowledged[key], s.doubtful[key]) {
 		known = known || w.version == hist.GetHead() || (w.version == "" || s.setBack[w.host] || s.plan.Flavour == withLiar) && w.value == value
-		if s.plan.Flavour.repairs() && w.value == "" && value == "" {
+		if s.mended() && w.value == "" && value == "" {
 			continue // a delete that was withheld where there was nothing to delete
 		}
 		if w.time.After(at) {
