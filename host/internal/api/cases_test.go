@@ -252,3 +252,21 @@ func TestConflictsByResolver(t *testing.T) {
 	}
 	q.want("app/k=3", "defer/k=1", "last/k=1")
 }
+
+// reference: sync-068 the local side of a row that only belongs to the group keeps it as it is: it gets no new version.
+func TestRowOfTheGroupIsKept(t *testing.T) {
+	q := newQuarrel(t, `{"resolver":"app"}`)
+	q.here("a=1", "drawn=1")
+	q.there("a=2")
+	before, err := q.c.Get(t.Context(), "drawn")
+	if err != nil {
+		t.Fatal(err)
+	}
+	q.serve(1, func(g client.ConflictGroup) ([]client.Resolution, error) {
+		return append(sum(g), g.Rows[0].TakeLocal()), nil
+	})
+	q.want("a=3", "drawn=1")
+	if after, err := q.c.Get(t.Context(), "drawn"); err != nil || after.Version != before.Version {
+		t.Errorf("the version went from %s to %s, %v", before.Version, after.Version, err)
+	}
+}

@@ -63,7 +63,7 @@ func TestMillionRecordsOverCutsAndCrashes(t *testing.T) {
 	const perCommit, crashes, budget = 1000, 3, 1 << 20
 	records, perCut, perCrash := 1_000_000, int64(35), int64(50)
 	if testing.Short() { // the race detector takes ten times as long
-		records, perCut, perCrash = 100_000, 4, 6
+		records, perCut, perCrash = 60_000, 3, 4
 	}
 	synctest.Test(t, func(t *testing.T) {
 		a, b := newDevice(t, "a"), newDevice(t, "b")
