@@ -71,6 +71,8 @@ type Host struct {
 	copies *ownCopies
 	// disk is how much room there is.
 	disk *diskWatch
+	// wrong are devices with wrong clocks.
+	wrong wrongClocks
 	// apart is what peers have by the name of a syncgroup of this device.
 	apart *apartBook
 	// unmarked: the disk was full at the start. Settling sets it, and then only the layer of the marks uses it.

@@ -197,8 +197,9 @@ func (h *Host) received(db *rows.DB, from engine.Peer, got rows.Received) {
 	if got.Conflicts > 0 {
 		h.log.Info("settled conflicts", "database", db.Name(), "peer", from.Name, "rows", got.Conflicts)
 	}
-	if got.Ahead > 0 {
-		h.log.Warn("commits bear a time in the future: the clock of a writer is wrong", "database", db.Name(), "peer", from.Name, "commits", got.Ahead)
+	for _, device := range h.wrong.note(db, got.AheadOf, h.opts.Seams.Now()) {
+		h.log.Warn("commits bear a time in the future: the clock of their writer is wrong", "database", db.Name(), "writer", device,
+			"member", memberWith(db, device), "passed_on_by", from.Name)
 	}
 	h.arrived(from.Device, got.Fresh)
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/syncbase/syncbase/host/internal/delta"
 	"github.com/syncbase/syncbase/host/internal/history"
+	"github.com/syncbase/syncbase/host/internal/hlc"
 	"github.com/syncbase/syncbase/host/internal/id"
 	"github.com/syncbase/syncbase/host/internal/kv"
 	"github.com/syncbase/syncbase/host/internal/perm"
@@ -48,8 +49,10 @@ type Received struct {
 	Duplicates int
 	// Conflicts that were found between versions of different content, whoever settles them.
 	Conflicts int
-	// Ahead is how many commits bore a time too far ahead of this device's clock to follow.
-	Ahead int
+	// Ahead is how many commits bore a time too far ahead of this device's clock to follow, and AheadOf the latest such time of
+	// each of their writers.
+	Ahead   int
+	AheadOf map[id.Writer]hlc.Time
 	// Fresh are the new values of rows, for whoever looks for references in them. They alias the step.
 	Fresh []Arrival
 	// Letters are the commits that were refused by a rule and set aside.
@@ -61,8 +64,18 @@ func (r *Received) add(more Received) {
 	r.Duplicates += more.Duplicates
 	r.Conflicts += more.Conflicts
 	r.Ahead += more.Ahead
+	for w, t := range more.AheadOf {
+		r.aheadOf(w, t)
+	}
 	r.Fresh = append(r.Fresh, more.Fresh...)
 	r.Letters = append(r.Letters, more.Letters...)
+}
+
+func (r *Received) aheadOf(w id.Writer, t hlc.Time) {
+	if r.AheadOf == nil {
+		r.AheadOf = map[id.Writer]hlc.Time{}
+	}
+	r.AheadOf[w] = max(r.AheadOf[w], t)
 }
 
 // Arrival is a value that arrived from another device.
@@ -278,6 +291,7 @@ func (r *receiver) takeCommit(c *wire.Commit, repair bool) error {
 	}
 	if !r.db.clock.Observe(r.db.now(), c.Time) {
 		r.got.Ahead++
+		r.got.aheadOf(c.Writer, c.Time)
 	}
 	r.startCommit(true, c.Writer, c.First, c.Count, c.Time)
 	for _, e := range entries {

@@ -27,6 +27,7 @@ type Alarm struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// copy: several daemons run with the keys of one device, because its data directory was copied.
 	// apart: a syncgroup was made under one name on this device and on another, and the two do not sync.
+	// clock: a device writes with a time far in the future, which wins conflicts until then.
 	// disk: the disk of the store has little space left, or none, so that writes are refused; it ends by itself when there is room.
 	// store: the disk failed under a write, and nothing is written until the daemon is started again.
 	// Others may be added.
