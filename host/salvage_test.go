@@ -13,6 +13,8 @@ import (
 
 // TestSalvage loses or damages each file of a store in turn. A repair that accepts loss leaves a store that is sound and takes
 // writes, or says why it cannot; the damaged one is put aside as it was; and one that does not accept loss touches nothing.
+// reference: store-096 a damaged store is moved aside on request instead of by itself, and what takes its place is usable and has what
+// could be read.
 func TestSalvage(t *testing.T) {
 	whole := t.TempDir()
 	if err := unpack(filepath.Join("testdata", "format", "v1.tar.gz"), whole); err != nil {

@@ -24,6 +24,9 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"syncbase": main})
 }
 
+// TestScripts runs the program as scripts and people do.
+// reference: store-310 the command line prints tables and JSON, reads JSON lines and CSV and its own export, and prints watches; there is no
+// debug page, and a scan goes on from a key with --start and --max.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: filepath.Join("testdata", "script"),
