@@ -15,9 +15,14 @@ func (c *Collection) PutOp(key string, value any) (Op, error) {
 	if err != nil {
 		return Op{}, err
 	}
-	return Op{&nodev1.Op{Op: &nodev1.Op_Put{Put: &nodev1.Put{
-		Collection: c.name, Key: key, Value: v.Bytes, Type: v.Type, Raw: v.Raw,
-	}}}}, nil
+	var p struct { // at once, as there are many of them
+		op  nodev1.Op
+		is  nodev1.Op_Put
+		put nodev1.Put
+	}
+	p.put.Collection, p.put.Key, p.put.Value, p.put.Type, p.put.Raw = c.name, key, v.Bytes, v.Type, v.Raw
+	p.is.Put, p.op.Op = &p.put, &p.is
+	return Op{&p.op}, nil
 }
 
 // DeleteOp removes a row if it is there.

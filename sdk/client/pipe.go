@@ -77,7 +77,8 @@ func (c *Client) pipedCommit(ctx context.Context, database string, ops []*nodev1
 	if p == nil {
 		return nil, nil, false
 	}
-	it := &piped{commit: &nodev1.IndependentCommit{Ops: ops}, size: size, done: make(chan struct{})}
+	it := &piped{size: size, done: make(chan struct{})}
+	it.commit.Ops = ops
 	if !p.add(it) {
 		return nil, nil, false
 	}
@@ -177,7 +178,7 @@ type pipe struct {
 
 // piped is a commit in a pipe. When done is closed it has an outcome, or an error, or neither: then it was not applied.
 type piped struct {
-	commit  *nodev1.IndependentCommit
+	commit  nodev1.IndependentCommit
 	size    int
 	outcome *nodev1.CommitOutcome
 	err     error
@@ -225,7 +226,10 @@ func (p *pipe) take() *nodev1.CommitEachRequest {
 	if len(p.unanswered) >= maxPipedMessages {
 		return nil
 	}
-	m, size, n := &nodev1.CommitEachRequest{}, 0, 0
+	if len(p.queue) == 0 {
+		return nil
+	}
+	m, size, n := &nodev1.CommitEachRequest{Commits: make([]*nodev1.IndependentCommit, 0, len(p.queue))}, 0, 0
 	for _, it := range p.queue {
 		if size += it.size; size > maxPipedMessage && n > 0 {
 			break
@@ -234,7 +238,7 @@ func (p *pipe) take() *nodev1.CommitEachRequest {
 		if it.over {
 			continue
 		}
-		m.Commits, p.sent = append(m.Commits, it.commit), append(p.sent, it)
+		m.Commits, p.sent = append(m.Commits, &it.commit), append(p.sent, it)
 	}
 	clear(p.queue[:n])
 	if p.queue = p.queue[n:]; len(p.queue) == 0 {

@@ -115,8 +115,9 @@ func (c *committer) start(ctx context.Context, commits []*nodev1.IndependentComm
 		return all
 	}
 	lists, at := make([][]rows.Op, 0, len(commits)), make([]int, 0, len(commits))
+	names := collectionNames{t: t}
 	for i, commit := range commits {
-		ops, err := t.ops(commit.GetOps())
+		ops, err := names.ops(commit.GetOps())
 		if err != nil {
 			all[i].err = err
 			continue
@@ -129,20 +130,21 @@ func (c *committer) start(ctx context.Context, commits []*nodev1.IndependentComm
 	return all
 }
 
-func (n *started) outcome() *nodev1.CommitOutcome {
+// outcome waits for the commit, and says in o what became of it.
+func (n *started) outcome(o *nodev1.CommitOutcome) {
 	err := n.err
 	if err == nil {
 		versions, waited := n.commit.Wait()
 		if err = waited; err == nil {
-			return &nodev1.CommitOutcome{Versions: versionTexts(versions)}
+			o.Versions = versionTexts(versions)
+			return
 		}
 	}
 	code, reason := classify(err)
-	o := &nodev1.CommitOutcome{Code: uint32(code), Error: err.Error(), Reason: reason}
+	o.Code, o.Error, o.Reason = uint32(code), err.Error(), reason
 	if op := (*rows.OpError)(nil); errors.As(err, &op) {
 		o.Operation = uint32(op.Op + 1)
 	}
-	return o
 }
 
 // answer waits for the commits of a message after the other, and sends their outcomes. It goes on after a failure, with nothing
@@ -150,8 +152,10 @@ func (n *started) outcome() *nodev1.CommitOutcome {
 func (c *committer) answer() {
 	for list := range c.started {
 		m := &nodev1.CommitEachResponse{Outcomes: make([]*nodev1.CommitOutcome, len(list))}
+		outcomes := make([]nodev1.CommitOutcome, len(list))
 		for i := range list {
-			m.Outcomes[i] = list[i].outcome()
+			m.Outcomes[i] = &outcomes[i]
+			list[i].outcome(&outcomes[i])
 		}
 		if err := c.stream.Send(m); err != nil {
 			c.cancel(err)

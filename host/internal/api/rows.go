@@ -169,14 +169,18 @@ func (t *target) guarded() rows.Guard {
 }
 
 func (t *target) ops(list []*nodev1.Op) ([]rows.Op, error) {
+	names := collectionNames{t: t}
+	return names.ops(list)
+}
+
+func (n *collectionNames) ops(list []*nodev1.Op) ([]rows.Op, error) {
 	if len(list) > rows.MaxBatchOps {
 		return nil, fmt.Errorf("%w: a batch of %d operations, the limit is %d", ErrInvalid, len(list), rows.MaxBatchOps)
 	}
-	names := collectionNames{t: t}
 	ops := make([]rows.Op, len(list))
 	for i, op := range list {
 		var err error
-		if ops[i], err = names.op(op); err != nil {
+		if ops[i], err = n.op(op); err != nil {
 			return nil, &rows.OpError{Op: i, Of: len(list), Err: err}
 		}
 	}

@@ -76,7 +76,10 @@ func (v Version) String() string {
 	if v.IsZero() {
 		return ""
 	}
-	return v.Writer.String() + "-" + strconv.FormatUint(v.Gen, 10)
+	text := make([]byte, 0, 64)
+	text = hex.AppendEncode(text, v.Writer.Device[:])
+	text = strconv.AppendUint(append(text, '.'), uint64(v.Writer.Epoch), 10)
+	return string(strconv.AppendUint(append(text, '-'), v.Gen, 10))
 }
 
 // ParseVersion reads what String writes and nothing else, so that versions can be compared as texts.

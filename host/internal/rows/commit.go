@@ -3,6 +3,7 @@ package rows
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"unicode/utf8"
 
 	"github.com/syncbase/syncbase/host/internal/history"
@@ -131,7 +132,7 @@ func (t *txn) effective(ops []Op, colls []*collection) (touched []*rowState, tod
 			return nil, nil, atOp(i, ops, &unmetError{fmt.Sprintf("check of %s failed: %s", describe(op.Collection, op.Key), why)})
 		}
 	}
-	todo = make([]int, 0, len(ops))
+	todo = slices.Grow(t.todo[:0], len(ops))
 	for i, row := range t.states {
 		// A collection that is destroyed and made anew has a record for either.
 		anew := ops[i].Kind == OpDelete && ops[i].Key == ""
@@ -139,6 +140,7 @@ func (t *txn) effective(ops []Op, colls []*collection) (touched []*rowState, tod
 			todo = append(todo, i)
 		}
 	}
+	t.todo = todo
 	return t.states, todo, nil
 }
 

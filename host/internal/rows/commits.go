@@ -1,6 +1,7 @@
 package rows
 
 import (
+	"slices"
 	"sync"
 
 	"github.com/syncbase/syncbase/host/internal/id"
@@ -186,14 +187,15 @@ func (db *DB) entered(ops []Op) bool {
 // add puts one commit into the transaction, unless it changes nothing. After an error the transaction has nothing of it.
 func (t *txn) add(ops []Op, ready readiness) ([]id.Version, error) {
 	db := t.db
-	colls := make([]*collection, len(ops))
+	colls := slices.Grow(t.colls[:0], len(ops))
 	for i := range ops {
 		if i > 0 && ops[i].Collection == ops[i-1].Collection {
-			colls[i] = colls[i-1]
+			colls = append(colls, colls[i-1])
 			continue
 		}
-		colls[i] = db.enter(t.b, ops[i].Collection, t.fresh)
+		colls = append(colls, db.enter(t.b, ops[i].Collection, t.fresh))
 	}
+	t.colls = colls
 	if err := ready(t, colls, ops); err != nil {
 		return nil, err
 	}

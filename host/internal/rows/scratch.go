@@ -15,6 +15,9 @@ type scratch struct {
 	// wanted are the rows of the operations of one commit, and states what is known of them.
 	wanted []rowRef
 	states []*rowState
+	// colls are the collections of the operations of one commit, and todo the positions of those that make a record.
+	colls []*collection
+	todo  []int
 	// changes are those of the commits of this device; they hold no memory.
 	changes []change
 }
@@ -35,12 +38,13 @@ func (t *txn) release() {
 		s.slab, t.db.large = s.slab[:0], s
 		return
 	}
-	if large || max(cap(s.wanted), cap(s.states), cap(s.changes)) > maxScratchRows || cap(s.body) > maxScratchBody {
+	if large || max(cap(s.wanted), cap(s.states), cap(s.changes), cap(s.colls), cap(s.todo)) > maxScratchRows || cap(s.body) > maxScratchBody {
 		return
 	}
 	clear(s.slab)
 	clear(s.wanted[:cap(s.wanted)])
 	clear(s.states[:cap(s.states)])
+	clear(s.colls[:cap(s.colls)])
 	s.slab, s.wanted, s.states, s.changes = s.slab[:0], s.wanted[:0], s.states[:0], s.changes[:0]
 	scratches.Put(s)
 }
