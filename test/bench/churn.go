@@ -21,9 +21,10 @@ const (
 	batchRows       = 1000
 	batchesInFlight = 4
 	// settleLimit is how long reclamation may take before what is left is taken as it is.
-	settleLimit = 3 * time.Minute
-	// settleRest is for how long nothing changes in a store that has come to rest: longer than between two rounds of reclamation.
-	settleRest = 10 * time.Second
+	settleLimit = 6 * time.Minute
+	// settleRest is for how long nothing changes in a store that has come to rest: longer than until members say what they hold, which
+	// they do once a minute, and the next round of reclamation.
+	settleRest = 75 * time.Second
 	// diskAllowance is what a store may take beside twice what is live, which is one row in the end.
 	diskAllowance = 64 << 20
 )

@@ -42,7 +42,9 @@ type DB struct {
 	past uint64
 	// behind is seqHead.past of the last commit that was reclaimed.
 	behind uint64
-	know   *delta.Knowledge
+	// queueAt is where the next step of reclaiming goes on in the queue of tombstones that wait, nil at its start.
+	queueAt []byte
+	know    *delta.Knowledge
 	// rev counts the states that know has had.
 	rev   uint64
 	colls map[id.Collection]*collection

@@ -1,6 +1,7 @@
 package rows
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 
@@ -36,7 +37,7 @@ func newTombs(s *reclaiming) *tombs {
 // bury handles the tombstones below the new floor and those that have been waiting.
 func (t *tombs) bury() error {
 	for _, l := range t.dead {
-		if err := t.take(l, false); err != nil {
+		if _, err := t.take(l, false); err != nil {
 			return err
 		}
 	}
@@ -56,56 +57,64 @@ func (t *tombs) done() {
 	}
 }
 
-// take drops the tombstone if it is still the last word on its row and everybody knows of it. Otherwise it makes it wait.
-func (t *tombs) take(l litter, waits bool) error {
+// take drops the tombstone if it is still the last word on its row and everybody knows of it. Otherwise it makes it wait. One that
+// waits is left alone, early, while commits that stay still tell of it, as they may of rows that were swept with their collection:
+// a watcher that comes to them looks for it in the log.
+func (t *tombs) take(l litter, waits bool) (early bool, err error) {
 	coll := t.db.byNum[l.coll]
 	if coll == nil {
-		return corrupt("litter", nil)
+		return false, corrupt("litter", nil)
 	}
 	if t.seen[l] {
-		return nil
+		return false, nil
 	}
 	t.seen[l] = true
-	rec, _, err := t.db.logRecord(l.coll, l.version)
+	logged := logKey(t.db.num, l.coll, l.version)
+	value, err := t.db.s.kv.Get(logged)
 	if errors.Is(err, kv.ErrNotFound) {
 		t.forget(l, waits) // the row was written again since
-		return nil
+		return false, nil
 	}
 	if err != nil {
-		return err
+		return false, err
+	}
+	rec, h, err := decodeLogRecord(value, l.version)
+	if err != nil || waits && h.seq > t.floor {
+		return err == nil, err
 	}
 	key := rowKey(spaceTomb, t.db.num, l.coll, rec.Key)
 	data, err := t.db.s.kv.Get(key)
 	if errors.Is(err, kv.ErrNotFound) {
 		t.forget(l, waits)
-		return nil
+		return false, nil
 	}
 	if err != nil {
-		return err
+		return false, err
 	}
 	head, err := decodeHead(data)
 	if err != nil {
-		return err
+		return false, err
 	}
 	if head.Version != l.version || contested(data) {
 		t.forget(l, waits)
-		return nil
+		return false, nil
 	}
 	ready, err := t.ready(coll, &head)
 	if err != nil {
-		return err
+		return false, err
 	}
 	if !ready || t.db.awaitsLetter(coll, &head) {
 		if !waits {
 			t.b.Set(waitingKey(t.db.num, l), []byte{valueVersion})
 		}
-		return nil
+		return false, nil
 	}
 	t.remove(key, len(key)+len(data))
 	t.size += len(key) + len(data)
 	t.got.Tombstones++
 	t.forget(l, waits)
-	return t.drop(coll, &head)
+	t.remove(logged, len(logged)+len(value))
+	return false, t.drop(coll, &head)
 }
 
 // forget takes a tombstone that waits no longer out of the queue.
@@ -136,9 +145,9 @@ func (t *tombs) ready(coll *collection, head *history.Head) (bool, error) {
 	return true, nil
 }
 
-// drop removes the log records of a tombstone and takes note that it is gone.
+// drop removes the log records on top of a tombstone and takes note that it is gone.
 func (t *tombs) drop(coll *collection, head *history.Head) error {
-	for _, v := range append([]id.Version{head.Version}, head.Tips...) {
+	for _, v := range head.Tips {
 		key := logKey(t.db.num, coll.num, v)
 		value, err := t.db.s.kv.Get(key)
 		if errors.Is(err, kv.ErrNotFound) {
@@ -160,14 +169,20 @@ func (t *tombs) drop(coll *collection, head *history.Head) error {
 }
 
 // queue looks at tombstones that wait and that everybody may know of by now, as many as there is room for. It leaps over
-// those that somebody does not know of.
+// those that somebody does not know of. A step goes on where the one before had no more room: the start of the queue is gone by then,
+// and passing over what is gone costs as much as what is there.
 func (t *tombs) queue(room int) error {
 	prefix := append(dbKey(spaceReclaim, t.db.num), reclaimWaiting)
-	it, err := t.db.s.kv.Iter(prefix, kv.PrefixEnd(prefix))
+	from := prefix
+	if t.db.queueAt != nil {
+		from = t.db.queueAt
+	}
+	it, err := t.db.s.kv.Iter(from, kv.PrefixEnd(prefix))
 	if err != nil {
 		return err
 	}
 	defer it.Close()
+	t.db.queueAt = nil
 	for ok := it.First(); ok; {
 		l, valid := parseWaiting(it.Key())
 		coll := t.db.byNum[l.coll]
@@ -180,36 +195,25 @@ func (t *tombs) queue(room int) error {
 			ok = it.SeekGE(append(waitingKey(t.db.num, next), 0))
 			continue
 		}
-		if early, err := t.early(l); err != nil || early {
-			if err != nil {
-				return err
-			}
+		if room <= 0 {
+			t.got.More, t.db.queueAt = true, bytes.Clone(it.Key())
+			return nil
+		}
+		early, err := t.take(l, true)
+		if err != nil {
+			return err
+		}
+		if early {
 			// What the writer wrote later was learned later.
 			next := l
 			next.version.Gen = 1<<64 - 1
 			ok = it.SeekGE(append(waitingKey(t.db.num, next), 0))
 			continue
 		}
-		if room--; room < 0 {
-			t.got.More = true
-			return nil
-		}
-		if err := t.take(l, true); err != nil {
-			return err
-		}
+		room--
 		ok = it.Next()
 	}
 	return nil
-}
-
-// early reports whether commits that stay still tell of the version, as they may of rows that were swept with their
-// collection: a watcher that comes to them looks for it in the log.
-func (t *tombs) early(l litter) (bool, error) {
-	_, h, err := t.db.logRecord(l.coll, l.version)
-	if errors.Is(err, kv.ErrNotFound) {
-		return false, nil
-	}
-	return err == nil && h.seq > t.floor, err
 }
 
 func waitingKey(db uint32, l litter) []byte {
