@@ -42,9 +42,9 @@ func (t *target) inBatch(handle string, size int, within func(*rows.Tx) error, a
 	return within(x.tx)
 }
 
-// openCollectionIn finds a collection on which the caller has the tag, in a batch if the request names one. The caller calls
+// openCollectionIn finds a collection that the caller administers, in a batch if the request names one. The caller calls
 // done in the end.
-func (s *Server) openCollectionIn(ctx context.Context, req reading, tag perm.Tag) (t *target, c id.Collection, done func(), err error) {
+func (s *Server) openCollectionIn(ctx context.Context, req reading) (t *target, c id.Collection, done func(), err error) {
 	if t, err = s.open(ctx, req.GetDatabase()); err != nil {
 		return nil, c, nil, err
 	}
@@ -55,7 +55,7 @@ func (s *Server) openCollectionIn(ctx context.Context, req reading, tag perm.Tag
 		}
 	}
 	if c, err = t.name(req.GetCollection()); err == nil {
-		err = t.check(c, tag)
+		err = t.checkList(c)
 	}
 	if err != nil {
 		done()

@@ -7,13 +7,12 @@ import (
 
 	nodev1 "github.com/syncbase/syncbase/sdk/api/node/v1"
 
-	"github.com/syncbase/syncbase/host/internal/acl"
 	"github.com/syncbase/syncbase/host/internal/id"
 	"github.com/syncbase/syncbase/host/internal/perm"
 	"github.com/syncbase/syncbase/host/internal/rows"
 )
 
-// GetPermissions takes Admin on what the list guards.
+// GetPermissions takes Admin on what the list guards, or the owner in person.
 func (s *Server) GetPermissions(ctx context.Context, req *nodev1.GetPermissionsRequest) (*nodev1.GetPermissionsResponse, error) {
 	switch {
 	case req.GetBatch() != "" && req.GetCollection() == "":
@@ -21,14 +20,14 @@ func (s *Server) GetPermissions(ctx context.Context, req *nodev1.GetPermissionsR
 	case req.GetDatabase() == "":
 		return s.servicePermissions(ctx, req)
 	case req.GetCollection() == "":
-		t, err := s.openFor(ctx, req.GetDatabase(), perm.Admin)
+		t, err := s.openList(ctx, req.GetDatabase())
 		if err != nil {
 			return nil, err
 		}
 		list, version := t.db.Permissions()
 		return &nodev1.GetPermissionsResponse{Permissions: list.Marshal(), Version: version}, nil
 	}
-	t, c, done, err := s.openCollectionIn(ctx, req, perm.Admin)
+	t, c, done, err := s.openCollectionIn(ctx, req)
 	if err != nil {
 		return nil, err
 	}
@@ -71,7 +70,7 @@ func nothingBelow(collection string) error {
 	return nil
 }
 
-// SetPermissions takes Admin on what the list guards.
+// SetPermissions takes Admin on what the list guards, or the owner in person.
 func (s *Server) SetPermissions(ctx context.Context, req *nodev1.SetPermissionsRequest) (*nodev1.SetPermissionsResponse, error) {
 	switch {
 	case req.GetBatch() != "" && req.GetCollection() == "":
@@ -83,14 +82,14 @@ func (s *Server) SetPermissions(ctx context.Context, req *nodev1.SetPermissionsR
 		return s.setPermissions(ctx, req, perm.ServiceTags, func() (guardedList, error) { return s.administered(ctx) })
 	case req.GetCollection() == "":
 		return s.setPermissions(ctx, req, perm.DatabaseTags, func() (guardedList, error) {
-			t, err := s.open(ctx, req.GetDatabase())
+			t, err := s.openList(ctx, req.GetDatabase())
 			if err != nil {
 				return nil, err
 			}
-			return t.db, acl.Database(t.list, t.caller, perm.Admin)
+			return t.db, nil
 		})
 	}
-	t, c, done, err := s.openCollectionIn(ctx, req, perm.Admin)
+	t, c, done, err := s.openCollectionIn(ctx, req)
 	if err != nil {
 		return nil, err
 	}

@@ -27,13 +27,19 @@ func lockedOut(list perm.List, caller id.Principal) []string {
 	return []string{fmt.Sprintf("%s has no Admin any more and cannot change this list again; only %s can", caller, strings.Join(who, ", "))}
 }
 
-// lockout is as above, of a list that a request sets. The owner in person administers the daemon whatever the list says.
+// lockout is as above, of a list that a request sets. The owner in person administers the daemon whatever the list says, and
+// keeps the right to set the lists of its own.
 func (s *Server) lockout(ctx context.Context, req *nodev1.SetPermissionsRequest, list perm.List) []string {
 	caller, err := s.caller(ctx)
 	if err != nil || req.GetDatabase() == "" && caller == s.opts.Owner {
 		return nil
 	}
-	return lockedOut(list, caller)
+	name, err := id.ParseName(req.GetCollection(), caller.Owner())
+	own := req.GetCollection() == "" || err == nil && caller.Extends(name.Owner)
+	if caller != s.opts.Owner || !own || list.Allows(caller, perm.Admin) {
+		return lockedOut(list, caller)
+	}
+	return []string{fmt.Sprintf("%s has no Admin any more; as the owner in person it can still read and set this list", caller)}
 }
 
 // foreign warns who makes a database of another principal, which takes Admin on the daemon, and perhaps meant a name with a colon.
