@@ -1,12 +1,15 @@
 package host
 
 import (
+	"cmp"
 	"context"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/syncbase/syncbase/host/internal/api"
@@ -18,6 +21,9 @@ const (
 	backupBlobs    = "blobs"
 	backupIdentity = "identity"
 )
+
+// deviceKey is the file of an identity without which it is none.
+const deviceKey = "key.pem"
 
 // unpackDir is where a restore leaves the packs of blobs for the daemon, which gives them to the blob store: only a plugin knows
 // how that keeps them. Files are named by the keys of the objects, in hexadecimal.
@@ -68,11 +74,15 @@ func (h *Host) backupIdentity(w *kv.Beside) error {
 	return err
 }
 
-// restoreBeside brings back what lies beside the store in a backup that was verified. An identity that is there is left alone.
+// restoreBeside brings back what lies beside the store in a backup that was verified. An identity that is there is left alone;
+// the key is what tells, so it comes last, and whoever is cut short before it can do all of it again.
 func restoreBeside(backup, dataDir string, files []kv.BackupFile) error {
 	identity := filepath.Join(dataDir, backupIdentity)
-	_, err := os.Stat(filepath.Join(identity, "key.pem"))
+	_, err := os.Stat(filepath.Join(identity, deviceKey))
 	keep := err == nil
+	slices.SortStableFunc(files, func(a, b kv.BackupFile) int {
+		return cmp.Compare(strings.Count(a.Name, "/"+deviceKey), strings.Count(b.Name, "/"+deviceKey))
+	})
 	for _, f := range files {
 		folder, name := filepath.Split(filepath.FromSlash(f.Name))
 		to := ""

@@ -33,12 +33,10 @@ func RestoreStore(ctx context.Context, backup, dataDir string) (Restored, error)
 	if err := os.MkdirAll(dataDir, 0o700); err != nil {
 		return Restored{}, fmt.Errorf("create data directory: %w", err)
 	}
-	m, err := rows.Restore(ctx, backup, filepath.Join(dataDir, storeDir), kv.Options{Steps: formatSteps}, randomNumber)
+	beside := func(m kv.Manifest) error { return restoreBeside(backup, dataDir, m.Beside) }
+	m, err := rows.Restore(ctx, backup, filepath.Join(dataDir, storeDir), kv.Options{Steps: formatSteps}, randomNumber, beside)
 	if err != nil {
 		return Restored{}, fmt.Errorf("restore %s: %w", backup, err)
-	}
-	if err := restoreBeside(backup, dataDir, m.Beside); err != nil {
-		return Restored{}, fmt.Errorf("the store is there, but not all that lies beside it; remove %s and restore %s again: %w", dataDir, backup, err)
 	}
 	files := append(m.Files, m.Beside...)
 	r := Restored{Files: len(files)}
@@ -62,7 +60,7 @@ func (r *Restored) who(dataDir string) error {
 		r.Owners = append(r.Owners, string(owner))
 	}
 	dir := filepath.Join(dataDir, backupIdentity)
-	if _, err := os.Stat(filepath.Join(dir, "key.pem")); err == nil {
+	if _, err := os.Stat(filepath.Join(dir, deviceKey)); err == nil {
 		i, err := ShowIdentity(dir)
 		r.Identity = string(i.Owner)
 		return err

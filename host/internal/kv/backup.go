@@ -20,6 +20,9 @@ import (
 // ErrBackup means that a backup is not what its manifest says.
 var ErrBackup = errors.New("backup is damaged")
 
+// ErrRestoring means that a restore into the directory was cut short, so it is no store yet.
+var ErrRestoring = errors.New("a restore was cut short")
+
 // ManifestVersion is the version of the manifest's form.
 const ManifestVersion = 1
 
@@ -142,8 +145,9 @@ func VerifyBackup(ctx context.Context, dir string, opts Options) (Manifest, erro
 }
 
 // Restore makes a store in dir, which must be absent or empty, from a backup that it verifies. Before the directory comes
-// to be, renew may change the store. What a restore that was cut short leaves behind is removed by the next.
-func Restore(ctx context.Context, backup, dir string, opts Options, renew func(*Store) error) (Manifest, error) {
+// to be, renew may change the store, and bring back what lies beside it. Until then Open refuses the directory with
+// ErrRestoring; what a restore that was cut short leaves behind is removed by the next.
+func Restore(ctx context.Context, backup, dir string, opts Options, renew func(*Store, Manifest) error) (Manifest, error) {
 	fs := opts.fileSystem()
 	m, err := VerifyBackup(ctx, backup, opts)
 	if err != nil {
@@ -152,7 +156,7 @@ func Restore(ctx context.Context, backup, dir string, opts Options, renew func(*
 	if err := emptyDir(fs, dir); err != nil {
 		return m, err
 	}
-	half := dir + ".restoring"
+	half := restoring(dir)
 	if err := errors.Join(fs.RemoveAll(half), fs.MkdirAll(half, 0o700)); err != nil {
 		return m, err
 	}
@@ -165,13 +169,26 @@ func Restore(ctx context.Context, backup, dir string, opts Options, renew func(*
 	if err != nil {
 		return m, err
 	}
-	if err := errors.Join(renew(s), s.Close()); err != nil {
+	if err := errors.Join(renew(s, m), s.Close()); err != nil {
 		return m, err
 	}
 	if err := errors.Join(fs.RemoveAll(dir), fs.Rename(half, dir)); err != nil {
 		return m, err
 	}
 	return m, syncDir(fs, fs.PathDir(dir))
+}
+
+// restoring is where a store is made that is to be dir.
+func restoring(dir string) string { return dir + ".restoring" }
+
+// notHalfRestored refuses to begin a store where a restore was cut short.
+func notHalfRestored(fs vfs.FS, dir string) error {
+	if _, err := fs.Stat(restoring(dir)); errors.Is(err, iofs.ErrNotExist) {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	return fmt.Errorf("%w: run the restore again, or remove %s to begin with an empty store", ErrRestoring, restoring(dir))
 }
 
 // emptyDir makes the directory and refuses one that has something in it.

@@ -135,7 +135,7 @@ type Reader interface {
 	Iter(lo, hi []byte) (*Iter, error)
 }
 
-// Open opens the directory, which is created when absent.
+// Open opens the directory, which is created when absent. Errors: ErrLocked, ErrNewerFormat, ErrDamaged, ErrRestoring.
 func Open(dir string, opts Options) (*Store, error) {
 	opts = opts.withDefaults()
 	cache := pebble.NewCache(opts.CacheBytes)
@@ -154,6 +154,10 @@ func Open(dir string, opts Options) (*Store, error) {
 		po.ErrorIfNotExists = true
 	case opts.ReadOnly:
 		return nil, fmt.Errorf("there is no store in %s", dir)
+	default:
+		if err := notHalfRestored(po.FS, dir); err != nil {
+			return nil, err
+		}
 	}
 	if opts.ReadOnly {
 		po.ErrorIfNotExists = true

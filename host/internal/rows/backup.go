@@ -32,9 +32,15 @@ const restoredEpochs = 1 << 31
 // Restore makes a store in dir from a backup. What this device wrote after the backup was taken may have reached peers, so
 // the restored store must not make those generations again: it is another writer from now on, in an epoch of its own, who
 // holds what the former one had made until the backup. Whatever peers have beyond that comes back by syncing. The function
-// random returns a number that is hard to meet twice; no two restores may have the same.
-func Restore(ctx context.Context, backup, dir string, opts kv.Options, random func() uint32) (kv.Manifest, error) {
-	return kv.Restore(ctx, backup, dir, opts, func(store *kv.Store) error { return RenewStore(store, random()) })
+// random returns a number that is hard to meet twice; no two restores may have the same. Before the store comes to be, beside brings
+// back what the backup has beside it.
+func Restore(ctx context.Context, backup, dir string, opts kv.Options, random func() uint32, beside func(kv.Manifest) error) (kv.Manifest, error) {
+	return kv.Restore(ctx, backup, dir, opts, func(store *kv.Store, m kv.Manifest) error {
+		if err := RenewStore(store, random()); err != nil {
+			return err
+		}
+		return beside(m)
+	})
 }
 
 // RenewStore gives a store that is not what it was (it was restored, say, or copied) a new epoch, and each of its databases,

@@ -20,7 +20,7 @@ func (d *device) restore(backup string, random uint32) {
 	}
 	d.fs = d.fs.CrashClone() // a backup must last by itself
 	to := fmt.Sprint("restored-", random)
-	_, err := Restore(context.Background(), backup, to, kv.Options{FS: d.fs}, func() uint32 { return random })
+	_, err := Restore(context.Background(), backup, to, kv.Options{FS: d.fs}, func() uint32 { return random }, nothingBeside)
 	if err != nil {
 		d.t.Fatal(err)
 	}
@@ -148,11 +148,38 @@ func TestRestoreRefusesWhatIsDamaged(t *testing.T) {
 	if err := d.fs.Damage("copy/store/" + m.Files[0].Name); err != nil {
 		t.Fatal(err)
 	}
-	_, err = Restore(t.Context(), "copy", "to", kv.Options{FS: d.fs}, func() uint32 { return 1 })
+	_, err = Restore(t.Context(), "copy", "to", kv.Options{FS: d.fs}, func() uint32 { return 1 }, nothingBeside)
 	if !errors.Is(err, kv.ErrBackup) {
 		t.Errorf("a changed file: got %v, want ErrBackup", err)
 	}
-	if _, err = Restore(t.Context(), "nowhere", "to", kv.Options{FS: d.fs}, nil); !errors.Is(err, kv.ErrBackup) {
+	if _, err = Restore(t.Context(), "nowhere", "to", kv.Options{FS: d.fs}, nil, nothingBeside); !errors.Is(err, kv.ErrBackup) {
 		t.Errorf("no backup: got %v, want ErrBackup", err)
+	}
+}
+
+func nothingBeside(kv.Manifest) error { return nil }
+
+// A restore that is cut short leaves nothing that passes for a store, least of all an empty one: it says so until it is run again.
+func TestRestoreThatIsCutShortIsNoStore(t *testing.T) {
+	d := newDevice(t, 1).create()
+	d.put("k", `1`)
+	d.backup("copy")
+	cut := errors.New("cut short")
+	random := func() uint32 { return 1 }
+	if _, err := Restore(t.Context(), "copy", "to", kv.Options{FS: d.fs}, random, func(kv.Manifest) error { return cut }); !errors.Is(err, cut) {
+		t.Fatalf("the restore returned %v", err)
+	}
+	if s, err := kv.Open("to", kv.Options{FS: d.fs}); !errors.Is(err, kv.ErrRestoring) {
+		t.Fatalf("opened %v, %v; want ErrRestoring", s, err)
+	}
+	if _, err := Restore(t.Context(), "copy", "to", kv.Options{FS: d.fs}, random, nothingBeside); err != nil {
+		t.Fatalf("the second restore: %v", err)
+	}
+	if err := d.kv.Close(); err != nil {
+		t.Fatal(err)
+	}
+	d.reopen("to")
+	if names, _ := d.s.Databases(); len(names) != 1 {
+		t.Errorf("the restored store has %d databases, want one", len(names))
 	}
 }
