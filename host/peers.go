@@ -85,7 +85,9 @@ func (h *Host) follow(ctx context.Context, link *peer.Link) {
 	asking.Go(func() { h.compare(ctx, link) })
 	asking.Go(func() { h.reportRefused(ctx, link) })
 	asking.Go(func() { h.askApart(ctx, link) })
-	h.engine.Follow(ctx, enginePeer(p), opener(link))
+	from := enginePeer(p)
+	from.HoldsBack = link.Has(peer.FeatureHoldBack) && slices.Contains(h.opts.Seams.Features, peer.FeatureHoldBack)
+	h.engine.Follow(ctx, from, opener(link))
 	asking.Wait()
 	if !h.linkedBeside(link) {
 		h.fetcher.PeerDown(p.Device)
@@ -212,7 +214,7 @@ func (p puller) ServePull(ctx context.Context, caller peer.Caller, open delta.Op
 	defer cancel()
 	defer context.AfterFunc(p.h.draining, cancel)()
 	from := engine.Peer{Principal: caller.Principal, Device: caller.Device, Name: caller.Name}
-	err := p.h.engine.Serve(ctx, from, open, stream.Send)
+	err := p.h.engine.Serve(ctx, from, open, stream.Said(), stream.Send)
 	if errors.Is(err, engine.ErrHidden) && errors.Is(err, engine.ErrPaused) {
 		return fmt.Errorf("%w: %w: %w", peer.ErrNotFound, peer.ErrPaused, err)
 	}

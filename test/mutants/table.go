@@ -279,6 +279,21 @@ var mutants = []mutant{
 		breaks: "in a large syncgroup some change may have no way to somebody",
 	},
 	{
+		name: "engine-holdback-order", file: engineDir + "/holdback.go", tests: engineDir,
+		old: "if plan.Lacks(ofOthers) || ", new: "if ",
+		breaks: "what a member writes waits for what it has from others",
+	},
+	{
+		name: "engine-holdback-patience", file: engineDir + "/holdback.go", tests: engineDir,
+		old: "if h.mark == nil || plan.Has(h.mark) {", new: "if true {",
+		breaks: "what was expected from elsewhere and does not come is held back for as long as other things come from nowhere",
+	},
+	{
+		name: "engine-echo-replaced", file: engineDir + "/echo.go", tests: engineDir,
+		old: "r.race.first[w].replaces(r)", new: "r.race.first[w] != nil",
+		breaks: "a peer is asked to hold back what nobody else brings",
+	},
+	{
 		name: "syncgroup-access-list", file: syncgroupDir + "/member.go", tests: syncgroupDir,
 		old: "if !g.Spec.Permissions.Allows(p, perm.Read) {\n\t\treturn false, nil", new: "if !g.Spec.Permissions.Allows(p, perm.Read) {\n\t\treturn true, nil",
 		breaks: "whoever is not on the access list is a member",

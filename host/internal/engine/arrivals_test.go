@@ -29,7 +29,7 @@ func (d *device) arrivedFrom(caller *device) Opener {
 		a := &arrived{ctx: ctx, cancel: cancel}
 		serving, said := context.WithCancel(ctx)
 		defer said()
-		err := d.engine.Serve(serving, caller.peer(), open, func(m delta.Message) error {
+		err := d.engine.Serve(serving, caller.peer(), open, nil, func(m delta.Message) error {
 			if m.Progress != nil {
 				said()
 				return nil
@@ -60,8 +60,9 @@ func (a *arrived) Recv() (delta.Message, error) {
 	return m, nil
 }
 
-func (a *arrived) Credit(uint64) error { return a.ctx.Err() }
-func (a *arrived) Close()              { a.cancel() }
+func (a *arrived) Credit(uint64) error        { return a.ctx.Err() }
+func (a *arrived) Tell(delta.Elsewhere) error { return a.ctx.Err() }
+func (a *arrived) Close()                     { a.cancel() }
 
 // beginning has a write rows, and b do something after each step with some of them; reached is closed when the first is about to end.
 func beginning(t *testing.T, n int, value string, each func(b *device)) (a, b *device, reached chan struct{}) {

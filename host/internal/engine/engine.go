@@ -36,6 +36,8 @@ type Peer struct {
 	// Instance tells copies of one device that run at the same time apart.
 	Instance [16]byte
 	Name     string
+	// HoldsBack: it understands, and is told, whose commits come from elsewhere.
+	HoldsBack bool
 }
 
 // Events are told what happens; any of them may be nil. They are called from the engine's goroutines and must not block
@@ -69,6 +71,7 @@ type Engine struct {
 	neighbours neighbours
 	budget     *budget
 	nudges     nudges
+	firsts     firsts
 
 	// mu guards held, faults and comparisons.
 	mu sync.Mutex

@@ -74,7 +74,7 @@ func newDevice(t *testing.T, name string) *device {
 func (d *device) principal() id.Principal { return owner + id.Principal("/device/"+d.name) }
 
 func (d *device) peer() Peer {
-	return Peer{Principal: d.principal(), Device: d.db.Writer().Device, Name: d.name}
+	return Peer{Principal: d.principal(), Device: d.db.Writer().Device, Name: d.name, HoldsBack: true}
 }
 
 func (d *device) failed() []error {
@@ -135,6 +135,7 @@ type pipe struct {
 	ctx      context.Context
 	cancel   context.CancelFunc
 	messages chan delta.Message
+	said     chan delta.Elsewhere
 	// served is closed when Serve has returned err.
 	served chan struct{}
 	err    error
@@ -144,10 +145,10 @@ type pipe struct {
 func (d *device) from(caller *device, filter func(delta.Message) (delta.Message, error)) Opener {
 	return func(ctx context.Context, open delta.Open) (Stream, error) {
 		ctx, cancel := context.WithCancel(ctx)
-		p := &pipe{ctx: ctx, cancel: cancel, messages: make(chan delta.Message), served: make(chan struct{})}
+		p := &pipe{ctx: ctx, cancel: cancel, messages: make(chan delta.Message), said: make(chan delta.Elsewhere, 1), served: make(chan struct{})}
 		go func() {
 			defer close(p.served)
-			p.err = d.engine.Serve(ctx, caller.peer(), open, func(m delta.Message) (err error) {
+			p.err = d.engine.Serve(ctx, caller.peer(), open, p.said, func(m delta.Message) (err error) {
 				if filter != nil {
 					if m, err = filter(m); err != nil {
 						return err
@@ -181,15 +182,27 @@ func (p *pipe) Recv() (delta.Message, error) {
 
 func (p *pipe) Credit(uint64) error { return nil }
 
+func (p *pipe) Tell(e delta.Elsewhere) error {
+	select {
+	case before := <-p.said:
+		e = before.Then(e)
+	default:
+	}
+	p.said <- e
+	return nil
+}
+
 func (p *pipe) Close() { p.cancel() }
 
 // follow lets the device pull until the test ends.
-func (d *device) follow(from *device, open Opener) (stop func()) {
+func (d *device) follow(from *device, open Opener) (stop func()) { return d.followAs(from.peer(), open) }
+
+func (d *device) followAs(from Peer, open Opener) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		d.engine.Follow(ctx, from.peer(), open)
+		d.engine.Follow(ctx, from, open)
 	}()
 	stop = sync.OnceFunc(func() {
 		cancel()
@@ -268,7 +281,7 @@ func TestStrangerAndMissingAreAnsweredAlike(t *testing.T) {
 	scopes := []delta.ScopeVector{{Scope: id.Scope{Collection: collection("notes")}}}
 	pull := func(caller id.Principal, db, sg id.Name) error {
 		return a.engine.Serve(t.Context(), Peer{Principal: caller}, delta.Open{Database: db, Syncgroups: []id.Name{sg}, Known: scopes, Probe: true},
-			func(delta.Message) error { return nil })
+			nil, func(delta.Message) error { return nil })
 	}
 	if err := pull(b.principal(), dbName, named("notes")); err != nil {
 		t.Fatalf("a member is refused: %v", err)
@@ -298,7 +311,7 @@ func TestOnlyScopesOfSharedSyncgroupsAreSent(t *testing.T) {
 	err := a.engine.Serve(t.Context(), b.peer(), delta.Open{
 		Database: dbName, Syncgroups: []id.Name{named("notes"), named("secrets")}, Probe: true,
 		Known: []delta.ScopeVector{{Scope: id.Scope{Collection: collection("notes")}}, {Scope: secret}, {Scope: part}},
-	}, func(m delta.Message) error {
+	}, nil, func(m delta.Message) error {
 		accepted = append(accepted, m.Accepted...)
 		for _, p := range m.Progress {
 			if p.Scope == secret {

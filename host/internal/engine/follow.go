@@ -20,6 +20,8 @@ type Stream interface {
 	Recv() (delta.Message, error)
 	// Credit says that so many bytes of commits have been applied.
 	Credit(n uint64) error
+	// Tell says what comes from elsewhere. Only for a peer that HoldsBack.
+	Tell(e delta.Elsewhere) error
 	// Close ends the stream and makes Recv return.
 	Close()
 }
@@ -329,17 +331,24 @@ func (f *follower) session(ctx context.Context, asFor func() bool, turn *turn, n
 		stop()
 		return err
 	}
-	a := readAhead(&metered{Stream: opened, ctx: ctx, budget: f.e.budget})
-	err = f.apply(a, &ending{ctx: ctx, asFor: asFor}, turn, scopes)
+	stream := &metered{Stream: opened, ctx: ctx, budget: f.e.budget}
+	a := readAhead(stream)
+	runner := f.e.firsts.enter(f.db, f.peer)
+	var telling sync.WaitGroup
+	telling.Go(func() { f.tellElsewhere(ctx, stream, runner) })
+	err = f.apply(a, &ending{ctx: ctx, asFor: asFor}, turn, runner, scopes)
+	f.e.firsts.leave(f.db, runner)
 	stop()
-	if ended := a.end(); err == nil {
+	ended := a.end()
+	telling.Wait()
+	if err == nil {
 		err = ended
 	}
 	return err
 }
 
 // apply takes messages, as many at a time as have arrived and fit into a step, until there are no more.
-func (f *follower) apply(a *arrivals, ending *ending, turn *turn, asked []id.Scope) error {
+func (f *follower) apply(a *arrivals, ending *ending, turn *turn, runner *runner, asked []id.Scope) error {
 	var accepted []id.Scope
 	for {
 		m, open, err := a.await()
@@ -386,7 +395,7 @@ func (f *follower) apply(a *arrivals, ending *ending, turn *turn, asked []id.Sco
 			}
 		}
 		accepted = step.Scopes
-		if err := f.take(a.stream, step, uint64(size)); err != nil {
+		if err := f.take(a.stream, runner, step, uint64(size)); err != nil {
 			return err
 		}
 		if turn.alive(); len(step.Progress) > 0 {
@@ -432,7 +441,7 @@ func addMessage(step *rows.Step, m delta.Message, asked []id.Scope) (size int, e
 }
 
 // take applies a step and gives credit for it.
-func (f *follower) take(stream Stream, step rows.Step, size uint64) error {
+func (f *follower) take(stream Stream, runner *runner, step rows.Step, size uint64) error {
 	if len(step.Commits)+len(step.Progress) == 0 {
 		return nil
 	}
@@ -443,6 +452,7 @@ func (f *follower) take(stream Stream, step rows.Step, size uint64) error {
 		return fmt.Errorf("apply what %s sent: %w", f.peer.Name, err)
 	}
 	f.e.blame(f.peer, f.db, nil)
+	f.e.firsts.note(runner, step, size, got.Echoes)
 	f.e.note(f.peer, f.db, step.Progress)
 	if size == 0 {
 		return nil

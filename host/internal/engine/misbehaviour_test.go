@@ -35,8 +35,9 @@ func (s *script) Recv() (delta.Message, error) {
 	return m, nil
 }
 
-func (s *script) Credit(uint64) error { return nil }
-func (s *script) Close()              {}
+func (s *script) Credit(uint64) error        { return nil }
+func (s *script) Tell(delta.Elsewhere) error { return nil }
+func (s *script) Close()                     {}
 
 var notes = id.Scope{Collection: collection("notes")}
 

@@ -11,8 +11,8 @@ import (
 	"github.com/syncbase/syncbase/host/internal/rows"
 )
 
-// maxNeighbours is from how many linked members of one syncgroup this device pulls. Every one of them sends each change
-// once, so more of them cost traffic; fewer make the way from one end of a large syncgroup to the other long.
+// maxNeighbours is from how many linked members of one syncgroup this device pulls. Every one of them sends each change, or
+// is told that it has come, so more of them cost traffic; fewer make the way from one end of a large syncgroup to the other long.
 const maxNeighbours = 4
 
 // seat is a linked peer as a possible neighbour in one database.

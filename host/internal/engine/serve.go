@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/syncbase/syncbase/host/internal/delta"
 	"github.com/syncbase/syncbase/host/internal/id"
@@ -18,13 +19,13 @@ const sendBytes = 64 << 10
 
 // Serve answers a pull: it sends what the initiator lacks of the scopes that it may have, and goes on sending what is
 // committed until ctx ends. It returns ErrHidden when there is nothing that the caller may have, also when that becomes
-// so later.
-func (e *Engine) Serve(ctx context.Context, caller Peer, open delta.Open, send func(delta.Message) error) error {
+// so later. Said yields what the initiator says meanwhile; it may be nil.
+func (e *Engine) Serve(ctx context.Context, caller Peer, open delta.Open, said <-chan delta.Elsewhere, send func(delta.Message) error) error {
 	db, err := e.store.Database(open.Database)
 	if err != nil {
 		return fmt.Errorf("%w: %s", ErrHidden, open.Database)
 	}
-	r := responder{db: db, caller: caller.Principal, open: open, send: send}
+	r := responder{db: db, caller: caller.Principal, open: open, said: said, send: send}
 	if err := r.authorize(); err != nil {
 		return err
 	}
@@ -72,6 +73,7 @@ type responder struct {
 	db     *rows.DB
 	caller id.Principal
 	open   delta.Open
+	said   <-chan delta.Elsewhere
 	send   func(delta.Message) error
 	known  []delta.ScopeVector
 	// inside are scopes within those of known that the caller has not asked for.
@@ -79,6 +81,7 @@ type responder struct {
 	plan   *delta.Plan
 	// meta is the state of the metadata that the caller's rights were last checked against.
 	meta    uint64
+	hold    holdBack
 	pending [][]byte
 	size    int
 	pace    pace
@@ -129,32 +132,52 @@ func (r *responder) run(ctx context.Context) error {
 				return err
 			}
 		}
-		progress, err := r.db.Send(ctx, r.plan, r.add)
-		if err == nil {
-			err = r.flush()
-		}
-		if errors.Is(err, ErrPaused) {
-			return fmt.Errorf("%w: %w", ErrHidden, err)
-		}
-		if err != nil {
-			return err
-		}
-		if first {
-			progress = r.plan.Held()
-		}
-		if progress = r.pace.report(progress); len(progress) > 0 {
-			if err := r.send(delta.Message{Progress: progress}); err != nil {
+		var over <-chan time.Time
+		if left := r.hold.left(r.plan, state.Know); left > 0 {
+			over = time.After(left)
+			if err := r.report(nil); err != nil {
 				return err
 			}
+		} else if err := r.sendAll(ctx, first); err != nil {
+			return err
 		}
 		first = false
 		select {
 		case <-more:
 		case <-r.pace.due():
+		case <-over:
+		case e := <-r.said:
+			r.hold.hear(e, r.plan)
 		case <-ctx.Done():
 			return ctx.Err()
 		}
 	}
+}
+
+// sendAll sends what the initiator lacks, and how far that goes: the first time also if it lacks nothing.
+func (r *responder) sendAll(ctx context.Context, first bool) error {
+	progress, err := r.db.Send(ctx, r.plan, r.add)
+	if err == nil {
+		err = r.flush()
+	}
+	if errors.Is(err, ErrPaused) {
+		return fmt.Errorf("%w: %w", ErrHidden, err)
+	}
+	if err != nil {
+		return err
+	}
+	if first {
+		progress = r.plan.Held()
+	}
+	return r.report(progress)
+}
+
+// report tells how far what was sent goes, with what is owed of that, as soon as it is due.
+func (r *responder) report(progress []delta.ScopeVector) error {
+	if progress = r.pace.report(progress); len(progress) == 0 {
+		return nil
+	}
+	return r.send(delta.Message{Progress: progress})
 }
 
 // add collects a commit, which is valid only during the call.

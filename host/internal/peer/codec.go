@@ -25,6 +25,7 @@ const (
 	maxSyncgroups   = 1024
 	maxScopes       = 65536
 	maxInside       = 256
+	maxHeldBack     = 1024
 	maxEntries      = 65536
 	maxAllEntries   = 1 << 20
 	minWindow       = 256 << 10

@@ -384,7 +384,7 @@ func TestMalformedRequestsAreRefused(t *testing.T) {
 	}
 }
 
-func TestFalseCreditEndsThePull(t *testing.T) {
+func TestFalseWordsEndThePull(t *testing.T) {
 	f := newFamily(t)
 	n := start(t, Options{Identity: f.member(t, "a"), Puller: pullFunc(func(ctx context.Context, _ Caller, _ delta.Open, stream ServerStream) error {
 		if err := stream.Send(delta.Message{Accepted: []id.Scope{scope}}); err != nil {
@@ -394,9 +394,24 @@ func TestFalseCreditEndsThePull(t *testing.T) {
 		return ctx.Err()
 	})})
 	client := peerv1.NewPeerServiceClient(caller(t, n, f.member(t, "b")))
+	var many []*peerv1.Writer
+	for i := range maxHeldBack + 1 {
+		d := id.Device{1, byte(i >> 8), byte(i)}
+		many = append(many, &peerv1.Writer{Device: d[:]})
+	}
 	for name, second := range map[string]*peerv1.PullRequest{
-		"credit for nothing": {Credit: 1},
-		"second open":        {Open: &peerv1.PullOpen{}},
+		"credit for nothing":  {Credit: 1},
+		"second open":         {Open: &peerv1.PullOpen{}},
+		"too many held back":  {Elsewhere: &peerv1.Elsewhere{Writers: &peerv1.Writers{Writers: many}}},
+		"held back twice":     {Elsewhere: &peerv1.Elsewhere{Writers: &peerv1.Writers{Writers: []*peerv1.Writer{many[0], many[0]}}}},
+		"writer that is none": {Elsewhere: &peerv1.Elsewhere{Writers: &peerv1.Writers{Writers: []*peerv1.Writer{{Device: []byte{1}}}}}},
+		"knowledge of who is not held back": {Elsewhere: &peerv1.Elsewhere{
+			Writers: &peerv1.Writers{Writers: many[1:2]}, Known: []*peerv1.ScopeVector{{Scope: encodeScope(scope), Entries: []*peerv1.VectorEntry{entry(many[0].Device, 1)}}},
+		}},
+		"knowledge of a scope not asked for": {Elsewhere: &peerv1.Elsewhere{Known: []*peerv1.ScopeVector{{Scope: encodeScope(id.Scope{Collection: id.Collection{Name: id.Name{Owner: "x", Local: "y"}}})}}}},
+		"knowledge of generation 0": {Elsewhere: &peerv1.Elsewhere{
+			Writers: &peerv1.Writers{Writers: many[:1]}, Known: []*peerv1.ScopeVector{{Scope: encodeScope(scope), Entries: []*peerv1.VectorEntry{entry(many[0].Device, 0)}}},
+		}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			me := device(150)

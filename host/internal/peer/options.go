@@ -34,6 +34,8 @@ type ServerStream interface {
 	// Send sends a message, split where it is too large for one. It blocks until the initiator has room for its commits
 	// and fails when the stream has ended. The first message must be Accepted, and only that. Not safe for concurrent use.
 	Send(delta.Message) error
+	// Said yields what the initiator says of what it gets from elsewhere, in as few pieces as it is taken out in.
+	Said() <-chan delta.Elsewhere
 }
 
 // Puller answers pulls. It returns when ctx ends or there is nothing more to say; open has been checked.

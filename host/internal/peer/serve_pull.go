@@ -25,8 +25,8 @@ func (v *service) Pull(stream pullServer) error {
 	if err != nil {
 		return err
 	}
-	if first.GetCredit() != 0 {
-		return invalid(errors.New("credit in the first message of a pull"))
+	if first.GetCredit() != 0 || first.GetElsewhere() != nil {
+		return invalid(errors.New("credit, or what comes from elsewhere, in the first message of a pull"))
 	}
 	open, err := decodeOpen(first.GetOpen())
 	if err != nil {
@@ -40,9 +40,9 @@ func (v *service) Pull(stream pullServer) error {
 	}
 	ctx, cancel := context.WithCancelCause(stream.Context())
 	defer cancel(nil)
-	out := &pullSender{ctx: ctx, stream: stream, window: int(open.Window), credited: make(chan struct{}, 1)}
+	out := &pullSender{ctx: ctx, stream: stream, window: int(open.Window), credited: make(chan struct{}, 1), said: make(chan delta.Elsewhere, 1)}
 	// Ends with the stream, which gRPC ends when this handler returns; nobody could wait for it before.
-	go out.listen(cancel)
+	go out.listen(newHoldBackCodec(open), cancel)
 	err = s.opts.Puller.ServePull(ctx, caller, open, out)
 	if fault := context.Cause(ctx); err != nil && fault != nil && stream.Context().Err() == nil {
 		err = fault
@@ -59,6 +59,8 @@ type pullSender struct {
 	accepted bool
 	// credited has a token when inflight has become less.
 	credited chan struct{}
+	// said has what the initiator has said of elsewhere and nobody has taken out; only listen puts in.
+	said chan delta.Elsewhere
 
 	// mu guards inflight.
 	mu sync.Mutex
@@ -68,7 +70,7 @@ type pullSender struct {
 
 // listen reads credit until the stream ends. A fault of the initiator, or its having nothing more to say while it
 // should listen to us for as long as we speak, is told to cancel.
-func (p *pullSender) listen(cancel context.CancelCauseFunc) {
+func (p *pullSender) listen(codec *holdBackCodec, cancel context.CancelCauseFunc) {
 	for {
 		m, err := p.stream.Recv()
 		if err != nil {
@@ -83,6 +85,15 @@ func (p *pullSender) listen(cancel context.CancelCauseFunc) {
 			cancel(invalid(err))
 			return
 		}
+		if m.GetElsewhere() == nil {
+			continue
+		}
+		e, err := codec.decode(m.GetElsewhere())
+		if err != nil {
+			cancel(invalid(err))
+			return
+		}
+		p.hear(e, codec)
 	}
 }
 

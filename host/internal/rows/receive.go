@@ -47,6 +47,8 @@ type Received struct {
 	Records int
 	// Duplicates that were held already and left alone.
 	Duplicates int
+	// Echoes are the commits of which all records were such. They alias the step.
+	Echoes []*wire.Commit
 	// Conflicts that were found between versions of different content, whoever settles them.
 	Conflicts int
 	// Ahead is how many commits bore a time too far ahead of this device's clock to follow, and AheadOf the latest such time of
@@ -62,6 +64,7 @@ type Received struct {
 func (r *Received) add(more Received) {
 	r.Records += more.Records
 	r.Duplicates += more.Duplicates
+	r.Echoes = append(r.Echoes, more.Echoes...)
 	r.Conflicts += more.Conflicts
 	r.Ahead += more.Ahead
 	for w, t := range more.AheadOf {
@@ -284,6 +287,7 @@ func (r *receiver) takeCommit(c *wire.Commit, repair bool) error {
 		entries = append(entries, e)
 	}
 	if len(entries) == 0 {
+		r.got.Echoes = append(r.got.Echoes, c)
 		return nil
 	}
 	if c.Time > maxTime {

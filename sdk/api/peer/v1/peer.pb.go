@@ -811,7 +811,9 @@ type PullRequest struct {
 	// First message of the stream: what is asked for. Later ones carry no open.
 	Open *PullOpen `protobuf:"bytes,1,opt,name=open,proto3" json:"open,omitempty"`
 	// Bytes of commits that the caller has applied since its last message, so that the responder may send as many more.
-	Credit        uint64 `protobuf:"varint,2,opt,name=credit,proto3" json:"credit,omitempty"`
+	Credit uint64 `protobuf:"varint,2,opt,name=credit,proto3" json:"credit,omitempty"`
+	// What the caller gets from others. Only for peers with the feature "holdback", and not with open.
+	Elsewhere     *Elsewhere `protobuf:"bytes,3,opt,name=elsewhere,proto3" json:"elsewhere,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -860,6 +862,170 @@ func (x *PullRequest) GetCredit() uint64 {
 	return 0
 }
 
+func (x *PullRequest) GetElsewhere() *Elsewhere {
+	if x != nil {
+		return x.Elsewhere
+	}
+	return nil
+}
+
+// Writer names a device as long as its data lives.
+type Writer struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Device, 8 bytes.
+	Device []byte `protobuf:"bytes,1,opt,name=device,proto3" json:"device,omitempty"`
+	// Counts the lives of the device's data.
+	Epoch         uint32 `protobuf:"varint,2,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Writer) Reset() {
+	*x = Writer{}
+	mi := &file_peer_v1_peer_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Writer) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Writer) ProtoMessage() {}
+
+func (x *Writer) ProtoReflect() protoreflect.Message {
+	mi := &file_peer_v1_peer_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Writer.ProtoReflect.Descriptor instead.
+func (*Writer) Descriptor() ([]byte, []int) {
+	return file_peer_v1_peer_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *Writer) GetDevice() []byte {
+	if x != nil {
+		return x.Device
+	}
+	return nil
+}
+
+func (x *Writer) GetEpoch() uint32 {
+	if x != nil {
+		return x.Epoch
+	}
+	return 0
+}
+
+// Writers is a list of them, which may be empty.
+type Writers struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Each once; at most 1,024.
+	Writers       []*Writer `protobuf:"bytes,1,rep,name=writers,proto3" json:"writers,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Writers) Reset() {
+	*x = Writers{}
+	mi := &file_peer_v1_peer_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Writers) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Writers) ProtoMessage() {}
+
+func (x *Writers) ProtoReflect() protoreflect.Message {
+	mi := &file_peer_v1_peer_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Writers.ProtoReflect.Descriptor instead.
+func (*Writers) Descriptor() ([]byte, []int) {
+	return file_peer_v1_peer_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *Writers) GetWriters() []*Writer {
+	if x != nil {
+		return x.Writers
+	}
+	return nil
+}
+
+// Elsewhere says whose commits the caller gets from others sooner. While it lacks nothing else, the responder holds them back for
+// 250 ms, and does not send what the caller tells meanwhile that it knows.
+type Elsewhere struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Whose commits they are from now on; without it, the same as before.
+	Writers *Writers `protobuf:"bytes,1,opt,name=writers,proto3" json:"writers,omitempty"`
+	// What the caller knows of these writers in scopes that it asked for, as far as it knows more than it last said.
+	Known         []*ScopeVector `protobuf:"bytes,2,rep,name=known,proto3" json:"known,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Elsewhere) Reset() {
+	*x = Elsewhere{}
+	mi := &file_peer_v1_peer_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Elsewhere) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Elsewhere) ProtoMessage() {}
+
+func (x *Elsewhere) ProtoReflect() protoreflect.Message {
+	mi := &file_peer_v1_peer_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Elsewhere.ProtoReflect.Descriptor instead.
+func (*Elsewhere) Descriptor() ([]byte, []int) {
+	return file_peer_v1_peer_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *Elsewhere) GetWriters() *Writers {
+	if x != nil {
+		return x.Writers
+	}
+	return nil
+}
+
+func (x *Elsewhere) GetKnown() []*ScopeVector {
+	if x != nil {
+		return x.Known
+	}
+	return nil
+}
+
 // PullOpen is what is asked for. What breaks a bound fails the call; it is NOT_FOUND when no scope is left to send.
 type PullOpen struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -889,7 +1055,7 @@ type PullOpen struct {
 
 func (x *PullOpen) Reset() {
 	*x = PullOpen{}
-	mi := &file_peer_v1_peer_proto_msgTypes[11]
+	mi := &file_peer_v1_peer_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -901,7 +1067,7 @@ func (x *PullOpen) String() string {
 func (*PullOpen) ProtoMessage() {}
 
 func (x *PullOpen) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_v1_peer_proto_msgTypes[11]
+	mi := &file_peer_v1_peer_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -914,7 +1080,7 @@ func (x *PullOpen) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PullOpen.ProtoReflect.Descriptor instead.
 func (*PullOpen) Descriptor() ([]byte, []int) {
-	return file_peer_v1_peer_proto_rawDescGZIP(), []int{11}
+	return file_peer_v1_peer_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *PullOpen) GetDatabase() *Name {
@@ -996,7 +1162,7 @@ type PullResponse struct {
 
 func (x *PullResponse) Reset() {
 	*x = PullResponse{}
-	mi := &file_peer_v1_peer_proto_msgTypes[12]
+	mi := &file_peer_v1_peer_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1008,7 +1174,7 @@ func (x *PullResponse) String() string {
 func (*PullResponse) ProtoMessage() {}
 
 func (x *PullResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_v1_peer_proto_msgTypes[12]
+	mi := &file_peer_v1_peer_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1021,7 +1187,7 @@ func (x *PullResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PullResponse.ProtoReflect.Descriptor instead.
 func (*PullResponse) Descriptor() ([]byte, []int) {
-	return file_peer_v1_peer_proto_rawDescGZIP(), []int{12}
+	return file_peer_v1_peer_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *PullResponse) GetMessage() isPullResponse_Message {
@@ -1125,7 +1291,7 @@ type Inventory struct {
 
 func (x *Inventory) Reset() {
 	*x = Inventory{}
-	mi := &file_peer_v1_peer_proto_msgTypes[13]
+	mi := &file_peer_v1_peer_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1137,7 +1303,7 @@ func (x *Inventory) String() string {
 func (*Inventory) ProtoMessage() {}
 
 func (x *Inventory) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_v1_peer_proto_msgTypes[13]
+	mi := &file_peer_v1_peer_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1150,7 +1316,7 @@ func (x *Inventory) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Inventory.ProtoReflect.Descriptor instead.
 func (*Inventory) Descriptor() ([]byte, []int) {
-	return file_peer_v1_peer_proto_rawDescGZIP(), []int{13}
+	return file_peer_v1_peer_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Inventory) GetScope() *Scope {
@@ -1219,7 +1385,7 @@ type PullAccepted struct {
 
 func (x *PullAccepted) Reset() {
 	*x = PullAccepted{}
-	mi := &file_peer_v1_peer_proto_msgTypes[14]
+	mi := &file_peer_v1_peer_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1231,7 +1397,7 @@ func (x *PullAccepted) String() string {
 func (*PullAccepted) ProtoMessage() {}
 
 func (x *PullAccepted) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_v1_peer_proto_msgTypes[14]
+	mi := &file_peer_v1_peer_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1244,7 +1410,7 @@ func (x *PullAccepted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PullAccepted.ProtoReflect.Descriptor instead.
 func (*PullAccepted) Descriptor() ([]byte, []int) {
-	return file_peer_v1_peer_proto_rawDescGZIP(), []int{14}
+	return file_peer_v1_peer_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *PullAccepted) GetScopes() []*Scope {
@@ -1280,7 +1446,7 @@ type Commits struct {
 
 func (x *Commits) Reset() {
 	*x = Commits{}
-	mi := &file_peer_v1_peer_proto_msgTypes[15]
+	mi := &file_peer_v1_peer_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1292,7 +1458,7 @@ func (x *Commits) String() string {
 func (*Commits) ProtoMessage() {}
 
 func (x *Commits) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_v1_peer_proto_msgTypes[15]
+	mi := &file_peer_v1_peer_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1305,7 +1471,7 @@ func (x *Commits) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Commits.ProtoReflect.Descriptor instead.
 func (*Commits) Descriptor() ([]byte, []int) {
-	return file_peer_v1_peer_proto_rawDescGZIP(), []int{15}
+	return file_peer_v1_peer_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Commits) GetCommits() [][]byte {
@@ -1326,7 +1492,7 @@ type PullProgress struct {
 
 func (x *PullProgress) Reset() {
 	*x = PullProgress{}
-	mi := &file_peer_v1_peer_proto_msgTypes[16]
+	mi := &file_peer_v1_peer_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1338,7 +1504,7 @@ func (x *PullProgress) String() string {
 func (*PullProgress) ProtoMessage() {}
 
 func (x *PullProgress) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_v1_peer_proto_msgTypes[16]
+	mi := &file_peer_v1_peer_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1351,7 +1517,7 @@ func (x *PullProgress) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PullProgress.ProtoReflect.Descriptor instead.
 func (*PullProgress) Descriptor() ([]byte, []int) {
-	return file_peer_v1_peer_proto_rawDescGZIP(), []int{16}
+	return file_peer_v1_peer_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *PullProgress) GetVectors() []*ScopeVector {
@@ -1372,7 +1538,7 @@ type GetTimeRequest struct {
 
 func (x *GetTimeRequest) Reset() {
 	*x = GetTimeRequest{}
-	mi := &file_peer_v1_peer_proto_msgTypes[17]
+	mi := &file_peer_v1_peer_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1384,7 +1550,7 @@ func (x *GetTimeRequest) String() string {
 func (*GetTimeRequest) ProtoMessage() {}
 
 func (x *GetTimeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_v1_peer_proto_msgTypes[17]
+	mi := &file_peer_v1_peer_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1397,7 +1563,7 @@ func (x *GetTimeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetTimeRequest.ProtoReflect.Descriptor instead.
 func (*GetTimeRequest) Descriptor() ([]byte, []int) {
-	return file_peer_v1_peer_proto_rawDescGZIP(), []int{17}
+	return file_peer_v1_peer_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *GetTimeRequest) GetDatabase() *Name {
@@ -1426,7 +1592,7 @@ type GetTimeResponse struct {
 
 func (x *GetTimeResponse) Reset() {
 	*x = GetTimeResponse{}
-	mi := &file_peer_v1_peer_proto_msgTypes[18]
+	mi := &file_peer_v1_peer_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1438,7 +1604,7 @@ func (x *GetTimeResponse) String() string {
 func (*GetTimeResponse) ProtoMessage() {}
 
 func (x *GetTimeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_v1_peer_proto_msgTypes[18]
+	mi := &file_peer_v1_peer_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1451,7 +1617,7 @@ func (x *GetTimeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetTimeResponse.ProtoReflect.Descriptor instead.
 func (*GetTimeResponse) Descriptor() ([]byte, []int) {
-	return file_peer_v1_peer_proto_rawDescGZIP(), []int{18}
+	return file_peer_v1_peer_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *GetTimeResponse) GetReceived() int64 {
@@ -1501,7 +1667,7 @@ type GetRecipeRequest struct {
 
 func (x *GetRecipeRequest) Reset() {
 	*x = GetRecipeRequest{}
-	mi := &file_peer_v1_peer_proto_msgTypes[19]
+	mi := &file_peer_v1_peer_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1513,7 +1679,7 @@ func (x *GetRecipeRequest) String() string {
 func (*GetRecipeRequest) ProtoMessage() {}
 
 func (x *GetRecipeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_v1_peer_proto_msgTypes[19]
+	mi := &file_peer_v1_peer_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1526,7 +1692,7 @@ func (x *GetRecipeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetRecipeRequest.ProtoReflect.Descriptor instead.
 func (*GetRecipeRequest) Descriptor() ([]byte, []int) {
-	return file_peer_v1_peer_proto_rawDescGZIP(), []int{19}
+	return file_peer_v1_peer_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *GetRecipeRequest) GetRef() string {
@@ -1547,7 +1713,7 @@ type GetRecipeResponse struct {
 
 func (x *GetRecipeResponse) Reset() {
 	*x = GetRecipeResponse{}
-	mi := &file_peer_v1_peer_proto_msgTypes[20]
+	mi := &file_peer_v1_peer_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1559,7 +1725,7 @@ func (x *GetRecipeResponse) String() string {
 func (*GetRecipeResponse) ProtoMessage() {}
 
 func (x *GetRecipeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_v1_peer_proto_msgTypes[20]
+	mi := &file_peer_v1_peer_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1572,7 +1738,7 @@ func (x *GetRecipeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetRecipeResponse.ProtoReflect.Descriptor instead.
 func (*GetRecipeResponse) Descriptor() ([]byte, []int) {
-	return file_peer_v1_peer_proto_rawDescGZIP(), []int{20}
+	return file_peer_v1_peer_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *GetRecipeResponse) GetData() []byte {
@@ -1595,7 +1761,7 @@ type GetChunksRequest struct {
 
 func (x *GetChunksRequest) Reset() {
 	*x = GetChunksRequest{}
-	mi := &file_peer_v1_peer_proto_msgTypes[21]
+	mi := &file_peer_v1_peer_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1607,7 +1773,7 @@ func (x *GetChunksRequest) String() string {
 func (*GetChunksRequest) ProtoMessage() {}
 
 func (x *GetChunksRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_v1_peer_proto_msgTypes[21]
+	mi := &file_peer_v1_peer_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1620,7 +1786,7 @@ func (x *GetChunksRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetChunksRequest.ProtoReflect.Descriptor instead.
 func (*GetChunksRequest) Descriptor() ([]byte, []int) {
-	return file_peer_v1_peer_proto_rawDescGZIP(), []int{21}
+	return file_peer_v1_peer_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *GetChunksRequest) GetRef() string {
@@ -1650,7 +1816,7 @@ type GetChunksResponse struct {
 
 func (x *GetChunksResponse) Reset() {
 	*x = GetChunksResponse{}
-	mi := &file_peer_v1_peer_proto_msgTypes[22]
+	mi := &file_peer_v1_peer_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1662,7 +1828,7 @@ func (x *GetChunksResponse) String() string {
 func (*GetChunksResponse) ProtoMessage() {}
 
 func (x *GetChunksResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_v1_peer_proto_msgTypes[22]
+	mi := &file_peer_v1_peer_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1675,7 +1841,7 @@ func (x *GetChunksResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetChunksResponse.ProtoReflect.Descriptor instead.
 func (*GetChunksResponse) Descriptor() ([]byte, []int) {
-	return file_peer_v1_peer_proto_rawDescGZIP(), []int{22}
+	return file_peer_v1_peer_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *GetChunksResponse) GetIndex() uint32 {
@@ -1749,10 +1915,19 @@ const file_peer_v1_peer_proto_rawDesc = "" +
 	"\n" +
 	"generation\x18\x04 \x01(\x04R\n" +
 	"generation\x12\x16\n" +
-	"\x06digest\x18\x05 \x01(\fR\x06digest\"U\n" +
+	"\x06digest\x18\x05 \x01(\fR\x06digest\"\x90\x01\n" +
 	"\vPullRequest\x12.\n" +
 	"\x04open\x18\x01 \x01(\v2\x1a.syncbase.peer.v1.PullOpenR\x04open\x12\x16\n" +
-	"\x06credit\x18\x02 \x01(\x04R\x06credit\"\xda\x02\n" +
+	"\x06credit\x18\x02 \x01(\x04R\x06credit\x129\n" +
+	"\telsewhere\x18\x03 \x01(\v2\x1b.syncbase.peer.v1.ElsewhereR\telsewhere\"6\n" +
+	"\x06Writer\x12\x16\n" +
+	"\x06device\x18\x01 \x01(\fR\x06device\x12\x14\n" +
+	"\x05epoch\x18\x02 \x01(\rR\x05epoch\"=\n" +
+	"\aWriters\x122\n" +
+	"\awriters\x18\x01 \x03(\v2\x18.syncbase.peer.v1.WriterR\awriters\"u\n" +
+	"\tElsewhere\x123\n" +
+	"\awriters\x18\x01 \x01(\v2\x19.syncbase.peer.v1.WritersR\awriters\x123\n" +
+	"\x05known\x18\x02 \x03(\v2\x1d.syncbase.peer.v1.ScopeVectorR\x05known\"\xda\x02\n" +
 	"\bPullOpen\x122\n" +
 	"\bdatabase\x18\x01 \x01(\v2\x16.syncbase.peer.v1.NameR\bdatabase\x126\n" +
 	"\n" +
@@ -1836,7 +2011,7 @@ func file_peer_v1_peer_proto_rawDescGZIP() []byte {
 }
 
 var file_peer_v1_peer_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_peer_v1_peer_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
+var file_peer_v1_peer_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
 var file_peer_v1_peer_proto_goTypes = []any{
 	(MemberType)(0),           // 0: syncbase.peer.v1.MemberType
 	(CollectionKind)(0),       // 1: syncbase.peer.v1.CollectionKind
@@ -1851,18 +2026,21 @@ var file_peer_v1_peer_proto_goTypes = []any{
 	(*ScopeVector)(nil),       // 10: syncbase.peer.v1.ScopeVector
 	(*Witness)(nil),           // 11: syncbase.peer.v1.Witness
 	(*PullRequest)(nil),       // 12: syncbase.peer.v1.PullRequest
-	(*PullOpen)(nil),          // 13: syncbase.peer.v1.PullOpen
-	(*PullResponse)(nil),      // 14: syncbase.peer.v1.PullResponse
-	(*Inventory)(nil),         // 15: syncbase.peer.v1.Inventory
-	(*PullAccepted)(nil),      // 16: syncbase.peer.v1.PullAccepted
-	(*Commits)(nil),           // 17: syncbase.peer.v1.Commits
-	(*PullProgress)(nil),      // 18: syncbase.peer.v1.PullProgress
-	(*GetTimeRequest)(nil),    // 19: syncbase.peer.v1.GetTimeRequest
-	(*GetTimeResponse)(nil),   // 20: syncbase.peer.v1.GetTimeResponse
-	(*GetRecipeRequest)(nil),  // 21: syncbase.peer.v1.GetRecipeRequest
-	(*GetRecipeResponse)(nil), // 22: syncbase.peer.v1.GetRecipeResponse
-	(*GetChunksRequest)(nil),  // 23: syncbase.peer.v1.GetChunksRequest
-	(*GetChunksResponse)(nil), // 24: syncbase.peer.v1.GetChunksResponse
+	(*Writer)(nil),            // 13: syncbase.peer.v1.Writer
+	(*Writers)(nil),           // 14: syncbase.peer.v1.Writers
+	(*Elsewhere)(nil),         // 15: syncbase.peer.v1.Elsewhere
+	(*PullOpen)(nil),          // 16: syncbase.peer.v1.PullOpen
+	(*PullResponse)(nil),      // 17: syncbase.peer.v1.PullResponse
+	(*Inventory)(nil),         // 18: syncbase.peer.v1.Inventory
+	(*PullAccepted)(nil),      // 19: syncbase.peer.v1.PullAccepted
+	(*Commits)(nil),           // 20: syncbase.peer.v1.Commits
+	(*PullProgress)(nil),      // 21: syncbase.peer.v1.PullProgress
+	(*GetTimeRequest)(nil),    // 22: syncbase.peer.v1.GetTimeRequest
+	(*GetTimeResponse)(nil),   // 23: syncbase.peer.v1.GetTimeResponse
+	(*GetRecipeRequest)(nil),  // 24: syncbase.peer.v1.GetRecipeRequest
+	(*GetRecipeResponse)(nil), // 25: syncbase.peer.v1.GetRecipeResponse
+	(*GetChunksRequest)(nil),  // 26: syncbase.peer.v1.GetChunksRequest
+	(*GetChunksResponse)(nil), // 27: syncbase.peer.v1.GetChunksResponse
 }
 var file_peer_v1_peer_proto_depIdxs = []int32{
 	4,  // 0: syncbase.peer.v1.JoinRequest.database:type_name -> syncbase.peer.v1.Name
@@ -1875,40 +2053,44 @@ var file_peer_v1_peer_proto_depIdxs = []int32{
 	8,  // 7: syncbase.peer.v1.ScopeVector.scope:type_name -> syncbase.peer.v1.Scope
 	9,  // 8: syncbase.peer.v1.ScopeVector.entries:type_name -> syncbase.peer.v1.VectorEntry
 	7,  // 9: syncbase.peer.v1.Witness.collection:type_name -> syncbase.peer.v1.Collection
-	13, // 10: syncbase.peer.v1.PullRequest.open:type_name -> syncbase.peer.v1.PullOpen
-	4,  // 11: syncbase.peer.v1.PullOpen.database:type_name -> syncbase.peer.v1.Name
-	4,  // 12: syncbase.peer.v1.PullOpen.syncgroups:type_name -> syncbase.peer.v1.Name
-	10, // 13: syncbase.peer.v1.PullOpen.known:type_name -> syncbase.peer.v1.ScopeVector
-	11, // 14: syncbase.peer.v1.PullOpen.witnesses:type_name -> syncbase.peer.v1.Witness
-	16, // 15: syncbase.peer.v1.PullResponse.accepted:type_name -> syncbase.peer.v1.PullAccepted
-	17, // 16: syncbase.peer.v1.PullResponse.commits:type_name -> syncbase.peer.v1.Commits
-	18, // 17: syncbase.peer.v1.PullResponse.progress:type_name -> syncbase.peer.v1.PullProgress
-	15, // 18: syncbase.peer.v1.PullResponse.inventory:type_name -> syncbase.peer.v1.Inventory
-	8,  // 19: syncbase.peer.v1.Inventory.scope:type_name -> syncbase.peer.v1.Scope
-	9,  // 20: syncbase.peer.v1.Inventory.held:type_name -> syncbase.peer.v1.VectorEntry
-	9,  // 21: syncbase.peer.v1.Inventory.dropped:type_name -> syncbase.peer.v1.VectorEntry
-	8,  // 22: syncbase.peer.v1.PullAccepted.scopes:type_name -> syncbase.peer.v1.Scope
-	11, // 23: syncbase.peer.v1.PullAccepted.witnesses:type_name -> syncbase.peer.v1.Witness
-	8,  // 24: syncbase.peer.v1.PullAccepted.inside:type_name -> syncbase.peer.v1.Scope
-	10, // 25: syncbase.peer.v1.PullProgress.vectors:type_name -> syncbase.peer.v1.ScopeVector
-	4,  // 26: syncbase.peer.v1.GetTimeRequest.database:type_name -> syncbase.peer.v1.Name
-	2,  // 27: syncbase.peer.v1.PeerService.Hello:input_type -> syncbase.peer.v1.HelloRequest
-	5,  // 28: syncbase.peer.v1.PeerService.Join:input_type -> syncbase.peer.v1.JoinRequest
-	12, // 29: syncbase.peer.v1.PeerService.Pull:input_type -> syncbase.peer.v1.PullRequest
-	19, // 30: syncbase.peer.v1.PeerService.GetTime:input_type -> syncbase.peer.v1.GetTimeRequest
-	21, // 31: syncbase.peer.v1.PeerService.GetRecipe:input_type -> syncbase.peer.v1.GetRecipeRequest
-	23, // 32: syncbase.peer.v1.PeerService.GetChunks:input_type -> syncbase.peer.v1.GetChunksRequest
-	3,  // 33: syncbase.peer.v1.PeerService.Hello:output_type -> syncbase.peer.v1.HelloResponse
-	6,  // 34: syncbase.peer.v1.PeerService.Join:output_type -> syncbase.peer.v1.JoinResponse
-	14, // 35: syncbase.peer.v1.PeerService.Pull:output_type -> syncbase.peer.v1.PullResponse
-	20, // 36: syncbase.peer.v1.PeerService.GetTime:output_type -> syncbase.peer.v1.GetTimeResponse
-	22, // 37: syncbase.peer.v1.PeerService.GetRecipe:output_type -> syncbase.peer.v1.GetRecipeResponse
-	24, // 38: syncbase.peer.v1.PeerService.GetChunks:output_type -> syncbase.peer.v1.GetChunksResponse
-	33, // [33:39] is the sub-list for method output_type
-	27, // [27:33] is the sub-list for method input_type
-	27, // [27:27] is the sub-list for extension type_name
-	27, // [27:27] is the sub-list for extension extendee
-	0,  // [0:27] is the sub-list for field type_name
+	16, // 10: syncbase.peer.v1.PullRequest.open:type_name -> syncbase.peer.v1.PullOpen
+	15, // 11: syncbase.peer.v1.PullRequest.elsewhere:type_name -> syncbase.peer.v1.Elsewhere
+	13, // 12: syncbase.peer.v1.Writers.writers:type_name -> syncbase.peer.v1.Writer
+	14, // 13: syncbase.peer.v1.Elsewhere.writers:type_name -> syncbase.peer.v1.Writers
+	10, // 14: syncbase.peer.v1.Elsewhere.known:type_name -> syncbase.peer.v1.ScopeVector
+	4,  // 15: syncbase.peer.v1.PullOpen.database:type_name -> syncbase.peer.v1.Name
+	4,  // 16: syncbase.peer.v1.PullOpen.syncgroups:type_name -> syncbase.peer.v1.Name
+	10, // 17: syncbase.peer.v1.PullOpen.known:type_name -> syncbase.peer.v1.ScopeVector
+	11, // 18: syncbase.peer.v1.PullOpen.witnesses:type_name -> syncbase.peer.v1.Witness
+	19, // 19: syncbase.peer.v1.PullResponse.accepted:type_name -> syncbase.peer.v1.PullAccepted
+	20, // 20: syncbase.peer.v1.PullResponse.commits:type_name -> syncbase.peer.v1.Commits
+	21, // 21: syncbase.peer.v1.PullResponse.progress:type_name -> syncbase.peer.v1.PullProgress
+	18, // 22: syncbase.peer.v1.PullResponse.inventory:type_name -> syncbase.peer.v1.Inventory
+	8,  // 23: syncbase.peer.v1.Inventory.scope:type_name -> syncbase.peer.v1.Scope
+	9,  // 24: syncbase.peer.v1.Inventory.held:type_name -> syncbase.peer.v1.VectorEntry
+	9,  // 25: syncbase.peer.v1.Inventory.dropped:type_name -> syncbase.peer.v1.VectorEntry
+	8,  // 26: syncbase.peer.v1.PullAccepted.scopes:type_name -> syncbase.peer.v1.Scope
+	11, // 27: syncbase.peer.v1.PullAccepted.witnesses:type_name -> syncbase.peer.v1.Witness
+	8,  // 28: syncbase.peer.v1.PullAccepted.inside:type_name -> syncbase.peer.v1.Scope
+	10, // 29: syncbase.peer.v1.PullProgress.vectors:type_name -> syncbase.peer.v1.ScopeVector
+	4,  // 30: syncbase.peer.v1.GetTimeRequest.database:type_name -> syncbase.peer.v1.Name
+	2,  // 31: syncbase.peer.v1.PeerService.Hello:input_type -> syncbase.peer.v1.HelloRequest
+	5,  // 32: syncbase.peer.v1.PeerService.Join:input_type -> syncbase.peer.v1.JoinRequest
+	12, // 33: syncbase.peer.v1.PeerService.Pull:input_type -> syncbase.peer.v1.PullRequest
+	22, // 34: syncbase.peer.v1.PeerService.GetTime:input_type -> syncbase.peer.v1.GetTimeRequest
+	24, // 35: syncbase.peer.v1.PeerService.GetRecipe:input_type -> syncbase.peer.v1.GetRecipeRequest
+	26, // 36: syncbase.peer.v1.PeerService.GetChunks:input_type -> syncbase.peer.v1.GetChunksRequest
+	3,  // 37: syncbase.peer.v1.PeerService.Hello:output_type -> syncbase.peer.v1.HelloResponse
+	6,  // 38: syncbase.peer.v1.PeerService.Join:output_type -> syncbase.peer.v1.JoinResponse
+	17, // 39: syncbase.peer.v1.PeerService.Pull:output_type -> syncbase.peer.v1.PullResponse
+	23, // 40: syncbase.peer.v1.PeerService.GetTime:output_type -> syncbase.peer.v1.GetTimeResponse
+	25, // 41: syncbase.peer.v1.PeerService.GetRecipe:output_type -> syncbase.peer.v1.GetRecipeResponse
+	27, // 42: syncbase.peer.v1.PeerService.GetChunks:output_type -> syncbase.peer.v1.GetChunksResponse
+	37, // [37:43] is the sub-list for method output_type
+	31, // [31:37] is the sub-list for method input_type
+	31, // [31:31] is the sub-list for extension type_name
+	31, // [31:31] is the sub-list for extension extendee
+	0,  // [0:31] is the sub-list for field type_name
 }
 
 func init() { file_peer_v1_peer_proto_init() }
@@ -1916,7 +2098,7 @@ func file_peer_v1_peer_proto_init() {
 	if File_peer_v1_peer_proto != nil {
 		return
 	}
-	file_peer_v1_peer_proto_msgTypes[12].OneofWrappers = []any{
+	file_peer_v1_peer_proto_msgTypes[15].OneofWrappers = []any{
 		(*PullResponse_Accepted)(nil),
 		(*PullResponse_Commits)(nil),
 		(*PullResponse_Progress)(nil),
@@ -1928,7 +2110,7 @@ func file_peer_v1_peer_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_peer_v1_peer_proto_rawDesc), len(file_peer_v1_peer_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   23,
+			NumMessages:   26,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
