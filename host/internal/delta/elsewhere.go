@@ -30,12 +30,18 @@ func (e Elsewhere) Then(later Elsewhere) Elsewhere {
 	return later
 }
 
-// Learned notes that the initiator knows more than it was sent. Scopes that are not of the session do not count.
+// Learned notes that the initiator knows more than it was sent. Scopes that are not of the session do not count, nor do writers
+// of whom the responder held nothing in a scope as of the last Update: so what is kept is bounded by what it holds.
 func (p *Plan) Learned(known []ScopeVector) {
+	at := make(map[id.Scope]id.Vector, len(known))
 	for _, k := range known {
-		for i := range p.scopes {
-			if p.scopes[i].scope == k.Scope {
-				p.scopes[i].have.Merge(k.Vector)
+		at[k.Scope] = k.Vector
+	}
+	for i := range p.scopes {
+		s := &p.scopes[i]
+		for w, gen := range at[s.scope] {
+			if s.upTo[w] > 0 {
+				s.have.Add(id.Version{Writer: w, Gen: gen})
 			}
 		}
 	}

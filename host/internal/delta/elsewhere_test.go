@@ -70,6 +70,13 @@ func TestPlanLearns(t *testing.T) {
 		}
 	}
 	p.Sent()
+	nobody := writer('n')
+	p.Learned([]delta.ScopeVector{{Scope: scope("s"), Vector: id.Vector{nobody: 9}}})
+	know.Advance(scope("s"), id.Vector{nobody: 9})
+	if p.Update(know); !of(nobody) {
+		t.Error("what was said of a writer whom the responder did not know was kept")
+	}
+	p.Sent()
 	know.Advance(scope("s"), id.Vector{a: 6})
 	if p.Update(know); !of(a) || of(b) || !p.Has(held) {
 		t.Error("of a generation 6 should be lacking, and nothing of what was held before")

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -17,14 +18,17 @@ const (
 	// hold that writer's back. A commit counts for echoLeast at least, so these are 8 small ones.
 	echoBytes = 64 << 10
 	echoLeast = echoBytes / 8
-	// maxEchoBytes is where that stops growing, which it does whenever the asking proves wrong.
+	// maxEchoBytes is where that stops growing, which it does whenever the asking proves wrong; it shrinks when it proves right for
+	// as long.
 	maxEchoBytes = echoBytes << 10
 	// maxHeldBack is how many writers a peer is asked to hold back at most, and maxFirsts of how many it is known who brings
 	// theirs first.
 	maxHeldBack = 1024
 	maxFirsts   = 16_384
-	// tellEvery is the least time between two words to one peer of what came from elsewhere.
+	// tellEvery is the least time between two words to one peer of what came from elsewhere, and maxTold how many writers' entries
+	// one has at most.
 	tellEvery = 25 * time.Millisecond
+	maxTold   = 16_384
 )
 
 // firsts finds out which open pull brings a writer's commits first, so that the others can be asked to hold them back. So each
@@ -57,9 +61,9 @@ type runner struct {
 
 // echo is how late a pull is with the commits of one writer.
 type echo struct {
-	// bytes came too late; from limit on they are to be held back.
-	bytes, limit int
-	held         bool
+	// bytes came too late; from limit on they are to be held back. Spared of them were not sent since.
+	bytes, limit, spared int
+	held                 bool
 }
 
 // enter adds a pull, which has to leave.
@@ -137,19 +141,31 @@ func (r *runner) late(w id.Writer, size int) {
 	}
 }
 
-// inTime: nobody had brought the commit before. If it was held back, it was wrongly so.
+// inTime: nobody had brought the commit before. If it was held back, it was wrongly so; whoever holds it back otherwise does well.
 func (r *runner) inTime(w id.Writer, size int) {
 	if first := r.race.first; first[w] != nil || len(first) < maxFirsts {
 		first[w] = r
+	}
+	for _, other := range r.race.runners {
+		if e := other.echoes[w]; other != r && e != nil && e.held {
+			e.spare(size)
+		}
 	}
 	e := r.echoes[w]
 	switch {
 	case e == nil:
 	case e.held:
-		e.limit = min(2*e.limit, maxEchoBytes)
+		e.limit, e.spared = min(2*e.limit, maxEchoBytes), 0
 		r.release(w)
 	default:
 		e.bytes = max(0, e.bytes-size)
+	}
+}
+
+// spare: as much as it took to begin has not been sent twice, so it takes half as much to begin again.
+func (e *echo) spare(size int) {
+	if e.spared += size; e.spared >= e.limit {
+		e.spared, e.limit = 0, max(e.limit/2, echoBytes)
 	}
 }
 
@@ -201,8 +217,8 @@ func (f *follower) tellElsewhere(ctx context.Context, stream Stream, r *runner) 
 		writers, scopes, changed := f.e.firsts.heldBack(r)
 		var e delta.Elsewhere
 		if !slices.Equal(writers, held) {
-			held, told = writers, map[id.Scope]id.Vector{}
-			e.Writers = writers
+			held, e.Writers = writers, writers
+			forgetOthers(told, writers)
 		}
 		e.Known = untold(state.Know, scopes, held, told)
 		wait := changed
@@ -231,6 +247,7 @@ func untold(know *delta.Knowledge, scopes []id.Scope, writers []id.Writer, told 
 	if len(writers) == 0 {
 		return nil
 	}
+	room := maxTold
 	for _, s := range scopes {
 		all, before, news := know.At(s), told[s], id.Vector{}
 		if before == nil {
@@ -238,13 +255,24 @@ func untold(know *delta.Knowledge, scopes []id.Scope, writers []id.Writer, told 
 			told[s] = before
 		}
 		for _, w := range writers {
-			if all[w] > before[w] {
+			if all[w] > before[w] && len(news) < room {
 				news[w], before[w] = all[w], all[w]
 			}
 		}
 		if len(news) > 0 {
 			list = append(list, delta.ScopeVector{Scope: s, Vector: news})
 		}
+		room -= len(news)
 	}
 	return list
+}
+
+// forgetOthers leaves what was told of these writers: what it was told of others a peer need not have kept.
+func forgetOthers(told map[id.Scope]id.Vector, writers []id.Writer) {
+	for _, v := range told {
+		maps.DeleteFunc(v, func(w id.Writer, _ uint64) bool {
+			_, found := slices.BinarySearchFunc(writers, w, id.Writer.Compare)
+			return !found
+		})
+	}
 }

@@ -9,6 +9,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/syncbase/syncbase/host/internal/delta"
 	"github.com/syncbase/syncbase/host/internal/id"
 	"github.com/syncbase/syncbase/host/internal/rows"
@@ -293,5 +295,68 @@ func TestRaceBetweenPulls(t *testing.T) {
 	}
 	if got := late.echoes[w].limit; got != maxEchoBytes {
 		t.Errorf("after 30 errors the limit is %d, want %d", got, maxEchoBytes)
+	}
+	expect("after 30 errors and as many echoes", w)
+	for range 2 {
+		brings(early, wide, maxEchoBytes-echoLeast, false, w)
+		if got := late.echoes[w].limit; got != maxEchoBytes {
+			t.Errorf("before it proved right for long enough the limit is %d, want %d", got, maxEchoBytes)
+		}
+		brings(early, wide, echoLeast, false, w)
+		if got := late.echoes[w].limit; got != maxEchoBytes/2 {
+			t.Errorf("when it proved right the limit is %d, want %d", got, maxEchoBytes/2)
+		}
+		brings(late, wide, 100, false, w)
+		brings(early, wide, 100, false, w)
+		brings(late, wide, maxEchoBytes, true, w)
+	}
+	for range 100 {
+		brings(early, wide, maxEchoBytes, false, w)
+	}
+	if got := late.echoes[w].limit; got != echoBytes {
+		t.Errorf("when it proved right for long the limit is %d, want %d", got, echoBytes)
+	}
+}
+
+// What was told is not told again, but for a writer who was not held back meanwhile; and of much only a part at a time.
+func TestUntold(t *testing.T) {
+	a, b := id.Writer{Device: id.Device{1}}, id.Writer{Device: id.Device{2}}
+	scopes := []id.Scope{notes, {Collection: collection("tasks")}}
+	know := delta.NewKnowledge(id.Version{})
+	for _, s := range scopes {
+		know.Track(s)
+	}
+	know.Advance(notes, id.Vector{a: 1, b: 2})
+	told := map[id.Scope]id.Vector{}
+	expect := func(what string, writers []id.Writer, want ...delta.ScopeVector) {
+		t.Helper()
+		forgetOthers(told, writers)
+		if diff := cmp.Diff(want, untold(know, scopes, writers, told)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", what, diff)
+		}
+	}
+	expect("first", []id.Writer{a, b}, delta.ScopeVector{Scope: notes, Vector: id.Vector{a: 1, b: 2}})
+	expect("nothing new", []id.Writer{a, b})
+	know.Advance(scopes[1], id.Vector{b: 7})
+	expect("without a", []id.Writer{b}, delta.ScopeVector{Scope: scopes[1], Vector: id.Vector{b: 7}})
+	expect("with a again", []id.Writer{a, b}, delta.ScopeVector{Scope: notes, Vector: id.Vector{a: 1}})
+
+	var many []id.Writer
+	all := id.Vector{}
+	for i := range uint32(maxTold + 1) {
+		many = append(many, id.Writer{Epoch: i + 1})
+		all[many[i]] = 1
+	}
+	for _, s := range scopes {
+		know.Advance(s, all)
+	}
+	for _, want := range []int{maxTold, maxTold, 2, 0} {
+		n := 0
+		for _, k := range untold(know, scopes, many, told) {
+			n += len(k.Vector)
+		}
+		if n != want {
+			t.Errorf("%d entries are told, want %d", n, want)
+		}
 	}
 }

@@ -195,7 +195,9 @@ func (p *pipe) Tell(e delta.Elsewhere) error {
 func (p *pipe) Close() { p.cancel() }
 
 // follow lets the device pull until the test ends.
-func (d *device) follow(from *device, open Opener) (stop func()) { return d.followAs(from.peer(), open) }
+func (d *device) follow(from *device, open Opener) (stop func()) {
+	return d.followAs(from.peer(), open)
+}
 
 func (d *device) followAs(from Peer, open Opener) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())

@@ -26,6 +26,7 @@ const (
 	maxScopes       = 65536
 	maxInside       = 256
 	maxHeldBack     = 1024
+	maxToldEntries  = 65536
 	maxEntries      = 65536
 	maxAllEntries   = 1 << 20
 	minWindow       = 256 << 10

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 
 	"github.com/syncbase/syncbase/host/internal/delta"
 	"github.com/syncbase/syncbase/host/internal/id"
@@ -29,15 +28,27 @@ func (p *PullStream) Tell(e delta.Elsewhere) error {
 // Said implements ServerStream.
 func (p *pullSender) Said() <-chan delta.Elsewhere { return p.said }
 
-// hear hands on what the initiator said, together with what was said before and not taken out.
+// hear hands on what the initiator said, together with what was said before and not taken out. Of knowledge that is too much to
+// keep only the last is: it may be sent what it has, then.
 func (p *pullSender) hear(e delta.Elsewhere, codec *holdBackCodec) {
 	select {
 	case before := <-p.said:
+		last := e.Known
 		e = before.Then(e)
 		codec.prune(e.Known)
+		if entriesOf(e.Known) > maxToldEntries {
+			e.Known = last
+		}
 	default:
 	}
 	p.said <- e
+}
+
+func entriesOf(known []delta.ScopeVector) (n int) {
+	for _, k := range known {
+		n += len(k.Vector)
+	}
+	return n
 }
 
 func encodeElsewhere(e delta.Elsewhere) *peerv1.Elsewhere {
@@ -78,6 +89,9 @@ func (c *holdBackCodec) decode(m *peerv1.Elsewhere) (e delta.Elsewhere, err erro
 	if e.Known, err = decodeVectors(m.GetKnown()); err != nil {
 		return e, err
 	}
+	if n := entriesOf(e.Known); n > maxToldEntries {
+		return e, fmt.Errorf("from elsewhere %d vector entries, the limit is %d", n, maxToldEntries)
+	}
 	for _, k := range e.Known {
 		if !c.asked[k.Scope] {
 			return e, fmt.Errorf("knowledge of the scope %s, which was not asked for", k.Scope)
@@ -107,15 +121,17 @@ func decodeWriters(list []*peerv1.Writer) ([]id.Writer, error) {
 		return nil, fmt.Errorf("%d writers, the limit is %d", len(list), maxHeldBack)
 	}
 	writers := make([]id.Writer, 0, len(list))
+	seen := make(map[id.Writer]bool, len(list))
 	for _, m := range list {
 		device, err := decodeDevice(m.GetDevice())
 		if err != nil {
 			return nil, err
 		}
 		w := id.Writer{Device: device, Epoch: m.GetEpoch()}
-		if slices.Contains(writers, w) {
+		if seen[w] {
 			return nil, fmt.Errorf("the writer %s twice", w)
 		}
+		seen[w] = true
 		writers = append(writers, w)
 	}
 	return writers, nil

@@ -2,6 +2,7 @@ package peer
 
 import (
 	"context"
+	"fmt"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -72,5 +73,37 @@ func TestWordsOfElsewhereDoNotPileUp(t *testing.T) {
 	want := delta.Elsewhere{Writers: []id.Writer{writer(2), writer(3)}, Known: knownAt(id.Vector{writer(2): 7, writer(3): 1})}
 	if diff := cmp.Diff(want, <-p.said); diff != "" {
 		t.Errorf("what waits (-want +got):\n%s", diff)
+	}
+}
+
+// Of more knowledge than may wait the last is kept.
+func TestWordsOfElsewhereAreBounded(t *testing.T) {
+	var known, next []delta.ScopeVector
+	for i := range maxToldEntries/maxHeldBack + 1 {
+		s := id.Scope{Collection: scope.Collection, Prefix: fmt.Sprint(i)}
+		known, next = append(known, delta.ScopeVector{Scope: s}), append(next, delta.ScopeVector{Scope: s, Vector: id.Vector{}})
+	}
+	p := pullSender{said: make(chan delta.Elsewhere, 1)}
+	codec := newHoldBackCodec(delta.Open{Known: known})
+	var writers []id.Writer
+	for i := range uint32(maxHeldBack) {
+		w := id.Writer{Device: id.Device{1}, Epoch: i}
+		writers = append(writers, w)
+		for _, k := range next {
+			k.Vector[w] = 1
+		}
+	}
+	if _, err := codec.decode(encodeElsewhere(delta.Elsewhere{Writers: writers, Known: next})); err == nil {
+		t.Error("too much in one message is taken")
+	}
+	for _, e := range []delta.Elsewhere{{Writers: writers, Known: next[1:]}, {Known: next[:1]}} {
+		decoded, err := codec.decode(encodeElsewhere(e))
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.hear(decoded, codec)
+	}
+	if got := <-p.said; len(got.Writers) != maxHeldBack || len(got.Known) != 1 || got.Known[0].Scope != next[0].Scope {
+		t.Errorf("what waits is of %d writers in %d scopes, want %d in the last one", len(got.Writers), len(got.Known), maxHeldBack)
 	}
 }

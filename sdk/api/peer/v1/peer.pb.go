@@ -976,7 +976,8 @@ type Elsewhere struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Whose commits they are from now on; without it, the same as before.
 	Writers *Writers `protobuf:"bytes,1,opt,name=writers,proto3" json:"writers,omitempty"`
-	// What the caller knows of these writers in scopes that it asked for, as far as it knows more than it last said.
+	// What the caller knows of these writers in scopes that it asked for, as far as it knows more than it last said. At most 65,536
+	// entries in all.
 	Known         []*ScopeVector `protobuf:"bytes,2,rep,name=known,proto3" json:"known,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
