@@ -12,6 +12,9 @@ import (
 	"github.com/syncbase/syncbase/host/internal/delta"
 )
 
+// warmUp is how many changes of a writer are enough to find out which way they come first.
+const warmUp = 20
+
 // tally counts the commits that hosts send each other.
 type tally struct {
 	// mu guards the field below it.
@@ -58,7 +61,7 @@ func reached(t *testing.T, c *hosttest.Cluster, writer, key string) time.Duratio
 // Where everybody is connected with everybody a change is sent to each member about once, and comes no later than when all
 // of them sent it; whoever wrote, and also beside members that know nothing of this.
 func TestChangesAreSentAboutOnce(t *testing.T) {
-	const changes = 30
+	const changes = 20
 	writers := []string{"a", "d"}
 	for name, test := range map[string]struct {
 		older string
@@ -80,7 +83,7 @@ func TestChangesAreSentAboutOnce(t *testing.T) {
 				first := map[string]time.Duration{}
 				for _, w := range writers {
 					first[w] = reached(t, c, w, w)
-					for i := range 60 {
+					for i := range warmUp {
 						reached(t, c, w, fmt.Sprint(w, i))
 						time.Sleep(time.Second)
 					}
@@ -111,7 +114,7 @@ func TestChangesFindAnotherWay(t *testing.T) {
 		c := hosttest.New(t, hosttest.Options{Seed: 1, Hosts: []string{"a", "b", "c"}, Tap: n.tap})
 		c.Share()
 		c.Settle(time.Minute)
-		for i := range 60 {
+		for i := range warmUp {
 			reached(t, c, "a", fmt.Sprint(i))
 			time.Sleep(time.Second)
 		}
