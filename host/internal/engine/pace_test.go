@@ -99,7 +99,7 @@ func (c *creditor) Recv() (delta.Message, error) {
 func (c *creditor) Credit(n uint64) error { c.given <- n; return nil }
 
 func (c *creditor) Tell(delta.Elsewhere) error { return nil }
-func (c *creditor) Close()                {}
+func (c *creditor) Close()                     {}
 
 // Credit for little is told now and then, for much at once, and all of it in the end although nothing more comes.
 func TestCreditForLittleRests(t *testing.T) {
