@@ -84,15 +84,18 @@ func (r *Reclaimer) tidy(ctx context.Context, db *rows.DB) error {
 	if !r.due(db) {
 		return nil
 	}
-	groups, err := loadGroups(db)
+	limits, err := r.agree(db)
 	if err != nil {
 		return err
 	}
-	if err := r.acknowledge(db, groups); err != nil {
-		return err
-	}
-	limits := r.limits(db, groups)
+	agreed := time.Now()
 	for ctx.Err() == nil {
+		if time.Since(agreed) >= reclaimIdle { // a lot to reclaim may take longer than the others need to say what they hold
+			if limits, err = r.agree(db); err != nil {
+				return err
+			}
+			agreed = time.Now()
+		}
 		began := time.Now()
 		got, err := db.Reclaim(limits)
 		if err != nil || !got.More {
@@ -106,6 +109,18 @@ func (r *Reclaimer) tidy(ctx context.Context, db *rows.DB) error {
 		rest.Stop()
 	}
 	return nil
+}
+
+// agree tells the others what this device holds, if it is time to, and returns what may go after what they have said.
+func (r *Reclaimer) agree(db *rows.DB) (rows.Limits, error) {
+	groups, err := loadGroups(db)
+	if err != nil {
+		return rows.Limits{}, err
+	}
+	if err := r.acknowledge(db, groups); err != nil {
+		return rows.Limits{}, err
+	}
+	return r.limits(db, groups), nil
 }
 
 // limits decides what may go of a database now.
