@@ -139,7 +139,7 @@ func TestHTTPWalk(t *testing.T) {
 		// want is a part of the answer.
 		want string
 	}{
-		{"POST", "/v1/db", `{"database":"notes"}`, 200, `{"database":"home.local/owner:notes"}`},
+		{"POST", "/v1/db", `{"database":"notes"}`, 200, `{"database":"home.local/owner:notes","warnings":[]}`},
 		{"POST", "/v1/db", `{"database":"notes"}`, 409, `"code":"ALREADY_EXISTS","reason":"EXISTS"`},
 		{"POST", "/v1/db", `{"databse":"notes"}`, 400, `unknown field \"databse\"`},
 		{"POST", "/v1/db", `{"database":`, 400, `"reason":"INVALID"`},
