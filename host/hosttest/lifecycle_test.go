@@ -273,6 +273,7 @@ func TestWhatWasDestroyedOutsideIsNotDestroyedInside(t *testing.T) {
 		leave(t, b)
 		_, err := b.API().DestroyCollection(t.Context(), &nodev1.DestroyCollectionRequest{Database: hosttest.Database, Collection: hosttest.Collection})
 		wantCode(t, "destroy the collection", err, codes.FailedPrecondition)
+		eventually(t, "a hears that b has left", func() bool { return members(a) == "a" })
 		b.Join(a)
 		b.Wait()
 		c.Settle(time.Minute)
