@@ -6,8 +6,12 @@ import (
 	nodev1 "github.com/syncbase/syncbase/sdk/api/node/v1"
 )
 
-// Op is one operation of a batch; the methods of Collection make them.
-type Op struct{ op *nodev1.Op }
+// Op is one operation of a batch; the methods of Collection make them, for batches of the same database.
+type Op struct {
+	op *nodev1.Op
+	// db is the database of the collection.
+	db *Database
+}
 
 // PutOp writes a row; the value is as for Put.
 func (c *Collection) PutOp(key string, value any) (Op, error) {
@@ -22,12 +26,12 @@ func (c *Collection) PutOp(key string, value any) (Op, error) {
 	}
 	p.put.Collection, p.put.Key, p.put.Value, p.put.Type, p.put.Raw = c.name, key, v.Bytes, v.Type, v.Raw
 	p.is.Put, p.op.Op = &p.put, &p.is
-	return Op{&p.op}, nil
+	return c.op(&p.op), nil
 }
 
 // DeleteOp removes a row if it is there.
 func (c *Collection) DeleteOp(key string) Op {
-	return Op{&nodev1.Op{Op: &nodev1.Op_Delete{Delete: &nodev1.Delete{Collection: c.name, Key: key}}}}
+	return c.op(&nodev1.Op{Op: &nodev1.Op_Delete{Delete: &nodev1.Delete{Collection: c.name, Key: key}}})
 }
 
 // CheckVersionOp makes the batch fail with ErrConflict unless the row has the version.
@@ -52,18 +56,22 @@ func (c *Collection) CheckValueOp(key string, value any) (Op, error) {
 
 func (c *Collection) check(check *nodev1.Check) Op {
 	check.Collection = c.name
-	return Op{&nodev1.Op{Op: &nodev1.Op_Check{Check: check}}}
+	return c.op(&nodev1.Op{Op: &nodev1.Op_Check{Check: check}})
 }
+
+func (c *Collection) op(op *nodev1.Op) Op { return Op{op: op, db: c.db} }
 
 // Commit applies the operations together: all of them or, after an error, none. When it returns they are as durable as the
 // database is set to make them. There is one version for each operation, empty for checks and for deletes of absent rows. At
 // most 100,000 operations and 32 MiB; checks see the state before them, and of several writes of one row the last counts. To
-// read before writing, use RunInBatch.
+// read before writing, use RunInBatch. Operations of collections of another database are refused with ErrInvalid; databases
+// are the same when they were named alike, by clients of one daemon with one certificate.
 func (d *Database) Commit(ctx context.Context, ops ...Op) (versions []string, err error) {
-	req := &nodev1.CommitRequest{Database: d.name, Ops: make([]*nodev1.Op, len(ops))}
-	for i, op := range ops {
-		req.Ops[i] = op.op
+	list, err := d.own(ops)
+	if err != nil {
+		return nil, err
 	}
+	req := &nodev1.CommitRequest{Database: d.name, Ops: list}
 	if err := fits(req, req.Ops); err != nil {
 		return nil, err
 	}

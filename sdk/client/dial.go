@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/spiffe/go-spiffe/v2/bundle/x509bundle"
@@ -45,9 +46,14 @@ const maxSocketPath = 103
 // Client is a connection to a daemon. It reconnects by itself. Close it in the end.
 type Client struct {
 	address string
+	// cert is the file of the caller's certificate.
+	cert    string
 	conn    *grpc.ClientConn
 	api     nodev1.NodeServiceClient
 	pipes   pipes
+	batches batches
+	// closed: Close was called.
+	closed atomic.Bool
 }
 
 // Dial connects to a daemon at "unix:///path/to/syncbase.sock" or "host:port", and returns when the daemon has answered.
@@ -57,6 +63,7 @@ func Dial(ctx context.Context, address string, opts Options) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
+	c := &Client{address: address, cert: opts.Cert}
 	dialOpts := []grpc.DialOption{
 		grpc.WithTransportCredentials(creds),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxMessageBytes), grpc.MaxCallSendMsgSize(maxMessageBytes)),
@@ -65,8 +72,8 @@ func Dial(ctx context.Context, address string, opts Options) (*Client, error) {
 		grpc.WithInitialWindowSize(1 << 20),
 		grpc.WithInitialConnWindowSize(4 << 20),
 		grpc.WithDisableServiceConfig(),
-		grpc.WithChainUnaryInterceptor(opts.warnings, checkUnary),
-		grpc.WithStreamInterceptor(checkStream),
+		grpc.WithChainUnaryInterceptor(opts.warnings, c.checkUnary),
+		grpc.WithStreamInterceptor(c.checkStream),
 		grpc.WithConnectParams(grpc.ConnectParams{
 			Backoff:           backoff.Config{BaseDelay: firstPause, Multiplier: 2, Jitter: 0.2, MaxDelay: lastPause},
 			MinConnectTimeout: 5 * time.Second,
@@ -76,7 +83,7 @@ func Dial(ctx context.Context, address string, opts Options) (*Client, error) {
 	if err != nil {
 		return nil, &Error{Message: fmt.Sprintf("address %q: %v", address, err), kind: ErrInvalid}
 	}
-	c := &Client{address: address, conn: conn, api: nodev1.NewNodeServiceClient(conn)}
+	c.conn, c.api = conn, nodev1.NewNodeServiceClient(conn)
 	c.pipes.init()
 	if err := c.hello(ctx); err != nil {
 		conn.Close()
@@ -93,9 +100,14 @@ func (c *Client) hello(ctx context.Context) error {
 	return nil
 }
 
-// Close ends the connection and with it all calls that are under way.
+// Close ends the connection. Open batches are aborted, and calls that are under way or made later fail with ErrClosed, as closing
+// it again does.
 func (c *Client) Close() error {
+	if c.closed.Swap(true) {
+		return errClosed()
+	}
 	c.pipes.close()
+	c.abortAll()
 	return c.conn.Close()
 }
 

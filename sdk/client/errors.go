@@ -38,6 +38,9 @@ var (
 	ErrMarkerTooOld = fmt.Errorf("resume marker too old: %w", ErrPrecondition)
 	// ErrUnavailable: the daemon, or a part of it, is not there at the moment; trying again later may help.
 	ErrUnavailable = errors.New("unavailable")
+	// ErrClosed: Close of the client was called. It is neither ErrUnavailable, as trying again does not help, nor
+	// context.Canceled, which is said of the caller's context alone.
+	ErrClosed = errors.New("the client is closed")
 )
 
 // Error is what the daemon said, or why it could not be asked.

@@ -86,13 +86,13 @@ func (c *Client) pipedCommit(ctx context.Context, database string, ops []*nodev1
 	case <-it.done:
 	case <-ctx.Done():
 		if p.giveUp(it) {
-			return nil, c.failure(status.FromContextError(ctx.Err()).Err()), true
+			return nil, c.failed(ctx), true
 		}
 		<-it.done // it was answered at the same moment
 	}
 	switch {
 	case it.err != nil:
-		return nil, c.failure(it.err), true
+		return nil, c.failure(c.ended(ctx, it.err)), true
 	case it.outcome == nil:
 		return nil, nil, false
 	case it.outcome.GetCode() != 0:

@@ -15,7 +15,7 @@ func list[M, T any](ctx context.Context, c *Client, open func(context.Context) (
 }
 
 // flatten iterates over a stream with several items in each message. An error is the last thing yielded. Leaving the
-// iteration ends the call.
+// iteration ends the call. Once the context has ended, nothing but the error is yielded, whatever has arrived before.
 func flatten[M, T any](ctx context.Context, c *Client, open func(context.Context) (grpc.ServerStreamingClient[M], error), each func(m *M, yield func(T) bool) bool) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		ctx, cancel := context.WithCancel(ctx)
@@ -28,6 +28,10 @@ func flatten[M, T any](ctx context.Context, c *Client, open func(context.Context
 		}
 		for {
 			m, err := stream.Recv()
+			if ctx.Err() != nil {
+				yield(none, c.failed(ctx))
+				return
+			}
 			if errors.Is(err, io.EOF) {
 				return
 			}
@@ -35,7 +39,12 @@ func flatten[M, T any](ctx context.Context, c *Client, open func(context.Context
 				yield(none, c.failure(err))
 				return
 			}
-			if !each(m, func(item T) bool { return yield(item, nil) }) {
+			left := false
+			each(m, func(item T) bool {
+				left = ctx.Err() == nil && !yield(item, nil)
+				return !left && ctx.Err() == nil
+			})
+			if left {
 				return
 			}
 		}

@@ -27,21 +27,30 @@ func (o Options) warnings(ctx context.Context, method string, req, reply any, cc
 	return err
 }
 
-func checkUnary(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
-	return explain(invoke(ctx, method, req, reply, cc, opts...), req)
+func (c *Client) checkUnary(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
+	return c.ended(ctx, explain(invoke(ctx, method, req, reply, cc, opts...), req))
 }
 
-func checkStream(ctx context.Context, desc *grpc.StreamDesc, cc *grpc.ClientConn, method string, open grpc.Streamer, opts ...grpc.CallOption) (grpc.ClientStream, error) {
+func (c *Client) checkStream(ctx context.Context, desc *grpc.StreamDesc, cc *grpc.ClientConn, method string, open grpc.Streamer, opts ...grpc.CallOption) (grpc.ClientStream, error) {
 	stream, err := open(ctx, desc, cc, method, opts...)
 	if err != nil {
-		return nil, err
+		return nil, c.ended(ctx, err)
 	}
-	return checkedStream{stream}, nil
+	return checkedStream{stream, ctx, c}, nil
 }
 
-type checkedStream struct{ grpc.ClientStream }
+// checkedStream is a stream of a client, with the context that its caller gave.
+type checkedStream struct {
+	grpc.ClientStream
+	ctx context.Context
+	c   *Client
+}
 
-func (s checkedStream) SendMsg(m any) error { return explain(s.ClientStream.SendMsg(m), m) }
+func (s checkedStream) SendMsg(m any) error {
+	return s.c.ended(s.ctx, explain(s.ClientStream.SendMsg(m), m))
+}
+
+func (s checkedStream) RecvMsg(m any) error { return s.c.ended(s.ctx, s.ClientStream.RecvMsg(m)) }
 
 // explain names the text that kept a request from being sent.
 func explain(err error, req any) error {

@@ -22,7 +22,10 @@ type TxOptions struct {
 // Commit. Every row that it read, present or not, and every range that it scanned must be unchanged at Commit; otherwise
 // that fails with ErrConflict. So batches behave as if they were made one after the other.
 //
-// Abort it, if it is not committed; the daemon gives it up when it is not used for a minute. Safe for concurrent use.
+// Collections that it is given have to be of its database, otherwise it fails with ErrInvalid, and nothing is read or written.
+//
+// Abort it, if it is not committed; Close of the client does, and the daemon gives it up when it is not used for a minute. Of
+// open batches there can be 100 for a client and 300 for a principal. Safe for concurrent use.
 type Tx struct {
 	db     *Database
 	handle string
@@ -34,11 +37,15 @@ func (d *Database) Begin(ctx context.Context, opts TxOptions) (*Tx, error) {
 	if err != nil {
 		return nil, d.c.failure(err)
 	}
+	d.c.batches.began(resp.GetBatch())
 	return &Tx{db: d, handle: resp.GetBatch()}, nil
 }
 
 // Get reads a row as the batch sees it, or fails with ErrNotFound. A row that the batch wrote itself has no version yet.
 func (t *Tx) Get(ctx context.Context, c *Collection, key string) (Row, error) {
+	if err := t.db.owns(c); err != nil {
+		return Row{}, err
+	}
 	resp, err := t.db.c.api.Get(ctx, &nodev1.GetRequest{Database: t.db.name, Collection: c.name, Key: key, Batch: t.handle})
 	if err != nil {
 		return Row{}, t.db.c.failure(err)
@@ -49,6 +56,9 @@ func (t *Tx) Get(ctx context.Context, c *Collection, key string) (Row, error) {
 // Scan iterates over rows as the batch sees them when it begins. The whole range counts as read, also when the loop is
 // left early.
 func (t *Tx) Scan(ctx context.Context, c *Collection, r Range) iter.Seq2[Row, error] {
+	if err := t.db.owns(c); err != nil {
+		return func(yield func(Row, error) bool) { yield(Row{}, err) }
+	}
 	return t.db.scan(ctx, c, r, t.handle)
 }
 
@@ -68,14 +78,15 @@ func (t *Tx) Delete(ctx context.Context, c *Collection, key string) error {
 
 // Write adds many puts and deletes in one call, up to 32 MiB of keys and values. After an error some of them may be part of the batch: abort it.
 func (t *Tx) Write(ctx context.Context, ops ...Op) error {
-	req := &nodev1.WriteBatchRequest{Batch: t.handle, Ops: make([]*nodev1.Op, len(ops))}
-	for i, op := range ops {
-		req.Ops[i] = op.op
+	list, err := t.db.own(ops)
+	if err != nil {
+		return err
 	}
+	req := &nodev1.WriteBatchRequest{Batch: t.handle, Ops: list}
 	if err := fits(req, req.Ops); err != nil {
 		return err
 	}
-	_, err := t.db.c.api.WriteBatch(ctx, req)
+	_, err = t.db.c.api.WriteBatch(ctx, req)
 	return t.db.c.failure(err)
 }
 
@@ -84,13 +95,13 @@ func (t *Tx) Write(ctx context.Context, ops ...Op) error {
 // because the context ended, may have been carried out nevertheless.
 func (t *Tx) Commit(ctx context.Context) error {
 	_, err := t.db.c.api.CommitBatch(ctx, &nodev1.CommitBatchRequest{Batch: t.handle})
-	return t.db.c.failure(err)
+	return t.tell(err)
 }
 
 // Abort gives the batch up. Aborting one that has ended does nothing.
 func (t *Tx) Abort(ctx context.Context) error {
 	_, err := t.db.c.api.AbortBatch(ctx, &nodev1.AbortBatchRequest{Batch: t.handle})
-	if err = t.db.c.failure(err); errors.Is(err, ErrUnknownBatch) {
+	if err = t.tell(err); errors.Is(err, ErrUnknownBatch) {
 		return nil
 	}
 	return err
@@ -99,7 +110,7 @@ func (t *Tx) Abort(ctx context.Context) error {
 // RunOptions say how RunInBatch goes about it. The zero value is a batch that can read and write, and ten attempts.
 type RunOptions struct {
 	TxOptions
-	// Attempts is how often the batch is tried before ErrConflict is returned; 0 means 10.
+	// Attempts is how often the batch is tried before ErrConflict is returned, or ErrExhausted while too many are open; 0 means 10.
 	Attempts int
 }
 
@@ -112,8 +123,8 @@ const (
 	abortWithin = 5 * time.Second
 )
 
-// RunInBatch calls fn with an open batch and commits it. When something that the batch read has changed in the meantime,
-// it begins anew, after a short random pause, so fn may run several times and must not keep what it did in an attempt that
+// RunInBatch calls fn with an open batch and commits it. When something that the batch read has changed in the meantime, or too
+// many batches are open, it begins anew, after a short random pause, so fn may run several times and must not keep what it did in an attempt that
 // failed. When fn returns an error or panics, the batch is aborted and the error returned as it is. A read-only batch is
 // aborted after fn, which runs once.
 func (d *Database) RunInBatch(ctx context.Context, opts RunOptions, fn func(*Tx) error) error {
@@ -121,8 +132,9 @@ func (d *Database) RunInBatch(ctx context.Context, opts RunOptions, fn func(*Tx)
 		opts.Attempts = defaultAttempts
 	}
 	for attempt := 1; ; attempt++ {
-		committing, err := d.attempt(ctx, opts, fn)
-		if !committing || attempt >= opts.Attempts || !errors.Is(err, ErrConflict) {
+		stage, err := d.attempt(ctx, opts, fn)
+		again := stage == committing && errors.Is(err, ErrConflict) || stage == beginning && tooManyBatches(err)
+		if !again || attempt >= opts.Attempts {
 			return err
 		}
 		if err := pause(ctx, retryAfter(attempt, rand.Float64())); err != nil {
@@ -141,22 +153,38 @@ func retryAfter(attempts int, chance float64) time.Duration {
 	return time.Duration(chance * float64(bound))
 }
 
-// attempt runs fn in one batch, and tells whether it came to the commit.
-func (d *Database) attempt(ctx context.Context, opts RunOptions, fn func(*Tx) error) (committing bool, err error) {
+// stage is how far an attempt came.
+type stage int
+
+const (
+	beginning stage = iota
+	running
+	committing
+)
+
+// tooManyBatches tells whether others have to end batches before one can begin.
+func tooManyBatches(err error) bool {
+	var said *Error
+	return errors.As(err, &said) && said.Reason == "TOO_MANY_BATCHES"
+}
+
+// attempt runs fn in one batch, and tells how far it came.
+func (d *Database) attempt(ctx context.Context, opts RunOptions, fn func(*Tx) error) (at stage, err error) {
 	tx, err := d.Begin(ctx, opts.TxOptions)
 	if err != nil {
-		return false, err
+		return beginning, err
 	}
+	at = running
 	defer func() {
-		if !committing {
+		if at == running {
 			tx.giveUp(ctx)
 		}
 	}()
 	if err := fn(tx); err != nil || opts.ReadOnly {
-		return false, err
+		return running, err
 	}
-	committing = true
-	return true, tx.Commit(ctx)
+	at = committing
+	return committing, tx.Commit(ctx)
 }
 
 // giveUp aborts even if the context has ended. When that fails, the daemon does it a minute later.

@@ -15,6 +15,9 @@ func (t *Tx) Collections(ctx context.Context) iter.Seq2[string, error] {
 // CreateCollection makes an empty collection in the batch; nil permissions give its owner everything. It fails with
 // ErrExists if the batch has one of the name. If another makes one before the batch commits, that fails with ErrConflict.
 func (t *Tx) CreateCollection(ctx context.Context, c *Collection, list Permissions) error {
+	if err := t.db.owns(c); err != nil {
+		return err
+	}
 	data, err := list.encode()
 	if err != nil {
 		return err
@@ -28,6 +31,9 @@ func (t *Tx) CreateCollection(ctx context.Context, c *Collection, list Permissio
 // DestroyCollection ends a collection in the batch, with what the batch has written to it. It may be made anew in the same
 // batch, and is then empty.
 func (t *Tx) DestroyCollection(ctx context.Context, c *Collection) error {
+	if err := t.db.owns(c); err != nil {
+		return err
+	}
 	_, err := t.db.c.api.DestroyCollection(ctx, &nodev1.DestroyCollectionRequest{
 		Database: t.db.name, Collection: c.name, Batch: t.handle,
 	})
@@ -37,6 +43,9 @@ func (t *Tx) DestroyCollection(ctx context.Context, c *Collection) error {
 // Permissions returns the access list of a collection as the batch has it, and its version, which is empty once the batch
 // has replaced the list.
 func (t *Tx) Permissions(ctx context.Context, c *Collection) (list Permissions, version string, err error) {
+	if err := t.db.owns(c); err != nil {
+		return nil, "", err
+	}
 	return t.db.c.permissions(ctx, &nodev1.GetPermissionsRequest{Database: t.db.name, Collection: c.name, Batch: t.handle})
 }
 
@@ -44,6 +53,9 @@ func (t *Tx) Permissions(ctx context.Context, c *Collection) (list Permissions, 
 // what the batch writes takes Write under the list before it or after it: a batch that lends itself a right for a moment is
 // refused as a whole.
 func (t *Tx) SetPermissions(ctx context.Context, c *Collection, list Permissions) error {
+	if err := t.db.owns(c); err != nil {
+		return err
+	}
 	_, err := t.db.c.setPermissions(ctx, &nodev1.SetPermissionsRequest{
 		Database: t.db.name, Collection: c.name, Batch: t.handle,
 	}, list)

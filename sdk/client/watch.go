@@ -159,6 +159,9 @@ func (w *watch) once(ctx context.Context) error {
 	}
 	for {
 		m, err := stream.Recv()
+		if ctx.Err() != nil {
+			return w.db.c.failed(ctx) // what has arrived before is not wanted any more
+		}
 		if err != nil {
 			return w.db.c.failure(err)
 		}

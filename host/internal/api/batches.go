@@ -1,11 +1,14 @@
 package api
 
 import (
+	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
 	"sync"
 	"time"
+
+	"google.golang.org/grpc/peer"
 
 	"github.com/syncbase/syncbase/host/internal/id"
 	"github.com/syncbase/syncbase/host/internal/rows"
@@ -15,9 +18,11 @@ import (
 const (
 	// batchIdle is how long a batch lives without being used.
 	batchIdle = time.Minute
-	// maxBatches bounds the open batches of all callers, maxBatchesEach those of one.
+	// maxBatches bounds the open batches of all callers, maxBatchesEach those of one, and maxBatchesConn those that were begun over
+	// one connection: an application that leaves batches open takes them from itself first, and not from all others of its user.
 	maxBatches     = 1000
-	maxBatchesEach = 100
+	maxBatchesEach = 300
+	maxBatchesConn = 100
 	// maxBatchBytes bounds what all open batches may keep in memory.
 	maxBatchBytes = 256 << 20
 )
@@ -36,6 +41,7 @@ type batches struct {
 	mu     sync.Mutex
 	open   map[string]*openBatch
 	count  map[id.Principal]int
+	conns  map[connection]int
 	total  int
 	bytes  int
 	closed bool
@@ -46,6 +52,7 @@ type openBatch struct {
 	tx     *rows.Tx
 	db     *rows.DB
 	caller id.Principal
+	conn   connection
 	handle string
 	// timer gives the batch up; it runs while the batch is not in use. It and the fields below it are guarded by the mu
 	// of batches.
@@ -55,12 +62,21 @@ type openBatch struct {
 }
 
 func newBatches() *batches {
-	return &batches{open: map[string]*openBatch{}, count: map[id.Principal]int{}}
+	return &batches{open: map[string]*openBatch{}, count: map[id.Principal]int{}, conns: map[connection]int{}}
+}
+
+// connection stands for the connection of a call: gRPC makes one peer for each, which all its calls share. Of a call within the
+// process there is none.
+type connection *peer.Peer
+
+func connectionOf(ctx context.Context) connection {
+	p, _ := peer.FromContext(ctx)
+	return p
 }
 
 // begin opens a batch and returns its name.
-func (b *batches) begin(caller id.Principal, db *rows.DB, readOnly bool) (string, error) {
-	if err := b.admit(caller); err != nil {
+func (b *batches) begin(conn connection, caller id.Principal, db *rows.DB, readOnly bool) (string, error) {
+	if err := b.admit(conn, caller); err != nil {
 		return "", err
 	}
 	tx, err := db.Begin(readOnly)
@@ -70,38 +86,44 @@ func (b *batches) begin(caller id.Principal, db *rows.DB, readOnly bool) (string
 		err = errors.Join(errDraining, tx.Abort())
 	}
 	if err != nil {
-		b.leave(caller)
+		b.leave(conn, caller)
 		return "", err
 	}
 	// 26 characters of base 32: at least 128 random bits.
-	x := &openBatch{tx: tx, db: db, caller: caller, handle: rand.Text()}
+	x := &openBatch{tx: tx, db: db, caller: caller, conn: conn, handle: rand.Text()}
 	x.timer = time.AfterFunc(batchIdle, func() { b.expire(x) })
 	b.open[x.handle] = x
 	return x.handle, nil
 }
 
 // admit counts one more batch of the caller.
-func (b *batches) admit(caller id.Principal) error {
+func (b *batches) admit(conn connection, caller id.Principal) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	switch {
 	case b.closed:
 		return errDraining
+	case conn != nil && b.conns[conn] >= maxBatchesConn:
+		return fmt.Errorf("%w: %d were begun over this connection; commit or abort some", errTooManyBatches, maxBatchesConn)
 	case b.count[caller] >= maxBatchesEach:
 		return fmt.Errorf("%w: %s has %d; commit or abort some", errTooManyBatches, caller, maxBatchesEach)
 	case b.total >= maxBatches:
 		return fmt.Errorf("%w: this daemon keeps %d; try again later", errTooManyBatches, maxBatches)
 	}
 	b.count[caller]++
+	b.conns[conn]++
 	b.total++
 	return nil
 }
 
 // leave is the opposite of admit. Called with mu held.
-func (b *batches) leave(caller id.Principal) {
+func (b *batches) leave(conn connection, caller id.Principal) {
 	b.total--
 	if b.count[caller]--; b.count[caller] == 0 {
 		delete(b.count, caller)
+	}
+	if b.conns[conn]--; b.conns[conn] == 0 {
+		delete(b.conns, conn)
 	}
 }
 
@@ -143,7 +165,7 @@ func (b *batches) take(handle string, caller id.Principal) (*openBatch, error) {
 func (b *batches) forget(x *openBatch) {
 	x.timer.Stop()
 	delete(b.open, x.handle)
-	b.leave(x.caller)
+	b.leave(x.conn, x.caller)
 	b.bytes -= x.bytes
 }
 

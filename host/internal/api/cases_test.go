@@ -132,12 +132,12 @@ func TestClosedClient(t *testing.T) {
 		"get": must(c.Get(ctx, "a")), "put": must(c.Put(ctx, "a", 2)), "scan": scan, "begin": must(db.Begin(ctx, client.TxOptions{})),
 		"get in a batch": must(tx.Get(ctx, c, "a")), "commit": tx.Commit(ctx),
 	} {
-		if !errors.Is(err, context.Canceled) {
+		if !errors.Is(err, client.ErrClosed) || errors.Is(err, context.Canceled) || errors.Is(err, client.ErrUnavailable) {
 			t.Errorf("%s: %v", op, err)
 		}
 	}
-	if app.Close() == nil {
-		t.Error("it was closed twice")
+	if err := app.Close(); !errors.Is(err, client.ErrClosed) {
+		t.Errorf("it was closed twice: %v", err)
 	}
 }
 

@@ -24,8 +24,9 @@ type txWorld struct {
 
 func newTxWorld(t testing.TB) *txWorld {
 	w := newWorld(t)
-	c := w.collection("db", "c")
-	return &txWorld{world: w, db: w.client().Database("db"), c: c}
+	w.collection("db", "c")
+	db := w.client().Database("db")
+	return &txWorld{world: w, db: db, c: db.Collection("c")}
 }
 
 func (w *txWorld) begin(opts client.TxOptions) *client.Tx {
