@@ -67,6 +67,10 @@ func broken(r *http.Request, err error) error {
 	if r.ContentLength > 0 {
 		size = fmt.Sprintf("%d bytes, the limit is %d", r.ContentLength, tooLarge.Limit)
 	}
+	return bodyTooLarge(size)
+}
+
+func bodyTooLarge(size string) *failure {
 	return &failure{
 		Code: "RESOURCE_EXHAUSTED", Reason: "BODY_TOO_LARGE", status: http.StatusRequestEntityTooLarge,
 		Message: "the body has " + size + "; values of more than 4 MiB belong into a blob, and many operations into several batches",

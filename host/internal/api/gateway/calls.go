@@ -72,6 +72,9 @@ func (p *strict) Parse(m proto.Message, values url.Values, filter *utilities.Dou
 		if wrong := refuseParameter(f, list[0]); wrong != "" {
 			return fmt.Errorf("the parameter %s: %s", name, wrong)
 		}
+		if f.Enum() != nil {
+			list[0] = longName(f.Enum(), list[0])
+		}
 	}
 	return p.DefaultQueryParser.Parse(m, values, filter)
 }

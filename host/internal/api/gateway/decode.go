@@ -73,6 +73,8 @@ func fieldToProtoJSON(value json.RawMessage, f protoreflect.FieldDescriptor, raw
 	switch {
 	case holdsJSON(f) && !raw && !f.IsList():
 		return json.Marshal(base64.StdEncoding.EncodeToString(bytes.TrimSpace(value)))
+	case f.Kind() == protoreflect.EnumKind && !f.IsList() && !isNull(value) && bytes.HasPrefix(bytes.TrimSpace(value), []byte{'"'}):
+		return json.Marshal(longName(f.Enum(), textOf(value)))
 	case f.Message() == nil || isNull(value):
 		return value, nil
 	case !f.IsList():

@@ -87,6 +87,9 @@ func (g *Gateway) putRow(w *paced, r *http.Request, p place, batch string) error
 	if !raw {
 		value = bytes.TrimSpace(value)
 	}
+	if len(value) > wire.MaxValueLen {
+		return bodyTooLarge(fmt.Sprintf("%d bytes, the limit is %d", len(value), wire.MaxValueLen))
+	}
 	put := &nodev1.Put{Collection: p.collection, Key: p.key, Value: value, Type: r.Header.Get(typeHeader), Raw: raw}
 	return g.writeRow(w, r, p, batch, &nodev1.Op{Op: &nodev1.Op_Put{Put: put}})
 }

@@ -40,7 +40,7 @@ func refuseNumber(f protoreflect.FieldDescriptor, text string) string {
 
 // refuseName says what is wrong with a value of an enumeration, which is a name or a number.
 func refuseName(d protoreflect.EnumDescriptor, text string) string {
-	if d.Values().ByName(protoreflect.Name(text)) != nil {
+	if d.Values().ByName(protoreflect.Name(longName(d, text))) != nil {
 		return ""
 	}
 	if _, err := strconv.ParseInt(text, 10, 32); err == nil {
@@ -53,6 +53,17 @@ func refuseName(d protoreflect.EnumDescriptor, text string) string {
 		}
 	}
 	return fmt.Sprintf("%.40q is none of %s", text, strings.Join(names, ", "))
+}
+
+// longName completes a name of an enumeration that was given without what all of them begin with: async, or ASYNC, is
+// DURABILITY_ASYNC. Anything else stays as it is.
+func longName(d protoreflect.EnumDescriptor, text string) string {
+	begin, found := strings.CutSuffix(string(d.Values().Get(0).Name()), "UNSPECIFIED")
+	long := begin + strings.ToUpper(text)
+	if found && d.Values().ByName(protoreflect.Name(long)) != nil {
+		return long
+	}
+	return text
 }
 
 // duration is how protocol buffers write one.
