@@ -50,6 +50,9 @@ func understood(w http.ResponseWriter, r *http.Request, p place) error {
 		!strings.EqualFold(charset, "utf-8") && !strings.EqualFold(charset, "us-ascii") {
 		return unsupported("CONTENT_TYPE", fmt.Sprintf("text in %.40q; JSON is sent in UTF-8", charset))
 	}
+	if raw, notJSON := bodyIsRaw(r.Header.Get("Content-Type")); p.face == faceNone && r.ContentLength != 0 && (raw || notJSON != nil) {
+		return unsupported("CONTENT_TYPE", fmt.Sprintf("a body of type %.40q; what is asked for here is said in %s", kind, jsonType))
+	}
 	return nil
 }
 

@@ -60,6 +60,9 @@ func toProtoJSON(data json.RawMessage, d protoreflect.MessageDescriptor, depth i
 		if f == nil {
 			return nil, fmt.Errorf("there is no field %q in %s", name, d.Name())
 		}
+		if _, twice := object[f.TextName()]; twice && name != f.TextName() {
+			return nil, fmt.Errorf("%s is given twice: it is %s, too", f.TextName(), name)
+		}
 		converted, err := fieldToProtoJSON(value, f, raw, depth-1)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", name, err)
