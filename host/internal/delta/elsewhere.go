@@ -3,12 +3,15 @@ package delta
 import "github.com/syncbase/syncbase/host/internal/id"
 
 // Elsewhere is what an initiator says during a pull: whose commits it gets from others sooner, and what it knows of those writers
-// by now. The responder holds them back for a while, in the hope that it need not send them.
+// by now. The responder holds them back for a while, in the hope that it need not send them. And what the initiator itself has,
+// which the responder may lack.
 type Elsewhere struct {
 	// Writers replaces the list before; nil leaves it.
 	Writers []id.Writer
 	// Known has entries of these writers alone, at scopes of the pull.
 	Known []ScopeVector
+	// News are of any writers, at scopes of the pull.
+	News []ScopeVector
 }
 
 // Then returns what it comes to when e was said and then later.
@@ -16,18 +19,24 @@ func (e Elsewhere) Then(later Elsewhere) Elsewhere {
 	if later.Writers == nil {
 		later.Writers = e.Writers
 	}
-	at := make(map[id.Scope]id.Vector, len(later.Known))
-	for _, k := range later.Known {
+	later.Known, later.News = union(later.Known, e.Known), union(later.News, e.News)
+	return later
+}
+
+// union raises what is known to what was known before.
+func union(known, before []ScopeVector) []ScopeVector {
+	at := make(map[id.Scope]id.Vector, len(known))
+	for _, k := range known {
 		at[k.Scope] = k.Vector
 	}
-	for _, k := range e.Known {
+	for _, k := range before {
 		if v, found := at[k.Scope]; found {
 			v.Merge(k.Vector)
 		} else {
-			later.Known = append(later.Known, k)
+			known = append(known, k)
 		}
 	}
-	return later
+	return known
 }
 
 // Learned notes that the initiator knows more than it was sent. Scopes that are not of the session do not count, nor do writers

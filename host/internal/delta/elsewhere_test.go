@@ -26,6 +26,11 @@ func TestElsewhereThen(t *testing.T) {
 			delta.Elsewhere{Known: []delta.ScopeVector{at("s", id.Vector{a: 2, b: 2})}},
 			delta.Elsewhere{Known: []delta.ScopeVector{at("s", id.Vector{a: 3, b: 2}), at("t", id.Vector{a: 1})}},
 		},
+		"so do news": {
+			delta.Elsewhere{News: []delta.ScopeVector{at("s", id.Vector{a: 3})}},
+			delta.Elsewhere{News: []delta.ScopeVector{at("s", id.Vector{b: 2})}},
+			delta.Elsewhere{News: []delta.ScopeVector{at("s", id.Vector{a: 3, b: 2})}},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if diff := cmp.Diff(test.want, test.one.Then(test.two)); diff != "" {

@@ -105,7 +105,11 @@ func (f *firsts) leave(db *rows.DB, r *runner) {
 func (f *firsts) note(r *runner, step rows.Step, size uint64, echoes []*wire.Commit) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	r.scopes, r.level = step.Scopes, r.level || len(step.Progress) > 0
+	r.scopes = step.Scopes
+	if !r.level && len(step.Progress) > 0 {
+		r.level = true
+		r.wake()
+	}
 	if len(step.Commits) == 0 {
 		return
 	}

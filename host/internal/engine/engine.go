@@ -72,6 +72,7 @@ type Engine struct {
 	budget     *budget
 	nudges     nudges
 	firsts     firsts
+	audience   audience
 
 	// mu guards held, faults and comparisons.
 	mu sync.Mutex
@@ -218,6 +219,13 @@ func (e *Engine) note(p Peer, db *rows.DB, vectors []delta.ScopeVector) {
 		}
 	}
 	e.held[key] = known
+}
+
+// heldBy returns what a peer last said it holds: nothing if it has not said anything.
+func (e *Engine) heldBy(p Peer, db *rows.DB) []delta.ScopeVector {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return slices.Clone(e.held[heldKey{p.run(), db.Name()}])
 }
 
 func (e *Engine) forget(p Peer, db *rows.DB) {

@@ -336,6 +336,7 @@ func (f *follower) session(ctx context.Context, asFor func() bool, turn *turn, n
 	runner := f.e.firsts.enter(f.db, f.peer)
 	var telling sync.WaitGroup
 	telling.Go(func() { f.tellElsewhere(ctx, stream, runner) })
+	telling.Go(func() { f.tellNews(ctx, stream, runner) })
 	err = f.apply(a, &ending{ctx: ctx, asFor: asFor}, turn, runner, scopes)
 	f.e.firsts.leave(f.db, runner)
 	stop()
@@ -452,8 +453,8 @@ func (f *follower) take(stream Stream, runner *runner, step rows.Step, size uint
 		return fmt.Errorf("apply what %s sent: %w", f.peer.Name, err)
 	}
 	f.e.blame(f.peer, f.db, nil)
-	f.e.firsts.note(runner, step, size, got.Echoes)
 	f.e.note(f.peer, f.db, step.Progress)
+	f.e.firsts.note(runner, step, size, got.Echoes)
 	if size == 0 {
 		return nil
 	}

@@ -15,6 +15,9 @@ import (
 // is told that it has come, so more of them cost traffic; fewer make the way from one end of a large syncgroup to the other long.
 const maxNeighbours = 4
 
+// maxWanted is how many more may be pulled from for a moment because they have what nobody else brings.
+const maxWanted = 64
+
 // seat is a linked peer as a possible neighbour in one database.
 type seat struct {
 	device id.Device
@@ -44,10 +47,10 @@ type circle struct {
 	line   catchUp
 }
 
-// place is a seat, and whether it was chosen.
+// place is a seat, and whether it was chosen. Settled: since it was, a pull has caught up.
 type place struct {
 	seat
-	chosen bool
+	chosen, settled bool
 	// changed is closed and replaced whenever chosen changes.
 	changed chan struct{}
 }
@@ -96,27 +99,65 @@ func (n *neighbours) report(db *rows.DB, p Peer, failing bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	c := n.circles[db]
-	if c == nil || c.places[p.run()] == nil || c.places[p.run()].failing == failing {
+	if c == nil || c.places[p.run()] == nil {
 		return
 	}
-	c.places[p.run()].failing = failing
-	c.choose(db.Writer().Device)
+	at := c.places[p.run()]
+	changed := at.failing != failing
+	at.failing = failing
+	if !at.settled && at.chosen {
+		at.settled = true
+		changed = c.dismiss() || changed
+	}
+	if changed {
+		c.choose(db.Writer().Device)
+	}
 }
 
-// want makes a neighbour of a peer that holds what has not come from anybody else. Of more than maxNeighbours such peers
-// in a database the one that was wanted first stands back again.
+// want makes a neighbour of a linked peer that holds what has not come from anybody else.
 func (n *neighbours) want(db *rows.DB, p Peer) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	c := n.circles[db]
-	if c == nil || c.places[p.run()] == nil {
+	if c == nil || !c.standsBy(p.Principal) {
 		return
 	}
 	c.wanted = append(c.wanted, p.Principal)
-	if len(c.wanted) > maxNeighbours {
-		c.wanted = c.wanted[1:]
-	}
+	c.dismiss()
 	c.choose(db.Writer().Device)
+}
+
+// standsBy reports whether the peer is linked and no neighbour. The caller holds mu.
+func (c *circle) standsBy(p id.Principal) (linked bool) {
+	for r, at := range c.places {
+		if r.peer == p && at.chosen {
+			return false
+		}
+		linked = linked || r.peer == p
+	}
+	return linked
+}
+
+// dismiss has those of more than maxNeighbours wanted peers stand back again from which what they were wanted for has come, and of
+// more than maxWanted any, who was wanted first. It reports whether there were such. The caller holds mu.
+func (c *circle) dismiss() (any bool) {
+	busy := func(p id.Principal) bool {
+		for r, at := range c.places {
+			if r.peer == p && !at.settled {
+				return true
+			}
+		}
+		return false
+	}
+	for i := 0; i < len(c.wanted) && len(c.wanted) > maxNeighbours; {
+		if len(c.wanted) <= maxWanted && busy(c.wanted[i]) {
+			i++
+			continue
+		}
+		c.wanted = slices.Delete(c.wanted, i, i+1)
+		any = true
+	}
+	return any
 }
 
 // choose makes the choice for all places and tells those whose luck has changed. Copies of one device are chosen together. The
@@ -136,7 +177,7 @@ func (c *circle) choose(self id.Device) {
 	}
 	for r, at := range c.places {
 		if at.chosen != chosen[r.peer] {
-			at.chosen = chosen[r.peer]
+			at.chosen, at.settled = chosen[r.peer], false
 			close(at.changed)
 			at.changed = make(chan struct{})
 		}

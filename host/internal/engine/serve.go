@@ -25,12 +25,14 @@ func (e *Engine) Serve(ctx context.Context, caller Peer, open delta.Open, said <
 	if err != nil {
 		return fmt.Errorf("%w: %s", ErrHidden, open.Database)
 	}
-	r := responder{db: db, caller: caller.Principal, open: open, said: said, send: send}
+	r := responder{db: db, caller: caller.Principal, open: open, said: said, send: send, want: func() { e.neighbours.want(db, caller) }}
 	if err := r.authorize(); err != nil {
 		return err
 	}
 	if !open.Probe {
 		e.nudges.nudge(caller, open.Database)
+		e.audience.enter(db, caller.Principal)
+		defer e.audience.leave(db, caller.Principal)
 	}
 	if err := e.amend(db, caller, db.Examine(open.Witnesses, r.known), open.Witnesses); err != nil {
 		return err
@@ -75,7 +77,9 @@ type responder struct {
 	open   delta.Open
 	said   <-chan delta.Elsewhere
 	send   func(delta.Message) error
-	known  []delta.ScopeVector
+	// want has this device pull from the caller, too.
+	want  func()
+	known []delta.ScopeVector
 	// inside are scopes within those of known that the caller has not asked for.
 	inside []id.Scope
 	plan   *delta.Plan
@@ -148,10 +152,22 @@ func (r *responder) run(ctx context.Context) error {
 		case <-over:
 		case e := <-r.said:
 			r.hold.hear(e, r.plan)
+			if r.lacks(e.News) {
+				r.want()
+			}
 		case <-ctx.Done():
 			return ctx.Err()
 		}
 	}
+}
+
+// lacks reports whether this device lacks any of the news, in the scopes of the session.
+func (r *responder) lacks(news []delta.ScopeVector) bool {
+	know := r.db.Published().Know
+	return slices.ContainsFunc(r.known, func(k delta.ScopeVector) bool {
+		i := slices.IndexFunc(news, func(n delta.ScopeVector) bool { return n.Scope == k.Scope })
+		return i >= 0 && !level(know, news[i:i+1])
+	})
 }
 
 // sendAll sends what the initiator lacks, and how far that goes: the first time also if it lacks nothing.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/syncbase/syncbase/host/internal/delta"
 	"github.com/syncbase/syncbase/host/internal/id"
@@ -33,11 +34,11 @@ func (p *pullSender) Said() <-chan delta.Elsewhere { return p.said }
 func (p *pullSender) hear(e delta.Elsewhere, codec *holdBackCodec) {
 	select {
 	case before := <-p.said:
-		last := e.Known
+		last := e
 		e = before.Then(e)
 		codec.prune(e.Known)
-		if entriesOf(e.Known) > maxToldEntries {
-			e.Known = last
+		if entriesOf(e.Known)+entriesOf(e.News) > maxToldEntries {
+			e.Known, e.News = last.Known, last.News
 		}
 	default:
 	}
@@ -52,7 +53,7 @@ func entriesOf(known []delta.ScopeVector) (n int) {
 }
 
 func encodeElsewhere(e delta.Elsewhere) *peerv1.Elsewhere {
-	m := &peerv1.Elsewhere{Known: encodeVectors(e.Known)}
+	m := &peerv1.Elsewhere{Known: encodeVectors(e.Known), News: encodeVectors(e.News)}
 	if e.Writers != nil {
 		m.Writers = &peerv1.Writers{}
 		for _, w := range e.Writers {
@@ -89,13 +90,18 @@ func (c *holdBackCodec) decode(m *peerv1.Elsewhere) (e delta.Elsewhere, err erro
 	if e.Known, err = decodeVectors(m.GetKnown()); err != nil {
 		return e, err
 	}
-	if n := entriesOf(e.Known); n > maxToldEntries {
+	if e.News, err = decodeVectors(m.GetNews()); err != nil {
+		return e, err
+	}
+	if n := entriesOf(e.Known) + entriesOf(e.News); n > maxToldEntries {
 		return e, fmt.Errorf("from elsewhere %d vector entries, the limit is %d", n, maxToldEntries)
 	}
-	for _, k := range e.Known {
+	for _, k := range slices.Concat(e.Known, e.News) {
 		if !c.asked[k.Scope] {
 			return e, fmt.Errorf("knowledge of the scope %s, which was not asked for", k.Scope)
 		}
+	}
+	for _, k := range e.Known {
 		for w := range k.Vector {
 			if !c.writers[w] {
 				return e, fmt.Errorf("knowledge of the writer %s, who is not held back", w)

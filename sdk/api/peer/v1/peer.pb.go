@@ -977,8 +977,11 @@ type Elsewhere struct {
 	// Whose commits they are from now on; without it, the same as before.
 	Writers *Writers `protobuf:"bytes,1,opt,name=writers,proto3" json:"writers,omitempty"`
 	// What the caller knows of these writers in scopes that it asked for, as far as it knows more than it last said. At most 65,536
-	// entries in all.
-	Known         []*ScopeVector `protobuf:"bytes,2,rep,name=known,proto3" json:"known,omitempty"`
+	// entries in all, with news.
+	Known []*ScopeVector `protobuf:"bytes,2,rep,name=known,proto3" json:"known,omitempty"`
+	// What the caller holds in scopes that it asked for, of any writers, and the responder does not, as far as the caller can tell. A
+	// responder that lacks it, and does not pull from the caller, should.
+	News          []*ScopeVector `protobuf:"bytes,3,rep,name=news,proto3" json:"news,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1023,6 +1026,13 @@ func (x *Elsewhere) GetWriters() *Writers {
 func (x *Elsewhere) GetKnown() []*ScopeVector {
 	if x != nil {
 		return x.Known
+	}
+	return nil
+}
+
+func (x *Elsewhere) GetNews() []*ScopeVector {
+	if x != nil {
+		return x.News
 	}
 	return nil
 }
@@ -1925,10 +1935,11 @@ const file_peer_v1_peer_proto_rawDesc = "" +
 	"\x06device\x18\x01 \x01(\fR\x06device\x12\x14\n" +
 	"\x05epoch\x18\x02 \x01(\rR\x05epoch\"=\n" +
 	"\aWriters\x122\n" +
-	"\awriters\x18\x01 \x03(\v2\x18.syncbase.peer.v1.WriterR\awriters\"u\n" +
+	"\awriters\x18\x01 \x03(\v2\x18.syncbase.peer.v1.WriterR\awriters\"\xa8\x01\n" +
 	"\tElsewhere\x123\n" +
 	"\awriters\x18\x01 \x01(\v2\x19.syncbase.peer.v1.WritersR\awriters\x123\n" +
-	"\x05known\x18\x02 \x03(\v2\x1d.syncbase.peer.v1.ScopeVectorR\x05known\"\xda\x02\n" +
+	"\x05known\x18\x02 \x03(\v2\x1d.syncbase.peer.v1.ScopeVectorR\x05known\x121\n" +
+	"\x04news\x18\x03 \x03(\v2\x1d.syncbase.peer.v1.ScopeVectorR\x04news\"\xda\x02\n" +
 	"\bPullOpen\x122\n" +
 	"\bdatabase\x18\x01 \x01(\v2\x16.syncbase.peer.v1.NameR\bdatabase\x126\n" +
 	"\n" +
@@ -2059,39 +2070,40 @@ var file_peer_v1_peer_proto_depIdxs = []int32{
 	13, // 12: syncbase.peer.v1.Writers.writers:type_name -> syncbase.peer.v1.Writer
 	14, // 13: syncbase.peer.v1.Elsewhere.writers:type_name -> syncbase.peer.v1.Writers
 	10, // 14: syncbase.peer.v1.Elsewhere.known:type_name -> syncbase.peer.v1.ScopeVector
-	4,  // 15: syncbase.peer.v1.PullOpen.database:type_name -> syncbase.peer.v1.Name
-	4,  // 16: syncbase.peer.v1.PullOpen.syncgroups:type_name -> syncbase.peer.v1.Name
-	10, // 17: syncbase.peer.v1.PullOpen.known:type_name -> syncbase.peer.v1.ScopeVector
-	11, // 18: syncbase.peer.v1.PullOpen.witnesses:type_name -> syncbase.peer.v1.Witness
-	19, // 19: syncbase.peer.v1.PullResponse.accepted:type_name -> syncbase.peer.v1.PullAccepted
-	20, // 20: syncbase.peer.v1.PullResponse.commits:type_name -> syncbase.peer.v1.Commits
-	21, // 21: syncbase.peer.v1.PullResponse.progress:type_name -> syncbase.peer.v1.PullProgress
-	18, // 22: syncbase.peer.v1.PullResponse.inventory:type_name -> syncbase.peer.v1.Inventory
-	8,  // 23: syncbase.peer.v1.Inventory.scope:type_name -> syncbase.peer.v1.Scope
-	9,  // 24: syncbase.peer.v1.Inventory.held:type_name -> syncbase.peer.v1.VectorEntry
-	9,  // 25: syncbase.peer.v1.Inventory.dropped:type_name -> syncbase.peer.v1.VectorEntry
-	8,  // 26: syncbase.peer.v1.PullAccepted.scopes:type_name -> syncbase.peer.v1.Scope
-	11, // 27: syncbase.peer.v1.PullAccepted.witnesses:type_name -> syncbase.peer.v1.Witness
-	8,  // 28: syncbase.peer.v1.PullAccepted.inside:type_name -> syncbase.peer.v1.Scope
-	10, // 29: syncbase.peer.v1.PullProgress.vectors:type_name -> syncbase.peer.v1.ScopeVector
-	4,  // 30: syncbase.peer.v1.GetTimeRequest.database:type_name -> syncbase.peer.v1.Name
-	2,  // 31: syncbase.peer.v1.PeerService.Hello:input_type -> syncbase.peer.v1.HelloRequest
-	5,  // 32: syncbase.peer.v1.PeerService.Join:input_type -> syncbase.peer.v1.JoinRequest
-	12, // 33: syncbase.peer.v1.PeerService.Pull:input_type -> syncbase.peer.v1.PullRequest
-	22, // 34: syncbase.peer.v1.PeerService.GetTime:input_type -> syncbase.peer.v1.GetTimeRequest
-	24, // 35: syncbase.peer.v1.PeerService.GetRecipe:input_type -> syncbase.peer.v1.GetRecipeRequest
-	26, // 36: syncbase.peer.v1.PeerService.GetChunks:input_type -> syncbase.peer.v1.GetChunksRequest
-	3,  // 37: syncbase.peer.v1.PeerService.Hello:output_type -> syncbase.peer.v1.HelloResponse
-	6,  // 38: syncbase.peer.v1.PeerService.Join:output_type -> syncbase.peer.v1.JoinResponse
-	17, // 39: syncbase.peer.v1.PeerService.Pull:output_type -> syncbase.peer.v1.PullResponse
-	23, // 40: syncbase.peer.v1.PeerService.GetTime:output_type -> syncbase.peer.v1.GetTimeResponse
-	25, // 41: syncbase.peer.v1.PeerService.GetRecipe:output_type -> syncbase.peer.v1.GetRecipeResponse
-	27, // 42: syncbase.peer.v1.PeerService.GetChunks:output_type -> syncbase.peer.v1.GetChunksResponse
-	37, // [37:43] is the sub-list for method output_type
-	31, // [31:37] is the sub-list for method input_type
-	31, // [31:31] is the sub-list for extension type_name
-	31, // [31:31] is the sub-list for extension extendee
-	0,  // [0:31] is the sub-list for field type_name
+	10, // 15: syncbase.peer.v1.Elsewhere.news:type_name -> syncbase.peer.v1.ScopeVector
+	4,  // 16: syncbase.peer.v1.PullOpen.database:type_name -> syncbase.peer.v1.Name
+	4,  // 17: syncbase.peer.v1.PullOpen.syncgroups:type_name -> syncbase.peer.v1.Name
+	10, // 18: syncbase.peer.v1.PullOpen.known:type_name -> syncbase.peer.v1.ScopeVector
+	11, // 19: syncbase.peer.v1.PullOpen.witnesses:type_name -> syncbase.peer.v1.Witness
+	19, // 20: syncbase.peer.v1.PullResponse.accepted:type_name -> syncbase.peer.v1.PullAccepted
+	20, // 21: syncbase.peer.v1.PullResponse.commits:type_name -> syncbase.peer.v1.Commits
+	21, // 22: syncbase.peer.v1.PullResponse.progress:type_name -> syncbase.peer.v1.PullProgress
+	18, // 23: syncbase.peer.v1.PullResponse.inventory:type_name -> syncbase.peer.v1.Inventory
+	8,  // 24: syncbase.peer.v1.Inventory.scope:type_name -> syncbase.peer.v1.Scope
+	9,  // 25: syncbase.peer.v1.Inventory.held:type_name -> syncbase.peer.v1.VectorEntry
+	9,  // 26: syncbase.peer.v1.Inventory.dropped:type_name -> syncbase.peer.v1.VectorEntry
+	8,  // 27: syncbase.peer.v1.PullAccepted.scopes:type_name -> syncbase.peer.v1.Scope
+	11, // 28: syncbase.peer.v1.PullAccepted.witnesses:type_name -> syncbase.peer.v1.Witness
+	8,  // 29: syncbase.peer.v1.PullAccepted.inside:type_name -> syncbase.peer.v1.Scope
+	10, // 30: syncbase.peer.v1.PullProgress.vectors:type_name -> syncbase.peer.v1.ScopeVector
+	4,  // 31: syncbase.peer.v1.GetTimeRequest.database:type_name -> syncbase.peer.v1.Name
+	2,  // 32: syncbase.peer.v1.PeerService.Hello:input_type -> syncbase.peer.v1.HelloRequest
+	5,  // 33: syncbase.peer.v1.PeerService.Join:input_type -> syncbase.peer.v1.JoinRequest
+	12, // 34: syncbase.peer.v1.PeerService.Pull:input_type -> syncbase.peer.v1.PullRequest
+	22, // 35: syncbase.peer.v1.PeerService.GetTime:input_type -> syncbase.peer.v1.GetTimeRequest
+	24, // 36: syncbase.peer.v1.PeerService.GetRecipe:input_type -> syncbase.peer.v1.GetRecipeRequest
+	26, // 37: syncbase.peer.v1.PeerService.GetChunks:input_type -> syncbase.peer.v1.GetChunksRequest
+	3,  // 38: syncbase.peer.v1.PeerService.Hello:output_type -> syncbase.peer.v1.HelloResponse
+	6,  // 39: syncbase.peer.v1.PeerService.Join:output_type -> syncbase.peer.v1.JoinResponse
+	17, // 40: syncbase.peer.v1.PeerService.Pull:output_type -> syncbase.peer.v1.PullResponse
+	23, // 41: syncbase.peer.v1.PeerService.GetTime:output_type -> syncbase.peer.v1.GetTimeResponse
+	25, // 42: syncbase.peer.v1.PeerService.GetRecipe:output_type -> syncbase.peer.v1.GetRecipeResponse
+	27, // 43: syncbase.peer.v1.PeerService.GetChunks:output_type -> syncbase.peer.v1.GetChunksResponse
+	38, // [38:44] is the sub-list for method output_type
+	32, // [32:38] is the sub-list for method input_type
+	32, // [32:32] is the sub-list for extension type_name
+	32, // [32:32] is the sub-list for extension extendee
+	0,  // [0:32] is the sub-list for field type_name
 }
 
 func init() { file_peer_v1_peer_proto_init() }
