@@ -294,6 +294,21 @@ var mutants = []mutant{
 		breaks: "a peer is asked to hold back what nobody else brings",
 	},
 	{
+		name: "engine-news-heard", file: engineDir + "/serve.go", tests: engineDir,
+		old: "if r.lacks(e.News) {", new: "if r.lacks(nil) {",
+		breaks: "what a member writes from which nobody pulls waits until somebody asks",
+	},
+	{
+		name: "engine-news-alone", file: engineDir + "/news.go", tests: engineDir,
+		old: "len(c.pulls) > 0 || time.Since(c.since) < newsPatience", new: "true",
+		breaks: "who is pulled from by nobody waits for others to pass on what he writes",
+	},
+	{
+		name: "engine-wanted-busy", file: engineDir + "/neighbours.go", tests: engineDir,
+		old: "if len(c.wanted) <= maxWanted && busy(c.wanted[i]) {", new: "if false {",
+		breaks: "of many that have something at the same time most are given up before it has come",
+	},
+	{
 		name: "syncgroup-access-list", file: syncgroupDir + "/member.go", tests: syncgroupDir,
 		old: "if !g.Spec.Permissions.Allows(p, perm.Read) {\n\t\treturn false, nil", new: "if !g.Spec.Permissions.Allows(p, perm.Read) {\n\t\treturn true, nil",
 		breaks: "whoever is not on the access list is a member",

@@ -409,7 +409,7 @@ func TestFalseWordsEndThePull(t *testing.T) {
 			Writers: &peerv1.Writers{Writers: many[1:2]}, Known: []*peerv1.ScopeVector{{Scope: encodeScope(scope), Entries: []*peerv1.VectorEntry{entry(many[0].Device, 1)}}},
 		}},
 		"knowledge of a scope not asked for": {Elsewhere: &peerv1.Elsewhere{Known: []*peerv1.ScopeVector{{Scope: encodeScope(id.Scope{Collection: id.Collection{Name: id.Name{Owner: "x", Local: "y"}}})}}}},
-		"news of a scope not asked for": {Elsewhere: &peerv1.Elsewhere{News: []*peerv1.ScopeVector{{Scope: encodeScope(id.Scope{Collection: id.Collection{Name: id.Name{Owner: "x", Local: "y"}}})}}}},
+		"news of a scope not asked for":      {Elsewhere: &peerv1.Elsewhere{News: []*peerv1.ScopeVector{{Scope: encodeScope(id.Scope{Collection: id.Collection{Name: id.Name{Owner: "x", Local: "y"}}})}}}},
 		"knowledge of generation 0": {Elsewhere: &peerv1.Elsewhere{
 			Writers: &peerv1.Writers{Writers: many[:1]}, Known: []*peerv1.ScopeVector{{Scope: encodeScope(scope), Entries: []*peerv1.VectorEntry{entry(many[0].Device, 0)}}},
 		}},
