@@ -35,6 +35,17 @@ func (s *Store) room(b *Batch) error {
 	return nil
 }
 
+// roomToOpen refuses to open a store on a disk so full that what its log has could not be written out as tables: Pebble would try
+// that again and again, and not return before there is room.
+func roomToOpen(fs vfs.FS, dir string, opts Options) error {
+	usage, err := fs.GetDiskUsage(dir)
+	need := opts.MinFreeBytes / 2
+	if err != nil || opts.ReadOnly || usage.AvailBytes >= need {
+		return nil // a file system that cannot tell is not full
+	}
+	return fmt.Errorf("%w: %s has %d bytes free, opening it takes %d; make room and start again", ErrFull, dir, usage.AvailBytes, need)
+}
+
 // Reclaims marks a batch that frees space, such as the removal of a whole database: it may use the reserve that other
 // writes have to leave.
 func (b *Batch) Reclaims() { b.reclaims = true }

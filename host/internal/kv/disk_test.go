@@ -56,6 +56,37 @@ func TestFullDisk(t *testing.T) {
 	}
 }
 
+// A store whose log could not be written out is not opened, instead of being opened for as long as there is no room.
+func TestFullDiskIsNotOpened(t *testing.T) {
+	fs := NewMemFS()
+	s, err := Open("db", Options{FS: fs, MinFreeBytes: 1 << 20})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(set(t, s, "k", 100_000), s.Close()); err != nil {
+		t.Fatal(err)
+	}
+	fs.SetFree(1<<19 - 1)
+	if s, err := Open("db", Options{FS: fs, MinFreeBytes: 1 << 20}); !errors.Is(err, ErrFull) {
+		t.Fatalf("opened %v, %v; want ErrFull", s, err)
+	}
+	read, err := Open("db", Options{FS: fs, MinFreeBytes: 1 << 20, ReadOnly: true})
+	if err != nil {
+		t.Fatalf("reading only: %v", err)
+	}
+	if err := read.Close(); err != nil {
+		t.Error(err)
+	}
+	fs.SetFree(1 << 20)
+	if s, err = Open("db", Options{FS: fs, MinFreeBytes: 1 << 20}); err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if v, err := s.Get([]byte("k")); err != nil || len(v) != 100_000 {
+		t.Errorf("what was there: %d bytes, %v", len(v), err)
+	}
+}
+
 // What the reserve is there to prevent: a write of the log that fails on the disk. Nothing may be acknowledged then, nor
 // anything after it; what was acknowledged before survives.
 func TestFailedLogWriteEndsWriting(t *testing.T) {

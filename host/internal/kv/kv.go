@@ -135,7 +135,8 @@ type Reader interface {
 	Iter(lo, hi []byte) (*Iter, error)
 }
 
-// Open opens the directory, which is created when absent. Errors: ErrLocked, ErrNewerFormat, ErrDamaged, ErrRestoring.
+// Open opens the directory, which is created when absent. Errors: ErrLocked, ErrNewerFormat, ErrDamaged, ErrRestoring,
+// ErrFull.
 func Open(dir string, opts Options) (*Store, error) {
 	opts = opts.withDefaults()
 	cache := pebble.NewCache(opts.CacheBytes)
@@ -165,6 +166,9 @@ func Open(dir string, opts Options) (*Store, error) {
 		return nil, fmt.Errorf("create data directory: %w", err)
 	}
 	if err := checkFormatFile(po.FS, dir, opts.version); err != nil {
+		return nil, err
+	}
+	if err := roomToOpen(knowing, dir, opts); err != nil {
 		return nil, err
 	}
 	po.EventListener = damageOnly(opts)
