@@ -182,7 +182,7 @@ func (h *Host) heedStanding(ctx context.Context, link *peer.Link, db *rows.DB) e
 		return err
 	}
 	var names []id.Name
-	forgotten := map[id.Name]syncgroup.Group{} // those of which the peer says nothing
+	forgotten := map[id.Name]syncgroup.Group{} // those of which the peer says nothing, or that this device left before it joined again
 	for _, g := range groups {
 		letIn := g.State == syncgroup.Pending && g.Admitter == link.Peer().Principal
 		if g.State == syncgroup.Active || g.State == syncgroup.Removed || g.State == syncgroup.Ejected || letIn {
@@ -200,7 +200,7 @@ func (h *Host) heedStanding(ctx context.Context, link *peer.Link, db *rows.DB) e
 		return err
 	}
 	for _, s := range list {
-		if s.Membership != string(syncgroup.GoneEnded) {
+		if s.Membership != string(syncgroup.GoneEnded) && s.Membership != string(syncgroup.GoneLeft) {
 			delete(forgotten, s.Syncgroup)
 		}
 		said := syncgroup.Standing{Since: s.Since, By: s.Ejection.By, From: s.Ejection.From, Knew: s.Ejection.Knew}
@@ -226,7 +226,8 @@ func (h *Host) heedStanding(ctx context.Context, link *peer.Link, db *rows.DB) e
 const remindAfter = time.Minute
 
 // remind asks a member that has never heard of this one to let it in again: whoever did may have been set back to a time
-// before that. Whether it is granted is up to the access list, as for anybody who joins.
+// before that. So it asks one that has heard of its leaving after it was let in anew, which then takes nothing of what is said here
+// any more, not even that it is undone. Whether it is granted is up to the access list, as for anybody who joins.
 func (h *Host) remind(ctx context.Context, link *peer.Link, db *rows.DB, g syncgroup.Group) error {
 	member, err := syncgroup.HasMember(db, g, link.Peer().Principal)
 	if err != nil || !member {

@@ -3,6 +3,7 @@ package hosttest_test
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"maps"
 	"slices"
@@ -273,7 +274,6 @@ func TestWhatWasDestroyedOutsideIsNotDestroyedInside(t *testing.T) {
 		leave(t, b)
 		_, err := b.API().DestroyCollection(t.Context(), &nodev1.DestroyCollectionRequest{Database: hosttest.Database, Collection: hosttest.Collection})
 		wantCode(t, "destroy the collection", err, codes.FailedPrecondition)
-		eventually(t, "a hears that b has left", func() bool { return members(a) == "a" })
 		b.Join(a)
 		b.Wait()
 		c.Settle(time.Minute)
@@ -285,6 +285,21 @@ func TestWhatWasDestroyedOutsideIsNotDestroyedInside(t *testing.T) {
 		c.Settle(time.Minute)
 		if got := b.Rows()["k"]; got != `1` {
 			t.Errorf("b has %q", got)
+		}
+	})
+}
+
+// A member that joins again before the others have heard that it left is a member everywhere, in whatever order they hear of both.
+func TestJoiningAgainAtOnce(t *testing.T) {
+	shared(t, hosttest.Options{}, func(t *testing.T, c *hosttest.Cluster) {
+		a, b := c.Host("a"), c.Host("b")
+		c.Settle(time.Minute)
+		for i := range 20 {
+			leave(t, b)
+			b.Join(a)
+			eventually(t, "both count each other", func() bool { return members(a) == "a b" && members(b) == "a b" })
+			a.Commit(hosttest.Put("k", fmt.Sprint(i)))
+			c.Settle(5 * time.Minute)
 		}
 	})
 }
