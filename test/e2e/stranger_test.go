@@ -3,6 +3,7 @@ package e2e
 import (
 	"strings"
 	"testing"
+	"time"
 )
 
 // TestStrangerGetsNothing lets a daemon with a certificate of another authority come to one that has something to give.
@@ -20,9 +21,11 @@ func TestStrangerGetsNothing(t *testing.T) {
 	stranger := n.start("stranger")
 
 	stranger.try("syncgroup", "join", "places", "all", "--peer", a.address()).refused(t, 1, "trust", "identity issue")
-	if log := a.logText(); !strings.Contains(log, "refused") || !strings.Contains(log, "trust domain") {
-		t.Error("the log of a does not tell of the refusal")
-	}
+	// The one who refuses is the stranger; a hears of it a moment later.
+	until(t, "the log of a tells of the refusal", time.Minute, func() (bool, string) {
+		log := a.logText()
+		return strings.Contains(log, "refused") && strings.Contains(log, "trust domain"), ""
+	})
 	for _, d := range []*daemon{a, stranger} {
 		for _, p := range d.status().Peers {
 			if p.Connected && p.Name != "b" && p.Name != "a" {
