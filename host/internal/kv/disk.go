@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"sync"
 	"syscall"
 
@@ -35,15 +36,32 @@ func (s *Store) room(b *Batch) error {
 	return nil
 }
 
-// roomToOpen refuses to open a store on a disk so full that what its log has could not be written out as tables: Pebble would try
+// roomToOpen refuses to open a store on a disk so full that what its log has cannot be written out as tables: Pebble would try
 // that again and again, and not return before there is room.
 func roomToOpen(fs vfs.FS, dir string, opts Options) error {
 	usage, err := fs.GetDiskUsage(dir)
-	need := opts.MinFreeBytes / 2
-	if err != nil || opts.ReadOnly || usage.AvailBytes >= need {
+	if err != nil || opts.ReadOnly {
 		return nil // a file system that cannot tell is not full
 	}
-	return fmt.Errorf("%w: %s has %d bytes free, opening it takes %d; make room and start again", ErrFull, dir, usage.AvailBytes, need)
+	names, err := fs.List(dir)
+	if err != nil {
+		return err
+	}
+	need := opts.MinFreeBytes / 16
+	for _, name := range names {
+		if !strings.HasSuffix(name, ".log") {
+			continue
+		}
+		// One that cannot be looked at is for Pebble to complain of.
+		if info, err := fs.Stat(fs.PathJoin(dir, name)); err == nil {
+			need += uint64(info.Size())
+		}
+	}
+	// Logs that are only kept to be used again count as well, so there is a limit to what is asked for.
+	if need = min(need, opts.MinFreeBytes/2); usage.AvailBytes < need {
+		return fmt.Errorf("%w: %s has %d bytes free, opening it takes %d; make room and start again", ErrFull, dir, usage.AvailBytes, need)
+	}
+	return nil
 }
 
 // Reclaims marks a batch that frees space, such as the removal of a whole database: it may use the reserve that other

@@ -66,7 +66,7 @@ func TestFullDiskIsNotOpened(t *testing.T) {
 	if err := errors.Join(set(t, s, "k", 100_000), s.Close()); err != nil {
 		t.Fatal(err)
 	}
-	fs.SetFree(1<<19 - 1)
+	fs.SetFree(100_000)
 	if s, err := Open("db", Options{FS: fs, MinFreeBytes: 1 << 20}); !errors.Is(err, ErrFull) {
 		t.Fatalf("opened %v, %v; want ErrFull", s, err)
 	}
