@@ -26,6 +26,9 @@ func CheckConfig(file string) error { return conf.Check(file) }
 // PrintConfig returns the configuration as YAML with secrets masked.
 func PrintConfig(c Config) ([]byte, error) { return conf.Print(c) }
 
+// PrintConfigJSON returns the configuration as a JSON object with secrets masked.
+func PrintConfigJSON(c Config) ([]byte, error) { return conf.PrintJSON(c) }
+
 // DefaultDataDir is where the daemon of this user keeps its data.
 func DefaultDataDir() (string, error) { return conf.DefaultDataDir() }
 

@@ -111,8 +111,15 @@ func command(use, short, example string, args cobra.PositionalArgs, do action) *
 
 // group makes a command that only holds others.
 func group(use, short string, commands ...*cobra.Command) *cobra.Command {
+	var examples []string
+	for _, c := range commands {
+		first, _, _ := strings.Cut(c.Example, "\n")
+		examples = append(examples, first)
+	}
 	g := &cobra.Command{
-		Use: use, Short: short,
+		Use: use, Short: short, Example: strings.Join(examples, "\n"),
+		// What is no command here is said to be none, whatever flags stand with it.
+		FParseErrWhitelist: cobra.FParseErrWhitelist{UnknownFlags: true},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {
 				return fmt.Errorf("unknown command %q for %q", args[0], cmd.CommandPath())

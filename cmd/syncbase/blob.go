@@ -15,17 +15,35 @@ import (
 
 func (a *app) blobCommand() *cobra.Command {
 	return group("blob", "Store and fetch large things",
-		command("put DB FILE", "Store a file as a blob and print its reference", `
-syncbase blob put notes holiday.mp4
-tar c photos | syncbase blob put notes -`, cobra.ExactArgs(2), a.blobPut),
-		a.blobGetCommand(), a.blobFetchCommand(),
+		a.blobPutCommand(), a.blobGetCommand(), a.blobFetchCommand(),
 		command("stat DB REF", "Tell what is known of a blob", "syncbase blob stat notes REF -o json", cobra.ExactArgs(2), a.blobStat),
 		command("list DB", "List the blobs that are here or that rows refer to", "syncbase blob list notes", cobra.ExactArgs(1), a.blobList),
 	)
 }
 
-func (a *app) blobPut(ctx context.Context, args []string) error {
-	in, closeInput, err := a.open(ctx, args[1])
+func (a *app) blobPutCommand() *cobra.Command {
+	var wanted string
+	var cmd *cobra.Command
+	cmd = command("put DB FILE", "Store a file as a blob and print its reference", `
+syncbase blob put notes holiday.mp4
+tar c photos | syncbase blob put notes -
+syncbase blob put notes holiday.mp4 --resume REF`, cobra.ExactArgs(2), func(ctx context.Context, args []string) error {
+		if cmd.Flags().Changed("resume") {
+			if err := checkRef("", wanted); err != nil {
+				return usagef("--resume: %w", err)
+			}
+		}
+		return a.blobPut(ctx, args[0], args[1], wanted)
+	})
+	cmd.Long = `Store a file as a blob and print its reference. Of a put that was cut short, and of a blob that has come in part, what is stored
+already is not stored again: put the file once more. With --resume, that is an error unless it makes that very blob whole.`
+	cmd.Flags().StringVar(&wanted, "resume", "", "reference that the file is known to have")
+	return cmd
+}
+
+// blobPut stores a file, which is to have the reference that is wanted, if one is.
+func (a *app) blobPut(ctx context.Context, db, file, wanted string) error {
+	in, closeInput, err := a.open(ctx, file)
 	if err != nil {
 		return err
 	}
@@ -33,10 +51,13 @@ func (a *app) blobPut(ctx context.Context, args []string) error {
 	return a.connect(ctx, func(c *client.Client) error {
 		bar := a.progress("put", size(in))
 		defer bar.end()
-		ref, n, err := c.Database(args[0]).PutBlob(ctx, bar.reading(in))
+		ref, n, err := c.Database(db).PutBlob(ctx, bar.reading(in))
 		bar.end()
 		if err != nil {
 			return advise(ctx, err, "no blob was made; put it again, and what is stored already is not stored twice")
+		}
+		if wanted != "" && ref != wanted {
+			return fmt.Errorf("%s is not %s, but %s", file, wanted, ref)
 		}
 		return a.say(struct {
 			Ref  string `json:"ref"`

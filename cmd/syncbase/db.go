@@ -36,7 +36,7 @@ syncbase perms
 syncbase perms --set '{"Admin":{"in":["home.local/owner"]},"Write":{"in":["home.local/guest"]}}'`, 0,
 		func(c *client.Client, _ []string) guarded { return c })
 	cmd.Long = "Show or set who may do what with the daemon: Admin administers it, Read sees every database, Write creates databases.\n" +
-		"The owner in person may do everything, whatever the list says.\n\n" + listHelp
+		"The owner in person may do everything, whatever the list says.\n\n" + listHelp + "\n\n" + setHelp
 	return cmd
 }
 
@@ -143,6 +143,16 @@ const listHelp = `A list says of each tag who has it: {"Admin":{"in":[PATTERN...
 Who matches not_in does not have the tag, whatever in says. Somebody has to have Admin. Tags are Admin, Read and Write, of a database
 also Resolve, which lets others through to its collections; of a syncgroup Admin and Read.`
 
+// setHelp says what --set takes.
+const setHelp = `--set takes a list, or what this command prints with -o json, changed or not. That has a version; if the list has another one by
+then, the exit code is 4.`
+
+// permissionsObject is an access list as scripts see it.
+type permissionsObject struct {
+	Permissions client.Permissions `json:"permissions"`
+	Version     string             `json:"version"`
+}
+
 // permsCommand shows or sets the access list of what find gives.
 func (a *app) permsCommand(use, short, example string, args int, find func(*client.Client, []string) guarded) *cobra.Command {
 	var set, version string
@@ -154,9 +164,12 @@ func (a *app) permsCommand(use, short, example string, args int, find func(*clie
 		case replaces && set == "":
 			return usagef("--set takes an access list, not an empty text")
 		}
-		list, err := parsePermissions(set)
+		list, shown, err := a.readPermissions(ctx, set)
 		if err != nil {
 			return err
+		}
+		if version == "" {
+			version = shown
 		}
 		if err := checkListVersion(version); err != nil {
 			return err
@@ -168,24 +181,37 @@ func (a *app) permsCommand(use, short, example string, args int, find func(*clie
 			return a.showPermissions(ctx, find(c, args))
 		})
 	})
-	cmd.Long = short + ".\n\n" + listHelp
-	cmd.Flags().StringVar(&set, "set", "", "replace the access list with this JSON")
+	cmd.Long = short + ".\n\n" + listHelp + "\n\n" + setHelp
+	cmd.Flags().StringVar(&set, "set", "", "replace the access list with this JSON; - reads standard input, @file a file")
 	cmd.Flags().StringVar(&version, "version", "", "with --set: only if the list still has this version")
 	return cmd
 }
 
-func parsePermissions(text string) (client.Permissions, error) {
+// readPermissions reads an access list, or what -o json shows of one, which brings the version that it replaces. Without a
+// text there is no list.
+func (a *app) readPermissions(ctx context.Context, text string) (list client.Permissions, version string, err error) {
 	if text == "" {
-		return nil, nil
+		return nil, "", nil
 	}
-	var list client.Permissions
-	if err := strictjson.Decode([]byte(text), &list); err != nil {
-		return nil, usagef(`access list: %w; it looks like {"Read":{"in":["home.local/owner"]}}`, err)
+	data, err := a.argument(ctx, text)
+	if err != nil {
+		return nil, "", err
+	}
+	var members map[string]json.RawMessage
+	if json.Unmarshal(data, &members) == nil && members["permissions"] != nil {
+		var shown permissionsObject
+		err = strictjson.Decode(data, &shown)
+		list, version = shown.Permissions, shown.Version
+	} else {
+		err = strictjson.Decode(data, &list)
+	}
+	if err != nil {
+		return nil, "", usagef(`access list: %w; it looks like {"Read":{"in":["home.local/owner"]}}`, err)
 	}
 	if list == nil {
-		return nil, usagef("access list: it is null; it has to name somebody with Admin")
+		return nil, "", usagef("access list: it is null; it has to name somebody with Admin")
 	}
-	return list, nil
+	return list, version, nil
 }
 
 // listVersion is how the version of an access list looks: a count for the daemon and for databases, that of a row for
@@ -212,11 +238,7 @@ func (a *app) showPermissions(ctx context.Context, of guarded) error {
 	if err != nil {
 		return err
 	}
-	object := struct {
-		Permissions client.Permissions `json:"permissions"`
-		Version     string             `json:"version"`
-	}{list, version}
-	return a.show(object, func(w io.Writer) {
+	return a.show(permissionsObject{list, version}, func(w io.Writer) {
 		text, err := json.MarshalIndent(list, "", "  ")
 		if err != nil {
 			text = []byte(err.Error())

@@ -20,7 +20,7 @@ syncbase db create notes
 syncbase collection create notes todo
 syncbase put notes todo milk '{"done": false}'
 syncbase watch notes --initial`),
-		SilenceErrors: true, SilenceUsage: true,
+		SilenceErrors: true, SilenceUsage: true, Version: version(),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {
 				return fmt.Errorf("unknown command %q", args[0])
@@ -35,6 +35,7 @@ syncbase watch notes --initial`),
 		},
 	}
 	root.SetFlagErrorFunc(plainFlagError)
+	root.SetVersionTemplate("syncbase {{.Version}}\n")
 	flags := root.PersistentFlags()
 	flags.StringVarP(&a.output, "output", "o", "text", "text for people, json for scripts")
 	flags.StringVar(&a.address, "address", "", "daemon to speak to: unix:///path/to.sock or host:port (env SYNCBASE_ADDRESS;\ndefault the socket of the data directory)")

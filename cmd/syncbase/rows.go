@@ -33,6 +33,14 @@ func (a *app) argument(ctx context.Context, text string) ([]byte, error) {
 	return readAll(f)
 }
 
+// fileOrInput reads a file, or standard input for "-".
+func (a *app) fileOrInput(ctx context.Context, file string) ([]byte, error) {
+	if file == "-" {
+		return a.argument(ctx, file)
+	}
+	return a.argument(ctx, "@"+file)
+}
+
 func readAll(r io.Reader) ([]byte, error) { return io.ReadAll(io.LimitReader(r, maxValueBytes)) }
 
 func (a *app) putCommand() *cobra.Command {

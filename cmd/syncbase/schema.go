@@ -81,11 +81,7 @@ func (a *app) schemaSet(ctx context.Context, db, file string) error {
 }
 
 func (a *app) readSchema(ctx context.Context, file string) (client.Schema, error) {
-	text := file
-	if text != "-" {
-		text = "@" + file
-	}
-	data, err := a.argument(ctx, text)
+	data, err := a.fileOrInput(ctx, file)
 	if err != nil {
 		return client.Schema{}, err
 	}

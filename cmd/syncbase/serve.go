@@ -151,11 +151,11 @@ func (a *app) configCommand() *cobra.Command {
 			if err := a.overrides(opts.flags, peerListen, identity); err != nil {
 				return err
 			}
-			text, err := configPrint(opts)
+			text, object, err := configPrint(opts)
 			if err != nil {
 				return err
 			}
-			return a.say(map[string]string{"config": string(text)}, "%s", text)
+			return a.show(object, func(w io.Writer) { _, _ = w.Write(text) })
 		})
 	show.Flags().StringVar(&config, "config", "", "configuration file, YAML")
 	check := command("check FILE", "Check a configuration file; faults are told with file and line", "syncbase config check server.yaml", cobra.ExactArgs(1),

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 	"time"
 
@@ -50,7 +49,7 @@ syncbase syncgroup create notes family --spec family.json`, cobra.ExactArgs(2), 
 			return err
 		}
 		opts := client.SyncgroupOptions{MemberType: memberType, Priority: priority}
-		if err := readSpec(file, &opts); err != nil {
+		if err := a.readSpec(ctx, file, &opts); err != nil {
 			return err
 		}
 		for _, text := range collections {
@@ -77,7 +76,7 @@ The file of --spec is JSON: {"description": D, "permissions": {"Admin": {"in": [
 "collections": [{"collection": C, "prefix": P}], "publish": PEER, "private": true}, each part optional. PEER (a principal, a
 name or host:port) is made a member as soon as it can be reached; it has to be on the access list, and to allow it.`
 	cmd.Flags().StringArrayVarP(&collections, "collection", "c", nil, "collection to share, narrowed to keys with a prefix by C:PREFIX; may be repeated")
-	cmd.Flags().StringVar(&file, "spec", "", "file with more of the specification")
+	cmd.Flags().StringVar(&file, "spec", "", "file with more of the specification, - for standard input")
 	cmd.Flags().Uint32Var(&priority, "priority", 0, "number that is shown with this device in the list of members; nothing depends on it yet")
 	memberTypeFlag(cmd, &memberType)
 	return cmd
@@ -97,11 +96,11 @@ func checkMemberType(text string) error {
 	return oneOf("member-type", text, memberTypes...)
 }
 
-func readSpec(file string, opts *client.SyncgroupOptions) error {
+func (a *app) readSpec(ctx context.Context, file string, opts *client.SyncgroupOptions) error {
 	if file == "" {
 		return nil
 	}
-	data, err := os.ReadFile(file)
+	data, err := a.fileOrInput(ctx, file)
 	if err != nil {
 		return err
 	}

@@ -56,11 +56,7 @@ func (a *app) showSpec(ctx context.Context, sg *client.Syncgroup) error {
 }
 
 func (a *app) setSpec(ctx context.Context, sg *client.Syncgroup, file, version string) error {
-	text := file
-	if text != "-" {
-		text = "@" + file
-	}
-	data, err := a.argument(ctx, text)
+	data, err := a.fileOrInput(ctx, file)
 	if err != nil {
 		return err
 	}

@@ -47,7 +47,7 @@ func TestTerm(t *testing.T) {
 			t.Fatalf("%v: %v, %s", args, err, text)
 		}
 	}
-	watch := exec.Command(bin, "--data", data, "watch", "d", "--initial")
+	watch := exec.Command(bin, "--data", data, "watch", "d", "--initial", "--collections")
 	changes, err := watch.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -31,6 +32,7 @@ type changeObject struct {
 func (a *app) watchCommand() *cobra.Command {
 	var opts client.WatchOptions
 	var patterns []string
+	var collections bool
 	var cmd *cobra.Command
 	cmd = command("watch DB", "Print changes as they happen, until interrupted", `
 syncbase watch notes --collection todo --initial
@@ -47,7 +49,7 @@ syncbase watch notes -o json --resume MARKER`, cobra.ExactArgs(1), func(ctx cont
 		}
 		opts.Interrupted = func(err error) { fmt.Fprintf(a.err, "syncbase: %s; trying again\n", oneLine(err)) }
 		return a.connect(ctx, func(c *client.Client) error {
-			err := a.watch(ctx, c, args[0], opts)
+			err := a.watch(ctx, c, args[0], opts, collections)
 			if errors.Is(err, context.Canceled) && ctx.Err() != nil {
 				return nil // being interrupted is how a watch ends
 			}
@@ -60,13 +62,15 @@ With -o json each change carries in "resume" a marker from which --resume goes o
 batch, before the batch for the others, so that no part of a batch is ever missed. Of the rows of the initial state only the
 last has one, with which that state is complete.
 
-Besides put and delete of rows there are "collection", when one was made or its access list changed, with the tags that you
-have on it, and "destroyed", with which all rows of a collection are gone.`
+Besides put and delete of rows there is "destroyed", with which all rows of a collection are gone, and with --collections
+"collection", when one was made or its access list changed, with the tags that you have on it. Without it that is printed only when
+you may not read a collection any more.`
 	cmd.Flags().StringVar(&opts.Collection, "collection", "", "only this collection")
 	cmd.Flags().StringVar(&opts.Prefix, "prefix", "", "only keys that begin with this")
 	cmd.Flags().StringArrayVar(&patterns, "pattern", nil, "only what matches `COLLECTION/KEY`, where % stands for any text and _ for one character; may be repeated")
 	cmd.Flags().StringVar(&opts.Resume, "resume", "", "go on after this marker")
 	cmd.Flags().BoolVar(&opts.Initial, "initial", false, "begin with the present rows")
+	cmd.Flags().BoolVar(&collections, "collections", false, "tell of collections, too: that they were made, and what you may do with them")
 	return cmd
 }
 
@@ -92,10 +96,10 @@ func addPatterns(opts *client.WatchOptions, patterns []string) error {
 	return nil
 }
 
-func (a *app) watch(ctx context.Context, c *client.Client, db string, opts client.WatchOptions) error {
+func (a *app) watch(ctx context.Context, c *client.Client, db string, opts client.WatchOptions, collections bool) error {
 	names := a.namer(ctx, c)
 	lines := a.lines()
-	w := watchPrinter{app: a, names: names, lines: lines, json: encoder(lines)}
+	w := watchPrinter{app: a, names: names, lines: lines, json: encoder(lines), collections: collections}
 	for batch, err := range c.Database(db).Watch(ctx, opts) {
 		if err == nil {
 			err = w.batch(&batch)
@@ -118,6 +122,8 @@ type watchPrinter struct {
 	names namer
 	lines io.Writer
 	json  *json.Encoder
+	// collections says that all changes of collections are wanted.
+	collections bool
 
 	// before is the marker before the batch at hand.
 	before string
@@ -126,15 +132,16 @@ type watchPrinter struct {
 }
 
 func (w *watchPrinter) batch(b *client.Batch) error {
+	changes := w.wanted(b)
 	if b.Initial {
-		return w.initial(b)
+		return w.initial(b, changes)
 	}
-	for i := range b.Changes {
+	for i := range changes {
 		resume := w.before
-		if i == len(b.Changes)-1 {
+		if i == len(changes)-1 {
 			resume = b.Resume
 		}
-		if err := w.print(&b.Changes[i], resume); err != nil {
+		if err := w.print(&changes[i], resume); err != nil {
 			return err
 		}
 	}
@@ -142,17 +149,27 @@ func (w *watchPrinter) batch(b *client.Batch) error {
 	return nil
 }
 
-// initial prints a part of the initial state.
-func (w *watchPrinter) initial(b *client.Batch) error {
+// wanted leaves out what changed about collections, unless it is asked for or rows go out of sight by it.
+func (w *watchPrinter) wanted(b *client.Batch) []client.Change {
+	if w.collections {
+		return b.Changes
+	}
+	return slices.DeleteFunc(slices.Clone(b.Changes), func(ch client.Change) bool {
+		return ch.Kind == client.CollectionChanged && (b.Initial || slices.Contains(ch.Tags, "Read"))
+	})
+}
+
+// initial prints the changes of a part of the initial state.
+func (w *watchPrinter) initial(b *client.Batch, changes []client.Change) error {
 	if b.Reset {
 		w.held = nil // it comes again
 		return nil
 	}
-	for i := range b.Changes {
+	for i := range changes {
 		if err := w.release(""); err != nil {
 			return err
 		}
-		w.held = &b.Changes[i]
+		w.held = &changes[i]
 	}
 	if b.Resume == "" {
 		return nil

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"io"
 	"os"
@@ -66,13 +67,17 @@ func logger(level, format string, out io.Writer) hclog.Logger {
 	})
 }
 
-// configPrint gives the effective configuration as YAML, secrets masked.
-func configPrint(opts serveOptions) ([]byte, error) {
+// configPrint gives the effective configuration as YAML and as JSON, secrets masked.
+func configPrint(opts serveOptions) (text []byte, object json.RawMessage, err error) {
 	cfg, err := host.LoadConfig(opts.sources())
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return host.PrintConfig(cfg)
+	if text, err = host.PrintConfig(cfg); err != nil {
+		return nil, nil, err
+	}
+	object, err = host.PrintConfigJSON(cfg)
+	return text, object, err
 }
 
 // configCheck validates a file by itself; the error lists all faults.

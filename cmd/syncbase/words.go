@@ -103,8 +103,14 @@ func oneOf(flag, text string, allowed ...string) error {
 	return usagef("--%s %q: want %s or %s", flag, text, strings.Join(allowed[:last], ", "), allowed[last])
 }
 
+// digitFlag is how a negative number is refused as a flag.
+var digitFlag = regexp.MustCompile(`^unknown shorthand flag: '[0-9]'`)
+
 // plainFlagError says what a flag takes in words of people.
 func plainFlagError(_ *cobra.Command, err error) error {
+	if digitFlag.MatchString(err.Error()) {
+		return fmt.Errorf("%w; a value or a key that begins with - goes behind --", err)
+	}
 	cause := errors.Unwrap(err)
 	if cause == nil {
 		return err

@@ -113,8 +113,9 @@ func (c *Client) Close() error {
 
 // transport chooses how to get to an address and how to prove who is there.
 func (o Options) transport(address string) (target string, creds credentials.TransportCredentials, err error) {
-	if path, isUnix := strings.CutPrefix(address, "unix://"); isUnix {
-		if !filepath.IsAbs(path) {
+	if path, isUnix := strings.CutPrefix(address, "unix:"); isUnix {
+		path, hasSlashes := strings.CutPrefix(path, "//")
+		if !hasSlashes || !filepath.IsAbs(path) {
 			return "", nil, invalid("address %q: want unix:// and an absolute path", address)
 		}
 		if len(path) > maxSocketPath {

@@ -1,6 +1,7 @@
 package conf
 
 import (
+	"encoding/json"
 	"net/url"
 	"regexp"
 	"slices"
@@ -31,6 +32,19 @@ func Print(c Config) ([]byte, error) {
 		return nil, err
 	}
 	return []byte(b.String()), encoder.Close()
+}
+
+// PrintJSON gives the same as a JSON object.
+func PrintJSON(c Config) ([]byte, error) {
+	text, err := Print(c)
+	if err != nil {
+		return nil, err
+	}
+	var object map[string]any
+	if err := yaml.Unmarshal(text, &object); err != nil {
+		return nil, err
+	}
+	return json.Marshal(object)
 }
 
 func (p Plugin) masked() Plugin {
