@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -64,7 +65,7 @@ syncbase put notes todo below -- -5`, cobra.ExactArgs(4), func(ctx context.Conte
 			if err != nil {
 				return err
 			}
-			return a.say(map[string]string{"version": version}, "%s", version)
+			return a.say(map[string]string{"version": version}, "%s", cmp.Or(version, "written"))
 		})
 	})
 	cmd.Long = "Write a row. VALUE is JSON; - reads standard input, @file a file. A reference to a blob is {\"$blob\": \"REF\"}, anywhere in the value."
@@ -99,11 +100,7 @@ func (a *app) deleteCommand() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				text := version
-				if text == "" {
-					text = "there was no such row"
-				}
-				return a.say(map[string]string{"version": version}, "%s", text)
+				return a.say(map[string]string{"version": version}, "%s", cmp.Or(version, "there is no such row"))
 			})
 		})
 }
@@ -174,7 +171,11 @@ syncbase delete-range notes todo --all`, cobra.ExactArgs(2),
 				if err != nil {
 					return err
 				}
-				return a.say(map[string]uint64{"deleted": deleted}, "deleted %s", count(deleted, "row"))
+				text := "deleted " + count(deleted, "row")
+				if deleted == 0 { // there were none, or they were not for the caller to know of
+					text = "there are no such rows"
+				}
+				return a.say(map[string]uint64{"deleted": deleted}, "%s", text)
 			})
 		})
 	cmd.Flags().StringVar(&r.Prefix, "prefix", "", "the keys that begin with this")

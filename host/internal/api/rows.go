@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"google.golang.org/grpc"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	nodev1 "github.com/syncbase/syncbase/sdk/api/node/v1"
@@ -126,7 +127,8 @@ func (b *rowBatch) flush() error {
 	return b.send(list)
 }
 
-// Commit takes Write on every collection that the batch writes, and Read on those it checks.
+// Commit takes Write on every collection that the batch writes, and Read on those it checks, and tells versions of those that
+// the caller may read.
 func (s *Server) Commit(ctx context.Context, req *nodev1.CommitRequest) (*nodev1.CommitResponse, error) {
 	t, err := s.open(ctx, req.GetDatabase())
 	if err != nil {
@@ -140,7 +142,11 @@ func (s *Server) Commit(ctx context.Context, req *nodev1.CommitRequest) (*nodev1
 	if err != nil {
 		return nil, err
 	}
-	return &nodev1.CommitResponse{Versions: versionTexts(versions)}, nil
+	resp := &nodev1.CommitResponse{Versions: versionTexts(versions)}
+	if t.withhold(ops, resp.Versions) {
+		resp.Withheld = proto.Bool(true)
+	}
+	return resp, nil
 }
 
 func versionTexts(versions []id.Version) []string {
@@ -151,13 +157,15 @@ func versionTexts(versions []id.Version) []string {
 	return list
 }
 
-// guarded is guard with the decision remembered while the collection stays the same, for batches of many rows.
+// guarded is guard with the decision remembered while the collection stays the same, for batches of many rows. It takes note of
+// what withhold has to know.
 func (t *target) guarded() rows.Guard {
 	var c id.Collection
 	var allowed [rows.OpList + 1]bool
 	return func(next id.Collection, list perm.List, kind rows.OpKind) error {
 		if next != c {
 			c, allowed = next, [rows.OpList + 1]bool{}
+			t.noteUnread(next, list)
 		}
 		if allowed[kind] {
 			return nil

@@ -112,9 +112,10 @@ func bodyIsRaw(contentType string) (bool, error) {
 
 // written is the answer to a write.
 type written struct {
-	// Version is empty for a delete of what was not there, and in an open batch.
+	// Version is empty for a delete of what was not there, in an open batch, and for who may not read the collection.
 	Version string `json:"version"`
-	// Existed tells of a delete whether the row was there; it is left out of other writes and in an open batch.
+	// Existed tells of a delete whether the row was there; it is left out of other writes, in an open batch, and for who may not
+	// read the collection.
 	Existed *bool `json:"existed,omitempty"`
 }
 
@@ -143,10 +144,12 @@ func (g *Gateway) writeRow(w *paced, r *http.Request, p place, batch string, op 
 	}
 	version := resp.GetVersions()[len(ops)-1]
 	done := written{Version: version}
-	if op.GetDelete() != nil {
+	switch {
+	case resp.GetWithheld():
+	case op.GetDelete() != nil:
 		existed := version != ""
 		done.Existed = &existed
-	} else {
+	default:
 		w.Header().Set("ETag", tag(version))
 	}
 	return answer(w, done)
