@@ -230,9 +230,9 @@ func (h *Host) Run(ctx context.Context) error {
 // serve runs the rooms in layers, each of which ends only after those above it: clients and peers' calls, then our own
 // sessions, then fetching, then plugins.
 func (h *Host) serve(ctx context.Context, local net.Listener, proof credentials.TransportCredentials, remote []net.Listener, doors []gateway.Door) error {
-	localServer := grpc.NewServer(append(api.ServerOptions(), grpc.Creds(proof))...)
+	localServer := grpc.NewServer(append(api.ServerOptions(), h.api.EndOfConnections(), grpc.Creds(proof))...)
 	h.api.Register(localServer)
-	peerServer := grpc.NewServer(append(api.ServerOptions(), h.peers.ServerOptions()...)...)
+	peerServer := grpc.NewServer(append(append(api.ServerOptions(), h.api.EndOfConnections()), h.peers.ServerOptions()...)...)
 	h.api.Register(peerServer)
 	h.peers.Register(peerServer)
 

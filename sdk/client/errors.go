@@ -24,8 +24,8 @@ var (
 	// ErrPrecondition: the daemon is not in a state to do it, and trying again alone will not help.
 	ErrPrecondition = errors.New("not possible now")
 	ErrExhausted    = errors.New("limit reached")
-	// ErrUnknownBatch: the batch has ended, was not used for too long, or the daemon was restarted. It is not ErrNotFound,
-	// which would be about a row.
+	// ErrUnknownBatch: the batch has ended, was not used for too long, or the connection has ended, as when the daemon was
+	// restarted. It is not ErrNotFound, which would be about a row.
 	ErrUnknownBatch = errors.New("unknown batch")
 	// ErrMarkerMalformed: what was given as a resume marker is none. It is also ErrInvalid.
 	ErrMarkerMalformed = fmt.Errorf("malformed resume marker: %w", ErrInvalid)

@@ -24,8 +24,8 @@ type TxOptions struct {
 //
 // Collections that it is given have to be of its database, otherwise it fails with ErrInvalid, and nothing is read or written.
 //
-// Abort it, if it is not committed; Close of the client does, and the daemon gives it up when it is not used for a minute. Of
-// open batches there can be 100 for a client and 300 for a principal. Safe for concurrent use.
+// Abort it, if it is not committed; Close of the client does, and the daemon gives it up when it is not used for a minute, or the
+// connection of the client has ended. Of open batches there can be 100 for a client and 300 for a principal. Safe for concurrent use.
 type Tx struct {
 	db     *Database
 	handle string

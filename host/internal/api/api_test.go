@@ -131,7 +131,7 @@ func (w *world) start() {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	g := grpc.NewServer(ServerOptions()...)
+	g := grpc.NewServer(append(ServerOptions(), w.server.EndOfConnections())...)
 	w.server.Register(g)
 	served := make(chan error, 1)
 	go func() { served <- g.Serve(l) }()

@@ -21,7 +21,7 @@ func (s *Server) BeginBatch(ctx context.Context, req *nodev1.BeginBatchRequest) 
 	if err != nil {
 		return nil, err
 	}
-	handle, err := s.batches.begin(connectionOf(ctx), t.caller, t.db, req.GetReadOnly())
+	handle, err := s.batches.begin(ctx, connectionOf(ctx), t.caller, t.db, req.GetReadOnly())
 	if err != nil {
 		return nil, err
 	}

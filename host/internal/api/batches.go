@@ -29,13 +29,13 @@ const (
 
 var (
 	// errUnknownBatch is all that is said of a handle that is not the caller's, or that of no open batch.
-	errUnknownBatch = fmt.Errorf("unknown batch: it has ended, or was not used for %v, or the daemon was restarted; begin again", batchIdle)
+	errUnknownBatch = fmt.Errorf("unknown batch: it has ended, or was not used for %v, or the connection over which it was begun has ended; begin again", batchIdle)
 	// errTooManyBatches refuses a batch, or a read or write in one.
 	errTooManyBatches = errors.New("too many open batches")
 )
 
 // batches are the open batches of all callers. Each is known by a name that nobody can guess, and to its caller alone. One
-// that is not used for a while is given up. Safe for concurrent use.
+// that is not used for a while is given up, and so are those of a connection that has ended. Safe for concurrent use.
 type batches struct {
 	// mu guards the fields below it, and those of the batches that are said to be.
 	mu     sync.Mutex
@@ -74,8 +74,8 @@ func connectionOf(ctx context.Context) connection {
 	return p
 }
 
-// begin opens a batch and returns its name.
-func (b *batches) begin(conn connection, caller id.Principal, db *rows.DB, readOnly bool) (string, error) {
+// begin opens a batch and returns its name, unless nobody waits for that any more.
+func (b *batches) begin(ctx context.Context, conn connection, caller id.Principal, db *rows.DB, readOnly bool) (string, error) {
 	if err := b.admit(conn, caller); err != nil {
 		return "", err
 	}
@@ -84,6 +84,10 @@ func (b *batches) begin(conn connection, caller id.Principal, db *rows.DB, readO
 	defer b.mu.Unlock()
 	if err == nil && b.closed {
 		err = errors.Join(errDraining, tx.Abort())
+	}
+	// The calls of a connection are canceled before its end is told, so what is opened after that is noticed here.
+	if err == nil && ctx.Err() != nil {
+		err = errors.Join(ctx.Err(), tx.Abort())
 	}
 	if err != nil {
 		b.leave(conn, caller)

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"testing"
@@ -23,7 +24,7 @@ func newDB(t testing.TB, w *world) *rows.DB {
 
 func mustBegin(t testing.TB, b *batches, caller id.Principal, db *rows.DB) string {
 	t.Helper()
-	handle, err := b.begin(nil, caller, db, false)
+	handle, err := b.begin(context.Background(), nil, caller, db, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,7 +76,7 @@ func TestBatchLimits(t *testing.T) {
 	for range maxBatchesEach {
 		last = mustBegin(t, b, owner, db)
 	}
-	if _, err := b.begin(nil, owner, db, false); !errors.Is(err, errTooManyBatches) {
+	if _, err := b.begin(context.Background(), nil, owner, db, false); !errors.Is(err, errTooManyBatches) {
 		t.Errorf("one batch too many for a caller: %v", err)
 	}
 	x, err := b.take(last, owner)
@@ -89,7 +90,7 @@ func TestBatchLimits(t *testing.T) {
 	for i := b.total; i < maxBatches; i++ {
 		mustBegin(t, b, id.Principal(fmt.Sprintf("friends.local/p%d", i/maxBatchesEach)), db)
 	}
-	if _, err := b.begin(nil, "friends.local/late", db, false); !errors.Is(err, errTooManyBatches) {
+	if _, err := b.begin(context.Background(), nil, "friends.local/late", db, false); !errors.Is(err, errTooManyBatches) {
 		t.Errorf("one batch too many for the daemon: %v", err)
 	}
 	if x, err = b.use(last, owner); err != nil {
@@ -112,7 +113,7 @@ func TestClosedBatches(t *testing.T) {
 	if _, err := b.use(handle, owner); !errors.Is(err, errUnknownBatch) {
 		t.Errorf("a batch after the end: %v", err)
 	}
-	if _, err := b.begin(nil, owner, db, false); !errors.Is(err, ErrUnavailable) {
+	if _, err := b.begin(context.Background(), nil, owner, db, false); !errors.Is(err, ErrUnavailable) {
 		t.Errorf("a batch that begins after the end: %v", err)
 	}
 }

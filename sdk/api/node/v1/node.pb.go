@@ -2811,8 +2811,8 @@ func (x *DeleteRangeResponse) GetWithheld() bool {
 	return false
 }
 
-// BeginBatchRequest takes any tag on the database. A caller may have 100 batches open, all callers 1,000; beyond that
-// it is RESOURCE_EXHAUSTED.
+// BeginBatchRequest takes any tag on the database. A connection may have 100 batches open, a caller 300, and all
+// callers 1,000; beyond that it is RESOURCE_EXHAUSTED.
 type BeginBatchRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// "owner:name", or a name of the caller's own.
@@ -2867,7 +2867,8 @@ func (x *BeginBatchRequest) GetReadOnly() bool {
 	return false
 }
 
-// BeginBatchResponse says that the batch is open; it is given up after a minute without use.
+// BeginBatchResponse says that the batch is open; it is given up after a minute without use, and when the connection ends over
+// which it was begun (over HTTP requests have none that counts).
 type BeginBatchResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Unguessable name of the batch. It belongs to the caller alone, and is unknown after a restart of the daemon.
