@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/syncbase/syncbase/host/internal/api"
-	"github.com/syncbase/syncbase/host/internal/engine"
 	"github.com/syncbase/syncbase/host/internal/id"
 	"github.com/syncbase/syncbase/host/internal/peer"
 	"github.com/syncbase/syncbase/host/internal/perm"
@@ -220,71 +219,4 @@ func (s syncgroups) Members(_ context.Context, dbName, name id.Name) ([]api.Memb
 		list = append(list, api.Member{Principal: m.Principal, Type: string(m.Type), Joined: m.Joined, Priority: m.Priority})
 	}
 	return list, nil
-}
-
-// Wait waits for at least one other member to be reachable when there are others, since a daemon that has just started
-// has not reached anybody yet.
-func (s syncgroups) Wait(ctx context.Context, dbName, name id.Name) (int, error) {
-	for {
-		db, g, err := s.find(dbName, name)
-		if err != nil {
-			return 0, err
-		}
-		if !g.State.Synchronises() {
-			return 0, fmt.Errorf("%w: this device is no member of %s any more (%s); what it has stays, read-only", api.ErrPrecondition, name, g.Outside)
-		}
-		members, err := syncgroup.Members(db, name)
-		if err != nil {
-			return 0, err
-		}
-		links, err := s.h.linksTo(db, g)
-		if err != nil {
-			return 0, err
-		}
-		alone := len(members) == 1 && members[0].Principal == s.h.identity.Principal()
-		if alone || len(links) > 0 {
-			done, err := s.level(ctx, db, g, links)
-			if err == nil && done {
-				err = allApplied(db, g)
-			}
-			if done || err != nil {
-				return countPeers(links), err
-			}
-		}
-		select {
-		case <-ctx.Done():
-			return 0, fmt.Errorf("no other member of %s could be asked: %w", name, ctx.Err())
-		case <-time.After(joinPoll):
-		}
-	}
-}
-
-// countPeers counts the peers at the other end of links. Copies of one device that run at the same time are one peer: they are one member.
-func countPeers(links []*peer.Link) int {
-	seen := map[id.Principal]bool{}
-	for _, link := range links {
-		seen[link.Peer().Principal] = true
-	}
-	return len(seen)
-}
-
-// level reports false when a peer went away, or has not heard of this member yet, while it was asked.
-func (s syncgroups) level(ctx context.Context, db *rows.DB, g syncgroup.Group, links []*peer.Link) (bool, error) {
-	openers := make([]engine.Opener, 0, len(links))
-	for _, link := range links {
-		// Whether a pause lasts is asked anew.
-		if fault := s.h.engine.Fault(link.Peer().Principal, db); fault != nil && !errors.Is(fault, engine.ErrPaused) {
-			return false, fmt.Errorf("%w: nothing is taken from %s: %w", api.ErrPrecondition, link.Peer().Name, fault)
-		}
-		openers = append(openers, opener(link))
-	}
-	err := s.h.engine.Level(ctx, db, g, openers)
-	var paused *pausedThere
-	if errors.As(err, &paused) {
-		return false, fmt.Errorf("%w: %s of %s; have it resumed there", api.ErrPrecondition, paused, db.Name())
-	}
-	if errors.Is(err, peer.ErrUnreachable) || errors.Is(err, peer.ErrNotFound) {
-		return false, nil
-	}
-	return err == nil, err
 }

@@ -330,8 +330,7 @@ func whyNotLevel(ctx context.Context, c *client.Client, sg *client.Syncgroup, be
 
 // missing says what keeps a daemon from being level with the other members of a syncgroup. All of them were asked at begun.
 func missing(s *client.Status, members map[string]bool, begun time.Time) string {
-	var behind, away []string
-	reachable := 0
+	var behind, away, quiet []string
 	for i := range s.Peers {
 		p := &s.Peers[i]
 		name := cmp.Or(p.Name, p.Address, p.Principal)
@@ -342,22 +341,19 @@ func missing(s *client.Status, members map[string]bool, begun time.Time) string 
 		case !p.Connected:
 		case !p.LastContact.IsZero() && p.LastContact.Before(begun):
 			behind = append(behind, fmt.Sprintf("%s is connected, but has not said anything since %s", name, ago(p.LastContact)))
-			reachable++
 		case p.Error != "":
 			behind = append(behind, fmt.Sprintf("%s: %s", name, oneLineText(p.Error)))
-			reachable++
 		case p.LagRecords > 0:
 			behind = append(behind, fmt.Sprintf("still %s behind %s", count(p.LagRecords, "record"), name))
-			reachable++
 		default:
-			reachable++
+			quiet = append(quiet, name)
 		}
 	}
 	switch {
-	case reachable == 0:
+	case len(behind)+len(quiet) == 0:
 		return strings.Join(append([]string{"no other member is reachable"}, away...), "; ")
 	case len(behind) == 0:
-		behind = []string{count(uint64(reachable), "peer") + " connected, but not yet compared to the end"}
+		behind = []string{strings.Join(quiet, ", ") + " connected, but not compared to the end, or with nothing of it for this device: was the database deleted there?"}
 	}
 	return strings.Join(append(behind, away...), "; ")
 }
