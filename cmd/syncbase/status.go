@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 	"unicode"
 
 	"github.com/spf13/cobra"
@@ -21,11 +22,39 @@ func (a *app) statusCommand() *cobra.Command {
 					return err
 				}
 				if a.json() {
-					return encoder(a.out).Encode(s)
+					return encoder(a.out).Encode(statusOf(s))
 				}
 				return a.describe(&s)
 			})
 		})
+}
+
+// statusObject is the status as scripts see it.
+type statusObject struct {
+	client.Status
+	Peers []peerObject `json:"peers"`
+}
+
+func statusOf(s client.Status) statusObject {
+	o := statusObject{Status: s, Peers: []peerObject{}}
+	for i := range s.Peers {
+		o.Peers = append(o.Peers, peerObjectOf(s.Peers[i]))
+	}
+	return o
+}
+
+// peerObject is a peer as scripts see it: with the time of the last contact also when there was none.
+type peerObject struct {
+	client.Peer
+	LastContact *time.Time `json:"last_contact"`
+}
+
+func peerObjectOf(p client.Peer) peerObject {
+	o := peerObject{Peer: p}
+	if !p.LastContact.IsZero() {
+		o.LastContact = &p.LastContact
+	}
+	return o
 }
 
 func (a *app) describe(s *client.Status) error {
@@ -159,7 +188,7 @@ func oneLineText(text string) string {
 var peerColumns = []string{"PEER", "ADDRESS", "VIA", "CONNECTED", "LAST CONTACT", "LAG", "ERROR"}
 
 func peerRow(t *table, p client.Peer) error {
-	return t.row(p, dash(p.Name), dash(p.Address), p.Via, yesNo(p.Connected), ago(p.LastContact), p.LagRecords, oneLineText(p.Error))
+	return t.row(peerObjectOf(p), dash(p.Name), dash(p.Address), p.Via, yesNo(p.Connected), ago(p.LastContact), p.LagRecords, oneLineText(p.Error))
 }
 
 func (a *app) peerCommand() *cobra.Command {
