@@ -73,6 +73,9 @@ func (g *Gateway) getBlob(w *paced, r *http.Request, p place) error {
 		return err
 	}
 	header := w.Header()
+	if lists(r.Header.Get("If-None-Match"), p.ref) {
+		return g.sameBlob(w, r, p)
+	}
 	if r.Method == http.MethodHead {
 		return g.headBlob(w, r, p)
 	}
@@ -122,6 +125,16 @@ func copyBlob(w io.Writer, recv func() (*nodev1.GetBlobResponse, error)) {
 			return // the client has left
 		}
 	}
+}
+
+// sameBlob tells who has the blob already that it is the same, provided that the caller may know of it.
+func (g *Gateway) sameBlob(w *paced, r *http.Request, p place) error {
+	if _, err := g.client.StatBlob(r.Context(), &nodev1.StatBlobRequest{Database: p.database, Ref: p.ref}); err != nil {
+		return err
+	}
+	blobHeader(w.Header(), p.ref)
+	w.WriteHeader(http.StatusNotModified)
+	return nil
 }
 
 func (g *Gateway) headBlob(w *paced, r *http.Request, p place) error {

@@ -165,6 +165,8 @@ func (g *Gateway) generated(w *paced, r *http.Request, p place) {
 	for _, name := range []string{"Grpc-Timeout", "X-Forwarded-For", "X-Forwarded-Host"} {
 		r.Header.Del(name)
 	}
+	// The generated gateway names the type with the first line, so a list without one would have none.
+	w.Header().Set("Content-Type", lineType)
 	g.calls.ServeHTTP(w, r)
 }
 
