@@ -76,11 +76,12 @@ func (db *DB) startCommits(lists [][]Op, all []Started, ready readiness) {
 
 // writeCommits applies those that have no error, in as few transactions as it can.
 func (db *DB) writeCommits(lists [][]Op, all []Started, ready readiness) (written []*together) {
-	db.mu.Lock()
+	most := mostBytes(lists)
+	db.lockFor(most)
 	defer db.mu.Unlock()
 	alone := 0 // those before are each to have a transaction of their own
 	ahead := len(lists)
-	if db.nearQuota(lists) {
+	if db.nearQuota(most) {
 		alone = len(lists)
 	}
 	for i := 0; i < len(lists); {
@@ -158,20 +159,29 @@ func (db *DB) writeSome(lists [][]Op, all []Started, ready readiness, ahead int)
 	return n, g, nil
 }
 
-// nearQuota reports whether the commits may come to the quota: then each has to be held against it by itself.
-func (db *DB) nearQuota(lists [][]Op) bool {
-	const perOp, copies = 1 << 10, 4 // what an operation takes beside its key and value, and how often those are stored at the most
-	room, err := db.quotaRoom()
-	if err != nil {
-		return true // each is told so
+// nearQuota reports whether commits of so many bytes may come to the quota: then each has to be held against it by itself.
+func (db *DB) nearQuota(most uint64) bool {
+	if most == 0 {
+		return false
 	}
-	most := uint64(0)
+	room, err := db.quotaRoom()
+	return err != nil || most > room // after an error each is told so
+}
+
+// mostBytes is more than the commits can take, 0 if they only delete.
+func mostBytes(lists [][]Op) (most uint64) {
+	const perOp, copies = 1 << 10, 4 // what an operation takes beside its key and value, and how often those are stored at the most
+	puts := false
 	for _, ops := range lists {
 		for i := range ops {
 			most += uint64(perOp + copies*(len(ops[i].Key)+len(ops[i].Value)))
+			puts = puts || ops[i].Kind == OpPut
 		}
 	}
-	return most > room
+	if !puts {
+		return 0
+	}
+	return most
 }
 
 // entered reports whether the store knows all the collections: a commit that fails leaves no mark of others behind.

@@ -38,6 +38,8 @@ type DB struct {
 	used uint64
 	// standing is what parts it.
 	standing standing
+	// counting is held by who counts standing; it is locked before mu and guards nothing.
+	counting sync.Mutex
 	// past is seqHead.past of the last commit.
 	past uint64
 	// behind is seqHead.past of the last commit that was reclaimed.

@@ -19,11 +19,15 @@ type unsynced struct {
 
 // Run makes asynchronous commits durable and publishes them, in order, until ctx ends; then it finishes those that are
 // left and returns nil. While it does not run every commit is synchronous. An error means that an acknowledged commit
-// could not be made durable: the store is of no more use. At most one Run at a time.
+// could not be made durable: the store is of no more use. Beside that it counts what is held against quotas. At most one Run at
+// a time.
 func (s *Store) Run(ctx context.Context) error {
 	s.unsynced.mu.Lock()
 	s.unsynced.running = true
 	s.unsynced.mu.Unlock()
+	var counting sync.WaitGroup
+	counting.Go(func() { s.countAll(ctx) })
+	defer counting.Wait()
 	var err error
 	for ended := ctx.Done(); err == nil && ended != nil; {
 		select {

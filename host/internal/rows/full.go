@@ -1,6 +1,7 @@
 package rows
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math"
@@ -28,6 +29,9 @@ func writeError(err error) error {
 // tombstones and the log. Live is what is in force, which Settings.QuotaBytes bounds: rows and tombstones, twice, since each of them is
 // in the log as well. Garbage is the rest, history, which Reclaim gives back in its own time. Both are exact.
 func (db *DB) Used() (live, garbage uint64, err error) {
+	if err := db.counted(context.Background()); err != nil {
+		return 0, 0, err
+	}
 	db.mu.Lock()
 	defer db.mu.Unlock()
 	if err := db.alive(); err != nil {
@@ -40,47 +44,21 @@ func (db *DB) Used() (live, garbage uint64, err error) {
 	return live, garbage, nil
 }
 
-// standing is how many bytes the rows and tombstones of a database take. It is counted when it is first asked for, and kept with each
-// commit from then on.
-type standing struct {
-	known bool
-	bytes int64
-}
-
-// countStanding goes through all rows once. Called with mu held.
-func (db *DB) countStanding() error {
-	if db.standing.known {
-		return nil
-	}
-	var bytes int64
-	for _, space := range []byte{spaceRow, spaceTomb} {
-		lo := dbKey(space, db.num)
-		it, err := db.s.kv.Iter(lo, kv.PrefixEnd(lo))
-		if err != nil {
-			return err
-		}
-		for ok := it.First(); ok; ok = it.Next() {
-			bytes += int64(len(it.Key()) + len(it.Value()))
-		}
-		if err := it.Close(); err != nil {
-			return err
-		}
-	}
-	db.standing = standing{known: true, bytes: bytes}
-	return nil
-}
-
 // parted parts what is used.
 func (db *DB) parted(used uint64, standing int64) (live, garbage uint64) {
 	live = min(2*uint64(standing), used)
 	return live, used - live
 }
 
-// quotaRoom is how much more may be in force, as far as the quota goes. Called with mu held.
+// quotaRoom is how much more may be in force, as far as the quota goes; it is more than that while it need not be known exactly.
+// Called with mu held.
 func (db *DB) quotaRoom() (uint64, error) {
 	quota := db.rec.Settings.QuotaBytes
 	if quota == 0 {
 		return math.MaxUint64, nil
+	}
+	if !db.standing.known && db.used < quota {
+		return quota - db.used, nil
 	}
 	if err := db.countStanding(); err != nil {
 		return 0, err
@@ -94,13 +72,14 @@ func (db *DB) quotaRoom() (uint64, error) {
 func (t *txn) checkQuota() error {
 	db := t.db
 	quota := db.rec.Settings.QuotaBytes
-	if quota == 0 || !t.puts {
+	used := uint64(int64(db.used) + t.grown)
+	if quota == 0 || !t.puts || !db.standing.known && used <= quota {
 		return nil
 	}
 	if err := db.countStanding(); err != nil {
 		return err
 	}
-	live, garbage := db.parted(uint64(int64(db.used)+t.grown), db.standing.bytes+t.stands)
+	live, garbage := db.parted(used, db.standing.bytes+t.stands)
 	if live <= quota {
 		return nil
 	}

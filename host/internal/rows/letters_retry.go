@@ -112,7 +112,7 @@ func (db *DB) retriedInVain(l *Letter, why *Refusal) error {
 // LetterDue reports whether a letter is to be tried again by itself: after ever longer pauses, and at once when the quota
 // has come to have room for it, or when what it says of its first row was superseded.
 func (db *DB) LetterDue(l Letter) bool {
-	db.mu.Lock()
+	db.lockFor(2 * uint64(l.Bytes))
 	now := db.now()
 	room, err := db.quotaRoom()
 	db.mu.Unlock()

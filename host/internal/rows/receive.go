@@ -123,7 +123,7 @@ func (db *DB) receive(step Step) (Received, error) {
 }
 
 func (db *DB) receiveLocked(step Step) (*txn, Published, Received, error) {
-	db.mu.Lock()
+	db.lockFor(step.most())
 	defer db.mu.Unlock()
 	if err := db.alive(); err != nil {
 		return nil, Published{}, Received{}, err

@@ -149,7 +149,7 @@ func (db *DB) renewSince(sure id.Version, now time.Time) (Renewed, error) {
 	db.renewals++
 	db.used = uint64(int64(db.used) + r.grown)
 	r.adoptLinks()
-	db.standing.known = false // rows name other versions now
+	db.standing.reset() // rows name other versions now
 	db.meta.Add(1)
 	// The batch was synced after everything applied before it, so all of that is durable too.
 	db.publish(db.advance(know))

@@ -1,6 +1,7 @@
 package rows
 
 import (
+	"context"
 	"encoding/binary"
 	"fmt"
 
@@ -20,6 +21,9 @@ type Space struct {
 
 // Space returns what the database takes now.
 func (db *DB) Space() (Space, error) {
+	if err := db.counted(context.Background()); err != nil {
+		return Space{}, err
+	}
 	db.mu.Lock()
 	s := Space{Floor: db.floor.Load(), Seq: db.seq}
 	err := db.countStanding()
