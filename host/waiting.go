@@ -17,7 +17,7 @@ import (
 
 // unheardFor is how long a member may take to hear that this device is one, too. One that serves nothing for longer is passed over
 // by a wait, if another answers: it deleted the database, say.
-const unheardFor = 10 * time.Second
+const unheardFor = 3 * time.Second
 
 // Wait waits for at least one other member to be reachable when there are others, since a daemon that has just started
 // has not reached anybody yet.

@@ -301,9 +301,6 @@ func (s *Store) Checkpoint(dir string) error {
 	return s.db.Checkpoint(dir, pebble.WithFlushedWAL())
 }
 
-// DiskBytes estimates how much disk the range takes.
-func (s *Store) DiskBytes(lo, hi []byte) (uint64, error) { return s.db.EstimateDiskUsage(lo, hi) }
-
 // Snapshot is an unchanging view of a store.
 type Snapshot struct {
 	s *pebble.Snapshot
