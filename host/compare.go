@@ -16,10 +16,17 @@ import (
 // featureCompare is said in Hello by daemons that answer comparisons.
 const featureCompare = "compare"
 
+// featureContested is said in Hello by daemons that can also count the deletes of rows in conflict.
+const featureContested = "compare-contested"
+
 // compare proves now and then that a peer holds the same as this device, for as long as the link is up.
 func (h *Host) compare(ctx context.Context, link *peer.Link) {
 	if link.Has(featureCompare) && h.compares() {
-		h.engine.Compare(ctx, enginePeer(link.Peer()), link)
+		with := enginePeer(link.Peer())
+		if !link.Has(featureContested) || !slices.Contains(h.opts.Seams.Features, featureContested) {
+			with.Counting = delta.CountLive
+		}
+		h.engine.Compare(ctx, with, link)
 	}
 }
 

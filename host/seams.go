@@ -58,7 +58,7 @@ func (s Seams) withDefaults() Seams {
 		s.Puller = func(p peer.Puller) peer.Puller { return p }
 	}
 	if s.Features == nil {
-		s.Features = []string{featureCompare, featureRefusals, peer.FeatureCallback, peer.FeatureHoldBack}
+		s.Features = []string{featureCompare, featureContested, featureRefusals, peer.FeatureCallback, peer.FeatureHoldBack}
 	}
 	return s
 }

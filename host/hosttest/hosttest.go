@@ -68,6 +68,8 @@ type Options struct {
 	Tap Tap
 	// Older tells which hosts know nothing of what came after the first version of the protocol. Default: none.
 	Older func(host string) bool
+	// Miscounting tells which hosts leave all deletes out of what they compare, as daemons did. Default: none.
+	Miscounting func(host string) bool
 	// Deaf tells which hosts accept no connections, and Walled which ones only seem to: nobody reaches them there. Default: none.
 	Deaf, Walled func(host string) bool
 	// Apart tells which hosts cannot connect with each other, whoever of them dials. Default: none.
@@ -94,6 +96,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Older == nil {
 		o.Older = nobody
+	}
+	if o.Miscounting == nil {
+		o.Miscounting = nobody
 	}
 	if o.Apart == nil {
 		o.Apart = func(string, string) bool { return false }

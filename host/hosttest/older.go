@@ -8,8 +8,11 @@ import (
 
 // features are what the host says in Hello; nil stands for those of the present version.
 func (h *Host) features() []string {
-	if h.c.opts.Older(h.name) {
+	switch {
+	case h.c.opts.Older(h.name):
 		return []string{}
+	case h.c.opts.Miscounting(h.name):
+		return []string{"compare", "refusals", "callback", "holdback"}
 	}
 	return nil
 }

@@ -70,7 +70,7 @@ var mutants = []mutant{
 	},
 	{
 		name: "delta-differing-level", file: deltaDir + "/digest.go", tests: deltaDir,
-		old: "if f.Scope != o.Scope || f.Vector.Compare(o.Vector) != id.Equal {", new: "if f.Scope != o.Scope {",
+		old: "if f.Scope != o.Scope || f.Counting != o.Counting || f.Vector.Compare(o.Vector) != id.Equal {", new: "if f.Scope != o.Scope {",
 		breaks: "devices that know different things are said to have diverged",
 	},
 	{
@@ -237,6 +237,16 @@ var mutants = []mutant{
 		name: "rows-digest-before", file: rowsDir + "/digest.go", tests: rowsDir, run: "TestSumsFollowRows",
 		old: "change.Subtract(row.sum)\n", new: "",
 		breaks: "the digest still counts what was overwritten",
+	},
+	{
+		name: "rows-digest-live", file: rowsDir + "/digest_live.go", tests: rowsDir, run: "TestSumsFollowRows",
+		old: "f.Sums[delta.Bucket(key)] -= sum.Short()", new: "_ = sum",
+		breaks: "peers that count no deletes are shown sums with some",
+	},
+	{
+		name: "delta-digest-contested", file: deltaDir + "/digest.go", tests: rowsDir, run: "TestComparingFindsADeleteInConflict",
+		old: "if r.Deleted && !r.Contested {", new: "if r.Deleted {",
+		breaks: "a delete that is one side of a conflict is in no sum",
 	},
 	{
 		name: "engine-shared", file: engineDir + "/engine.go", tests: engineDir,

@@ -11,7 +11,7 @@ import (
 // Two devices with equal vectors of a scope should hold the same rows, and can prove it to each other without listing them:
 // each keeps, for each scope, sums of the digests of its rows, in buckets. A sum does not depend on the order in which
 // rows came, and follows a change without looking at any other row. Deleted rows are in no sum, since each device
-// forgets them at a time of its own.
+// forgets them at a time of its own; a delete that is one side of an open conflict is remembered by all, and counts.
 
 // Buckets is how many sums a scope has: what differs in one of them is found by listing the rows of that bucket alone.
 const Buckets = 64
@@ -51,13 +51,16 @@ type RowVersion struct {
 	Version id.Version
 	// Time of its commit: two versions under one name differ in it.
 	Time hlc.Time
-	// Deleted: the version deletes the row, so it is in no sum. It is listed all the same, for whoever lacks it.
+	// Deleted: the version deletes the row. If that is all there is of the row, it is in no sum. It is listed all the same, for
+	// whoever lacks it.
 	Deleted bool
+	// Contested: the row has other versions beside this one.
+	Contested bool
 }
 
 // Sum returns the digest of the version as a sum of one.
 func (r *RowVersion) Sum() Sum {
-	if r.Deleted {
+	if r.Deleted && !r.Contested {
 		return Sum{}
 	}
 	var buf [96]byte
@@ -74,17 +77,28 @@ func (r *RowVersion) Sum() Sum {
 	return s
 }
 
+// Counting says which versions are in the sums of a fingerprint.
+type Counting uint8
+
+const (
+	// CountContested is how devices count: all versions but deletes that are alone in their rows.
+	CountContested Counting = iota
+	// CountLive is how devices counted that left out all deletes. What they hold can still be compared.
+	CountLive
+)
+
 // Fingerprint is what a device shows of a scope so that another one can compare: what it knows, and its sums in short.
 type Fingerprint struct {
-	Scope  id.Scope
-	Vector id.Vector
-	Sums   [Buckets]uint64
+	Scope    id.Scope
+	Vector   id.Vector
+	Counting Counting
+	Sums     [Buckets]uint64
 }
 
 // Differing returns a bit for each bucket in which the fingerprints differ. They can be compared only when the vectors are
-// equal.
+// equal, and both count alike.
 func (f *Fingerprint) Differing(o *Fingerprint) (buckets uint64, comparable bool) {
-	if f.Scope != o.Scope || f.Vector.Compare(o.Vector) != id.Equal {
+	if f.Scope != o.Scope || f.Counting != o.Counting || f.Vector.Compare(o.Vector) != id.Equal {
 		return 0, false
 	}
 	for i := range f.Sums {

@@ -23,6 +23,7 @@ func TestDiffering(t *testing.T) {
 		"knows more":     {func(f *delta.Fingerprint) { f.Vector[writer('a')], f.Sums[0] = 3, 1 }, 0, false},
 		"knows less":     {func(f *delta.Fingerprint) { f.Vector[writer('a')], f.Sums[0] = 1, 1 }, 0, false},
 		"knows another":  {func(f *delta.Fingerprint) { f.Vector = id.Vector{writer('b'): 2} }, 0, false},
+		"other counting": {func(f *delta.Fingerprint) { f.Counting, f.Sums[0] = delta.CountLive, 1 }, 0, false},
 		"other scope":    {func(f *delta.Fingerprint) { f.Scope = scope("a"); f.Sums[0] = 1 }, 0, false},
 	}
 	for name, test := range tests {
@@ -58,6 +59,9 @@ func TestSumTellsVersionsApart(t *testing.T) {
 		seen[v.Sum()] = "another " + name
 		if v.Deleted && v.Sum() != (delta.Sum{}) {
 			t.Error("a deleted version counts")
+		}
+		if v.Contested = true; v.Deleted && v.Sum() != base.Sum() {
+			t.Error("a delete in conflict does not count like any other version")
 		}
 	}
 }

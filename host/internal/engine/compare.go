@@ -81,7 +81,7 @@ func (e *Engine) compare(ctx context.Context, db *rows.DB, p Peer, with Comparer
 	// there; that must not keep the rest from being compared.
 	same, level, answered := true, true, 0
 	for part := range slices.Chunk(scopes, maxCompared) {
-		verdicts, err := e.ask(ctx, db, part, with)
+		verdicts, err := e.ask(ctx, db, part, p.Counting, with)
 		if err != nil {
 			return false, ignoreDestroyed(err)
 		}
@@ -111,10 +111,10 @@ func ignoreDestroyed(err error) error {
 	return err
 }
 
-func (e *Engine) ask(ctx context.Context, db *rows.DB, scopes []id.Scope, with Comparer) ([]delta.Verdict, error) {
+func (e *Engine) ask(ctx context.Context, db *rows.DB, scopes []id.Scope, counting delta.Counting, with Comparer) ([]delta.Verdict, error) {
 	mine := make([]delta.Fingerprint, 0, len(scopes))
 	for _, s := range scopes {
-		f, err := db.Fingerprint(ctx, s)
+		f, err := db.Fingerprint(ctx, s, counting)
 		if err != nil {
 			return nil, err
 		}
@@ -229,7 +229,7 @@ func (e *Engine) AnswerCompare(ctx context.Context, caller id.Principal, databas
 		if !slices.Contains(allowed, theirs[i].Scope) {
 			continue
 		}
-		mine, err := db.Fingerprint(ctx, theirs[i].Scope)
+		mine, err := db.Fingerprint(ctx, theirs[i].Scope, theirs[i].Counting)
 		if err != nil {
 			return nil, err
 		}

@@ -38,6 +38,8 @@ type Peer struct {
 	Name     string
 	// HoldsBack: it understands, and is told, whose commits come from elsewhere.
 	HoldsBack bool
+	// Counting is how the sums are made that it is shown when holdings are compared.
+	Counting delta.Counting
 }
 
 // Events are told what happens; any of them may be nil. They are called from the engine's goroutines and must not block

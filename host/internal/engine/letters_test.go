@@ -192,7 +192,7 @@ func TestLettersAreNotAcknowledgedAndNotCompared(t *testing.T) {
 			t.Errorf("stable up to %v", f)
 		}
 		for _, pair := range [][2]*device{{a, b}, {b, a}} {
-			f, err := pair[0].db.Fingerprint(t.Context(), notes)
+			f, err := pair[0].db.Fingerprint(t.Context(), notes, delta.CountContested)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -22,6 +22,7 @@ func encodeFingerprints(list []delta.Fingerprint) []*peerv1.Fingerprint {
 		f := &list[i]
 		out = append(out, &peerv1.Fingerprint{
 			Known: &peerv1.ScopeVector{Scope: encodeScope(f.Scope), Entries: encodeVector(f.Vector)}, Sums: f.Sums[:],
+			Contested: f.Counting == delta.CountContested,
 		})
 	}
 	return out
@@ -46,6 +47,9 @@ func decodeFingerprints(list []*peerv1.Fingerprint) ([]delta.Fingerprint, error)
 			return nil, fmt.Errorf("%d sums, want %d", n, delta.Buckets)
 		}
 		copy(out[i].Sums[:], m.GetSums())
+		if !m.GetContested() {
+			out[i].Counting = delta.CountLive
+		}
 	}
 	return out, nil
 }

@@ -28,7 +28,10 @@ func (d *checkedDB) digests() error {
 		if coll == nil {
 			return
 		}
-		if len(key) < collKeyLen+1 || len(value) == 0 || value[0] != valueVersion {
+		if len(key) > collKeyLen && len(value) > 0 && value[0] == digestVersion-1 {
+			return // counts as absent
+		}
+		if len(key) < collKeyLen+1 || len(value) == 0 || value[0] != digestVersion {
 			d.mendable(d.name, sumAnew(), RuleEncoding, key, "digest")
 			return
 		}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -29,6 +28,9 @@ type digest struct {
 // digestComplete stands in the place of a bucket, as a note that all of them are there.
 const digestComplete = 0xff
 
+// digestVersion begins the values of this space. Those of version 1 left out the deletes of rows in conflict: they count as absent.
+const digestVersion = 2
+
 func digestKey(db uint32, d *digest, bucket byte) []byte {
 	return append(rowKey(spaceDigest, db, d.coll.num, d.scope.Prefix), bucket)
 }
@@ -45,9 +47,12 @@ func (db *DB) loadDigests() error {
 	for ok := it.First(); ok && err == nil; ok = it.Next() {
 		key, value := it.Key(), it.Value()
 		coll := db.byNum[binary.BigEndian.Uint32(append(key[:len(key):len(key)], 0, 0, 0, 0)[5:])]
-		if len(key) < collKeyLen+1 || coll == nil || len(value) == 0 || value[0] != valueVersion {
+		if len(key) < collKeyLen+1 || coll == nil || len(value) == 0 || value[0] > digestVersion {
 			err = corrupt("digest", nil)
 			break
+		}
+		if value[0] < digestVersion {
+			continue
 		}
 		d := coll.digest(id.Scope{Collection: coll.id, Prefix: string(key[collKeyLen : len(key)-1])})
 		bucket, sum := key[len(key)-1], value[1:]
@@ -77,14 +82,16 @@ func (c *collection) digest(s id.Scope) *digest {
 	return d
 }
 
-func versionOf(key string, h *history.Head) delta.RowVersion {
-	return delta.RowVersion{Key: key, Version: h.Version, Time: h.Time, Deleted: h.Deleted}
+// versionOf is the i-th version of a row.
+func versionOf(key string, heads []history.Head, i int) delta.RowVersion {
+	h := &heads[i]
+	return delta.RowVersion{Key: key, Version: h.Version, Time: h.Time, Deleted: h.Deleted, Contested: len(heads) > 1}
 }
 
 // sumOf is the sum of the versions of a row.
 func sumOf(key string, heads []history.Head) (s delta.Sum) {
 	for i := range heads {
-		v := versionOf(key, &heads[i])
+		v := versionOf(key, heads, i)
 		s.Add(v.Sum())
 	}
 	return s
@@ -157,7 +164,7 @@ func (t *txn) keepSums() {
 }
 
 func appendSum(dst []byte, s delta.Sum) []byte {
-	dst = append(dst, valueVersion)
+	dst = append(dst, digestVersion)
 	for _, lane := range s {
 		dst = binary.BigEndian.AppendUint64(dst, lane)
 	}
@@ -166,11 +173,16 @@ func appendSum(dst []byte, s delta.Sum) []byte {
 
 // Fingerprint returns what this device knows of a scope, and the sums of its rows at the same moment. The first time it
 // goes through the rows of the scope.
-func (db *DB) Fingerprint(ctx context.Context, s id.Scope) (delta.Fingerprint, error) {
+func (db *DB) Fingerprint(ctx context.Context, s id.Scope, counting delta.Counting) (delta.Fingerprint, error) {
 	for {
-		d, f, err := db.fingerprint(s)
-		if err != nil || d == nil {
-			return f, err
+		d, f, rows, err := db.fingerprint(s, counting)
+		switch {
+		case err != nil:
+			return delta.Fingerprint{}, err
+		case rows != nil:
+			return f, errors.Join(rows.countLive(ctx, &f), rows.snap.Close())
+		case d == nil:
+			return f, nil
 		}
 		if err := db.complete(ctx, d); err != nil {
 			return delta.Fingerprint{}, err
@@ -178,26 +190,30 @@ func (db *DB) Fingerprint(ctx context.Context, s id.Scope) (delta.Fingerprint, e
 	}
 }
 
-// fingerprint returns a digest if that has to be completed first.
-func (db *DB) fingerprint(s id.Scope) (*digest, delta.Fingerprint, error) {
+// fingerprint returns a digest if that has to be completed first, and the rows at that moment if what counts for nothing has to be
+// taken out of the sums.
+func (db *DB) fingerprint(s id.Scope, counting delta.Counting) (*digest, delta.Fingerprint, *contestedRows, error) {
 	db.mu.Lock()
 	defer db.mu.Unlock()
 	if err := db.alive(); err != nil {
-		return nil, delta.Fingerprint{}, err
+		return nil, delta.Fingerprint{}, nil, err
 	}
-	f := delta.Fingerprint{Scope: s, Vector: db.know.At(s)}
+	f := delta.Fingerprint{Scope: s, Vector: db.know.At(s), Counting: counting}
 	coll := db.colls[s.Collection]
 	if coll == nil {
-		return nil, f, nil
+		return nil, f, nil, nil
 	}
 	d := coll.digest(s)
 	if !d.complete {
-		return d, f, nil
+		return d, f, nil, nil
 	}
 	for i := range d.sums {
 		f.Sums[i] = d.sums[i].Short()
 	}
-	return nil, f, nil
+	if counting == delta.CountLive {
+		return nil, f, &contestedRows{snap: db.s.kv.Snapshot(), db: db.num, coll: coll.num, reach: coll.burial.reach}, nil
+	}
+	return nil, f, nil, nil
 }
 
 // complete goes through the rows of the scope, unless somebody else does: then it waits.
@@ -242,7 +258,7 @@ func (db *DB) complete(ctx context.Context, d *digest) error {
 		sums[i].Add(d.sums[i])
 		b.Set(digestKey(db.num, d, byte(i)), appendSum(nil, sums[i]))
 	}
-	b.Set(digestKey(db.num, d, digestComplete), []byte{valueVersion})
+	b.Set(digestKey(db.num, d, digestComplete), []byte{digestVersion})
 	if err := b.Commit(kv.NoSync); err != nil {
 		return writeError(err)
 	}
@@ -250,8 +266,8 @@ func (db *DB) complete(ctx context.Context, d *digest) error {
 	return nil
 }
 
-// visitVersions visits the versions of the rows of a scope, deletes after all others. Versions that were destroyed with the
-// collection and are not swept yet are left out.
+// visitVersions visits the versions of the rows of a scope, rows that are deleted after all others. Versions that were destroyed with
+// the collection and are not swept yet are left out, or count as deletes where they are in conflict.
 func visitVersions(ctx context.Context, from kv.Reader, db uint32, coll present, s id.Scope, visit func(delta.RowVersion) error) error {
 	num := coll.num
 	for _, space := range []byte{spaceRow, spaceTomb} {
@@ -273,26 +289,21 @@ func visitRange(ctx context.Context, from kv.Reader, db uint32, coll present, lo
 	if err != nil {
 		return err
 	}
+	var heads []history.Head
 	for ok, n := it.First(), 0; ok && err == nil; ok, n = it.Next(), n+1 {
 		if n%1024 == 0 && ctx.Err() != nil {
 			err = ctx.Err()
 			break
 		}
 		key := string(it.Key()[collKeyLen:])
-		see := func(h history.Head) {
-			if err == nil && (key == "" || !coll.hidden.Covers(h.Version)) {
-				err = visit(versionOf(key, &h))
-			}
-		}
-		var h history.Head
-		if h, err = decodeHead(it.Value()); err != nil {
-			err = fmt.Errorf("row %q: %w", key, err)
+		if heads, err = appendHeads(heads[:0], from, db, coll.num, key, it.Value()); err != nil {
 			break
 		}
-		see(h)
-		if contested(it.Value()) {
-			if e := openHeads(from, db, coll.num, key, func(h history.Head, _ []byte) { see(h) }); e != nil && err == nil {
-				err = e
+		for i := 0; i < len(heads) && err == nil; i++ {
+			v := versionOf(key, heads, i)
+			buried := key != "" && coll.hidden.Covers(v.Version)
+			if v.Deleted = v.Deleted || buried; v.Contested || !buried {
+				err = visit(v)
 			}
 		}
 	}

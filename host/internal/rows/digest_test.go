@@ -17,7 +17,7 @@ import (
 
 func (d *device) fingerprint(s id.Scope) delta.Fingerprint {
 	d.t.Helper()
-	f, err := d.db.Fingerprint(d.t.Context(), s)
+	f, err := d.db.Fingerprint(d.t.Context(), s, delta.CountContested)
 	if err != nil {
 		d.t.Fatal(err)
 	}
@@ -65,11 +65,16 @@ func TestSumsFollowRows(t *testing.T) {
 		defer a.close()
 		defer b.close()
 		b.pull(a)
-		devices := []*device{a, b}
+		devices, keys := []*device{a, b}, 20
+		if rapid.Bool().Draw(rt, "conflicts stay open") {
+			a.policy(1, `{"resolver":"defer"}`)
+			b.policy(1, `{"resolver":"defer"}`)
+			keys = 2
+		}
 		narrow := id.Scope{Collection: notes, Prefix: "k1"}
 		for range rapid.IntRange(1, 25).Draw(rt, "steps") {
 			d := devices[rapid.IntRange(0, 1).Draw(rt, "who")]
-			key := fmt.Sprint("k", rapid.IntRange(0, 20).Draw(rt, "key"))
+			key := fmt.Sprint("k", rapid.IntRange(0, keys).Draw(rt, "key"))
 			switch rapid.IntRange(0, 6).Draw(rt, "what") {
 			case 0, 1, 2:
 				d.put(key, fmt.Sprint(rapid.Byte().Draw(rt, "value")))
@@ -98,6 +103,8 @@ func TestSumsFollowRows(t *testing.T) {
 				rt.Fatalf("%s (-a +b):\n%s", s, diff)
 			}
 		}
+		a.countsLive()
+		b.countsLive()
 		if t.Failed() {
 			rt.Fatal("see above")
 		}

@@ -82,7 +82,10 @@ type Fingerprint struct {
 	// Appears once in a message.
 	Known *ScopeVector `protobuf:"bytes,1,opt,name=known,proto3" json:"known,omitempty"`
 	// One for each of the 64 buckets: the first number of the sums that docs/format.md describes.
-	Sums          []uint64 `protobuf:"fixed64,2,rep,packed,name=sums,proto3" json:"sums,omitempty"`
+	Sums []uint64 `protobuf:"fixed64,2,rep,packed,name=sums,proto3" json:"sums,omitempty"`
+	// The sums also count deletes that are one of several versions of their rows. Only for peers with the feature "compare-contested",
+	// which count theirs as the caller does.
+	Contested     bool `protobuf:"varint,3,opt,name=contested,proto3" json:"contested,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -129,6 +132,13 @@ func (x *Fingerprint) GetSums() []uint64 {
 		return x.Sums
 	}
 	return nil
+}
+
+func (x *Fingerprint) GetContested() bool {
+	if x != nil {
+		return x.Contested
+	}
+	return false
 }
 
 // CompareResponse leaves out scopes that the caller may not have.
@@ -559,10 +569,11 @@ const file_peer_v1_compare_proto_rawDesc = "" +
 	"\x15peer/v1/compare.proto\x12\x10syncbase.peer.v1\x1a\x12peer/v1/peer.proto\"\x87\x01\n" +
 	"\x0eCompareRequest\x122\n" +
 	"\bdatabase\x18\x01 \x01(\v2\x16.syncbase.peer.v1.NameR\bdatabase\x12A\n" +
-	"\ffingerprints\x18\x02 \x03(\v2\x1d.syncbase.peer.v1.FingerprintR\ffingerprints\"V\n" +
+	"\ffingerprints\x18\x02 \x03(\v2\x1d.syncbase.peer.v1.FingerprintR\ffingerprints\"t\n" +
 	"\vFingerprint\x123\n" +
 	"\x05known\x18\x01 \x01(\v2\x1d.syncbase.peer.v1.ScopeVectorR\x05known\x12\x12\n" +
-	"\x04sums\x18\x02 \x03(\x06R\x04sums\"H\n" +
+	"\x04sums\x18\x02 \x03(\x06R\x04sums\x12\x1c\n" +
+	"\tcontested\x18\x03 \x01(\bR\tcontested\"H\n" +
 	"\x0fCompareResponse\x125\n" +
 	"\bverdicts\x18\x01 \x03(\v2\x19.syncbase.peer.v1.VerdictR\bverdicts\"l\n" +
 	"\aVerdict\x12-\n" +
