@@ -39,22 +39,38 @@ func (db *DB) thawed(ops []Op) error {
 		return nil
 	}
 	for i := range ops {
-		if op := &ops[i]; op.Kind != OpCheck && db.frozen.has(op.Collection, op.Key) {
+		if op := &ops[i]; op.Kind != OpCheck && db.frozen.has(op.Collection, op.Key) && !db.remakes(op) {
 			return atOp(i, ops, fmt.Errorf("%s is %w: %s", describe(op.Collection, op.Key), ErrFrozen, db.frozen.Reason))
 		}
 	}
 	return nil
 }
 
+// remakes reports whether the operation makes a collection anew that is not here any more, and that nobody comes back to share: so that
+// it can be shared in a new syncgroup. Called with mu held.
+func (db *DB) remakes(op *Op) bool {
+	if op.Kind != OpPut || op.Key != "" || op.Collection.Kind != id.Rows {
+		return false
+	}
+	if coll := db.colls[op.Collection]; coll != nil && coll.perms != nil {
+		return false
+	}
+	return !db.frozen.keeps(op.Collection)
+}
+
+// keeps reports whether the collection is one that somebody may come back to share.
+func (f *Frozen) keeps(c id.Collection) bool {
+	return slices.ContainsFunc(f.Kept, func(s id.Scope) bool {
+		covers := func(o id.Scope) bool { return o.Covers(s) }
+		return s.Collection == c && !slices.ContainsFunc(f.Except, covers)
+	})
+}
+
 // destroyable refuses to destroy a collection that is kept. Called with mu held.
 func (db *DB) destroyable(c id.Collection) error {
-	f := &db.frozen
-	for _, s := range f.Kept {
-		covers := func(o id.Scope) bool { return o.Covers(s) }
-		if s.Collection == c && !slices.ContainsFunc(f.Except, covers) {
-			return fmt.Errorf("%s is %w, and cannot be destroyed alone, which would keep this device from joining again: %s; or destroy the database on this device",
-				describe(c, ""), ErrFrozen, f.Reason)
-		}
+	if f := &db.frozen; f.keeps(c) {
+		return fmt.Errorf("%s is %w, and cannot be destroyed alone, which would keep this device from joining again: %s; or destroy the database on this device",
+			describe(c, ""), ErrFrozen, f.Reason)
 	}
 	return nil
 }

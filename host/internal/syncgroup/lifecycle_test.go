@@ -292,6 +292,46 @@ func TestFrozenIsWhatNothingElseShares(t *testing.T) {
 	}
 }
 
+// A collection that was destroyed, like the syncgroup that shared it, can be made anew and shared; one that the device may come back to share
+// cannot.
+func TestDestroyedCollectionIsMadeAnew(t *testing.T) {
+	d := newDevice(t, "a").create()
+	if _, err := Admit(d.db, sg, d.principal(), newDevice(t, "c").member()); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.db.DestroyCollection(notes, nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := Leave(d.db, sg, d.principal(), at(1)); err != nil {
+		t.Fatal(err)
+	}
+	list := perm.For(owner, perm.CollectionTags)
+	if err := d.db.CreateCollection(notes, list); !errors.Is(err, rows.ErrFrozen) {
+		t.Errorf("made anew after leaving: %v", err)
+	}
+
+	d = newDevice(t, "b").create()
+	if err := d.db.DestroyCollection(notes, nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := Destroy(d.db, sg, d.principal(), at(1)); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.db.CreateCollection(notes, list); err != nil {
+		t.Fatalf("made anew after destroying: %v", err)
+	}
+	put := []rows.Op{{Collection: notes, Key: "k", Value: []byte(`1`)}}
+	if _, err := d.db.Commit(put, nil); !errors.Is(err, rows.ErrFrozen) {
+		t.Errorf("write before it is shared: %v", err)
+	}
+	if err := Create(d.db, id.Name{Owner: owner, Local: "anew"}, spec(), d.member()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.db.Commit(put, nil); err != nil {
+		t.Errorf("write after it is shared: %v", err)
+	}
+}
+
 // reference: sync-150 syncgroups are listed by owner, then by name, with whatever characters are in them.
 //
 // reference: store-110 a comma in a name does not change its place.
