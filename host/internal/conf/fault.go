@@ -3,6 +3,7 @@ package conf
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -107,6 +108,12 @@ func (r *report) originOf(path []string) origin {
 	for n := len(path); n > 0; n-- {
 		if o, ok := r.origins[strings.Join(path[:n], ".")]; ok {
 			return o
+		}
+	}
+	// A plugin may be there only because a variable speaks of it, which is then what is incomplete.
+	for _, key := range slices.Sorted(maps.Keys(r.origins)) {
+		if len(path) > 2 && path[0] == "plugins" && strings.HasPrefix(key, "plugins."+path[1]+".") {
+			return r.origins[key]
 		}
 	}
 	return origin{source: "default"}

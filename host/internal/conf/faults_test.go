@@ -199,6 +199,12 @@ discovery: []
 			`environment variable SYNCBASE_PLUGINS__DISK__REQUIRED: plugins.disk.required: must be true or false, not "perhaps"`,
 			`environment variable SYNCBASE_log__level: log.level: is also set by environment variable SYNCBASE_LOG__LEVEL`,
 		}},
+		{name: "variables of a plugin that is nowhere else", opts: Options{Environ: []string{
+			"SYNCBASE_PLUGINS__PHOTOS__CONFIG__BUCKET=family", "SYNCBASE_PLUGINS__PHOTOS__REQUIRED=true",
+		}}, want: []string{
+			`environment variable SYNCBASE_PLUGINS__PHOTOS__CONFIG__BUCKET: plugins.photos.kind: "" is not one of blobstore, discovery, resolver`,
+			`environment variable SYNCBASE_PLUGINS__PHOTOS__CONFIG__BUCKET: plugins.photos.path: is missing: an absolute path, or "self" for a bundled plugin`,
+		}},
 		{name: "lists in variables", opts: Options{Environ: []string{
 			`SYNCBASE_NODE__LISTEN=["0.0.0.0:4001"]`,
 			`SYNCBASE_NODE__PEERS=[]`,
