@@ -115,7 +115,7 @@ func CheckStore(ctx context.Context, dataDir string, opts CheckOptions, report f
 func (o RepairOptions) lookInto(ctx context.Context, dir string, report func(Finding), cause error) (found int, err error) {
 	var losses []kv.Loss
 	var atlas rows.Atlas
-	_, err = kv.LossesIn(ctx, dir, kv.Options{Steps: formatSteps, Salvaging: o.salvaging}, atlas.Learn, func(l kv.Loss) { losses = append(losses, l) })
+	_, err = kv.LossesIn(ctx, dir, kv.Options{ReadOnly: true, Steps: formatSteps, Salvaging: o.salvaging}, atlas.Learn, func(l kv.Loss) { losses = append(losses, l) })
 	if err == nil && len(losses) == 0 {
 		return 0, cause
 	}

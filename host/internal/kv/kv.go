@@ -81,6 +81,8 @@ type Options struct {
 	version int
 	// changed is told, in tests, that there are other tables than before.
 	changed func()
+	// beneath replaces, in tests, the file system of the machine.
+	beneath vfs.FS
 }
 
 func (o Options) withDefaults() Options {
@@ -260,7 +262,7 @@ func makeDir(fs vfs.FS, dir string) error {
 func OpenMem() (*Store, error) { return Open("mem", Options{FS: NewMemFS()}) }
 
 func openError(dir string, err error) error {
-	if errors.Is(err, syscall.EAGAIN) || errors.Is(err, syscall.EACCES) || strings.Contains(err.Error(), "lock held") {
+	if errors.Is(err, syscall.EAGAIN) || errors.Is(err, syscall.EACCES) && !deniedFile(err) || strings.Contains(err.Error(), "lock held") {
 		return fmt.Errorf("%w: %s", ErrLocked, dir)
 	}
 	if strings.Contains(err.Error(), "format major version") {
@@ -354,10 +356,17 @@ func (m *MemFS) diskFS() vfs.FS { return diskFS{m.fs, m.disk} }
 
 // fileSystem is where the store lies.
 func (o Options) fileSystem() knowingFS {
-	if o.FS != nil {
-		return knowingFS{o.FS.diskFS(), &spoiled{}}
+	var files vfs.FS = vfs.Default
+	switch {
+	case o.beneath != nil:
+		files = o.beneath
+	case o.FS != nil:
+		files = o.FS.diskFS()
 	}
-	return knowingFS{vfs.Default, &spoiled{}}
+	if o.ReadOnly {
+		files = readersFS{files}
+	}
+	return knowingFS{files, &spoiled{}}
 }
 
 // NewMemFS returns an empty one that remembers what was synced.
