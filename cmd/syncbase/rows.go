@@ -52,6 +52,9 @@ syncbase put notes todo milk '{"done": false}'
 syncbase put notes todo photo @photo.json
 echo 42 | syncbase put notes todo answer -
 syncbase put notes todo below -- -5`, cobra.ExactArgs(4), func(ctx context.Context, args []string) error {
+		if err := checkType(typeName); err != nil {
+			return err
+		}
 		data, err := a.argument(ctx, args[3])
 		if err != nil {
 			return err
@@ -112,8 +115,8 @@ syncbase scan notes todo --prefix shopping/
 syncbase scan notes todo --start a --limit n --max 100 -o json
 syncbase scan notes todo --reverse --max 1`, cobra.ExactArgs(2),
 		func(ctx context.Context, args []string) error {
-			if r.Prefix != "" && (r.Start != "" || r.Limit != "") {
-				return usagef("--prefix cannot go together with --start or --limit")
+			if err := checkRange(r); err != nil {
+				return err
 			}
 			return a.connect(ctx, func(c *client.Client) error { return a.scan(ctx, c.Database(args[0]).Collection(args[1]), r) })
 		})
@@ -163,8 +166,9 @@ syncbase delete-range notes todo --all`, cobra.ExactArgs(2),
 				return usagef("say where to begin with --start, where to end with --limit, or which keys with --prefix; empty ones would be every row, which takes --all")
 			case bounded && all:
 				return usagef("--all cannot go together with --prefix, --start or --limit")
-			case r.Prefix != "" && (r.Start != "" || r.Limit != ""):
-				return usagef("--prefix cannot go together with --start or --limit")
+			}
+			if err := checkRange(r); err != nil {
+				return err
 			}
 			return a.connect(ctx, func(c *client.Client) error {
 				deleted, err := c.Database(args[0]).Collection(args[1]).DeleteRange(ctx, r)

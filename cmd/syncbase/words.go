@@ -13,6 +13,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/spf13/cobra"
+
+	"github.com/syncbase/syncbase/sdk/client"
 )
 
 // checks are for arguments that are wrong whatever a daemon holds, by what the usage line of a command calls them.
@@ -24,6 +26,7 @@ var checks = map[string]func(what, text string) error{
 const (
 	maxName = 1024
 	maxKey  = 4096
+	maxType = 256
 )
 
 // principal is how a principal is written, but that no part of it may be dots alone.
@@ -65,6 +68,33 @@ func checkKey(what, text string) error {
 		return err
 	}
 	return checkLength(what, len(text), maxKey)
+}
+
+// checkType checks the flag --type, which may be empty.
+func checkType(text string) error {
+	if text == "" {
+		return nil
+	}
+	if err := checkText("--type", text); err != nil {
+		return usage{err}
+	}
+	if err := checkLength("--type", len(text), maxType); err != nil {
+		return usage{err}
+	}
+	return nil
+}
+
+// checkRange checks the flags that say which keys are meant: a limit may be one byte longer than any key.
+func checkRange(r client.Range) error {
+	if r.Prefix != "" && (r.Start != "" || r.Limit != "") {
+		return usagef("--prefix cannot go together with --start or --limit")
+	}
+	for _, flag := range []struct{ name, text string }{{"--prefix", r.Prefix}, {"--start", r.Start}, {"--limit", r.Limit}} {
+		if err := checkLength(flag.name, len(flag.text), maxKey+1); err != nil {
+			return usage{err}
+		}
+	}
+	return nil
 }
 
 func checkLength(what string, n, most int) error {

@@ -2,9 +2,12 @@ package api
 
 import (
 	"encoding/json"
+	"net/http"
 	"net/url"
 	"strings"
 	"testing"
+
+	"github.com/syncbase/syncbase/sdk/client"
 
 	"github.com/syncbase/syncbase/host/internal/api/gateway"
 )
@@ -247,5 +250,53 @@ func TestHTTPBlob(t *testing.T) {
 	}
 	if r := v.do("POST", "/v1/db", text); r.status != 413 || !strings.Contains(r.body, "BODY_TOO_LARGE") {
 		t.Errorf("a call that is too large: %+v", r)
+	}
+}
+
+// A parameter that nothing reads is refused wherever it stands, and not passed over: somebody meant something by it.
+func TestHTTPUnknownParameters(t *testing.T) {
+	v := newWeb(t)
+	v.collection("db", "c")
+	for _, ask := range []struct{ method, path, body string }{
+		{"GET", "/v1/status", ""},
+		{"GET", "/v1/db", ""},
+		{"GET", "/v1/db/db", ""},
+		{"GET", "/v1/db/db/permissions", ""},
+		{"GET", "/v1/db/db/collections", ""},
+		{"GET", "/v1/db/db/collections/c/rows", ""},
+		{"GET", "/v1/db/db/collections/c/history/k", ""},
+		{"GET", "/v1/db/db/blobs", ""},
+		{"GET", "/v1/db/db/blobs/" + fakeRef, ""},
+		{"POST", "/v1/db/db/blobs", "data"},
+		{"POST", "/v1/db", `{"database":"other"}`},
+		{"POST", "/v1/db/db/batches", "{}"},
+		{"PUT", "/v1/db/db/collections/c/rows/k", "1"},
+		{"DELETE", "/v1/db/db", ""},
+		{"GET", "/openapi.json", ""},
+	} {
+		r := v.do(ask.method, ask.path+"?nonsense=1", ask.body)
+		if r.status != http.StatusBadRequest || !strings.Contains(r.body, "nonsense") {
+			t.Errorf("%s %s: %d %s", ask.method, ask.path, r.status, r.body)
+		}
+	}
+	if r := v.do("GET", "/v1/db/db/conflicts?collection=c", ""); r.status != 200 {
+		t.Errorf("a parameter that is known: %d %s", r.status, r.body)
+	}
+}
+
+// Keys alone have no values, whatever the rows hold.
+func TestHTTPKeysOnly(t *testing.T) {
+	v := newWeb(t)
+	c := v.collection("db", "c")
+	for key, value := range map[string]client.Value{"json": {Bytes: []byte("1")}, "bytes": {Bytes: []byte{0}, Raw: true}} {
+		if _, err := c.Put(t.Context(), key, value); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if r := v.do("GET", "/v1/db/db/collections/c/rows?keys_only=true", ""); r.status != 200 || strings.Contains(r.body, `"value"`) {
+		t.Errorf("%d %s", r.status, r.body)
+	}
+	if r := v.do("GET", "/v1/db/db/collections/c/rows", ""); strings.Count(r.body, `"value"`) != 2 {
+		t.Errorf("with values: %s", r.body)
 	}
 }

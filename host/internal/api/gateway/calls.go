@@ -59,7 +59,8 @@ type lastLine struct {
 	Error *failure `json:"error"`
 }
 
-// strict refuses parameters that a call does not have; the default takes no notice of them.
+// strict refuses parameters that a call does not have; the default takes no notice of them. What it has read it takes out of the
+// values, so that what is left there belongs to a call that reads none.
 type strict struct{ runtime.DefaultQueryParser }
 
 func (p *strict) Parse(m proto.Message, values url.Values, filter *utilities.DoubleArray) error {
@@ -76,7 +77,11 @@ func (p *strict) Parse(m proto.Message, values url.Values, filter *utilities.Dou
 			list[0] = longName(f.Enum(), list[0])
 		}
 	}
-	return p.DefaultQueryParser.Parse(m, values, filter)
+	if err := p.DefaultQueryParser.Parse(m, values, filter); err != nil {
+		return err
+	}
+	clear(values)
+	return nil
 }
 
 // codec is our JSON for the generated gateway.

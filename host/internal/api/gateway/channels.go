@@ -128,7 +128,7 @@ func (caller) channel(ctx context.Context) (*grpc.ClientConn, error) {
 	if !ok {
 		return nil, errors.New("gateway: a call outside of a request")
 	}
-	return conn, nil
+	return conn, taken(ctx)
 }
 
 // Invoke implements grpc.ClientConnInterface.

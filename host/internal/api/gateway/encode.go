@@ -42,16 +42,17 @@ func appendMessage(b []byte, m protoreflect.Message) []byte {
 		return appendWellKnown(b, m)
 	}
 	if row, ok := m.Interface().(*nodev1.Row); ok {
-		return appendRow(b, row)
+		return appendRow(b, row, true)
 	}
 	return appendFields(b, m)
 }
 
-// appendRow is appendFields for what there may be millions of.
-func appendRow(b []byte, row *nodev1.Row) []byte {
+// appendRow is appendFields for what there may be millions of, with the value or without.
+func appendRow(b []byte, row *nodev1.Row, value bool) []byte {
 	b = appendText(append(b, `{"key":`...), row.GetKey())
 	raw := row.GetRaw() || len(row.GetValue()) > 0 && !json.Valid(row.GetValue())
 	switch {
+	case !value:
 	case raw:
 		b = appendBase64(append(b, `,"value":`...), row.GetValue())
 	case len(row.GetValue()) > 0:

@@ -2,8 +2,10 @@ package gateway
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -146,7 +148,8 @@ func (g *Gateway) face(p place) (answer handler, methods []string) {
 // generated hands a request to the generated gateway, which wants to be told of paths with their escapes, and of a body
 // that is known to be of a bearable size.
 func (g *Gateway) generated(w *paced, r *http.Request, p place) {
-	if _, err := parameters(r); err != nil {
+	q, err := anyParameters(r)
+	if err != nil {
 		refuse(w, r, err)
 		return
 	}
@@ -156,7 +159,9 @@ func (g *Gateway) generated(w *paced, r *http.Request, p place) {
 		return
 	}
 	defer done()
+	r = r.WithContext(context.WithValue(r.Context(), queryKey{}, q))
 	r.Body = io.NopCloser(bytes.NewReader(body))
+	r.Form, r.PostForm = q.values, url.Values{} // strict takes what it reads out of them
 	u := *r.URL
 	u.RawPath = p.path
 	r.URL = &u
@@ -194,17 +199,48 @@ type query struct {
 	err    error
 }
 
-// parameters reads the query; every parameter may stand there once. known lists those that there may be, all when it is
-// empty.
+// queryKey is where the context of a call has the query of its request, without what the call has taken.
+type queryKey struct{}
+
+// taken refuses parameters that no part of a call asked for.
+func taken(ctx context.Context) error {
+	q, _ := ctx.Value(queryKey{}).(*query)
+	if q == nil || len(q.values) == 0 {
+		return nil
+	}
+	return noParameter(slices.Min(slices.Collect(maps.Keys(q.values))))
+}
+
+// parameters reads the query; every parameter may stand there once. known lists those that there may be.
 func parameters(r *http.Request, known ...string) (*query, error) {
+	q, err := anyParameters(r)
+	if err != nil {
+		return nil, err
+	}
+	for name := range q.values {
+		if !slices.Contains(known, name) {
+			return nil, noParameter(name, known...)
+		}
+	}
+	return q, nil
+}
+
+func noParameter(name string, known ...string) error {
+	text := fmt.Sprintf("there is no parameter %q here", name)
+	if len(known) > 0 {
+		text += "; there are " + strings.Join(known, ", ")
+	}
+	return invalid(text)
+}
+
+// anyParameters is parameters of which the names are for somebody else to know.
+func anyParameters(r *http.Request) (*query, error) {
 	values, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
 		return nil, invalid("the query cannot be read: " + err.Error())
 	}
 	for name, list := range values {
 		switch {
-		case len(known) > 0 && !slices.Contains(known, name):
-			return nil, invalid(fmt.Sprintf("there is no parameter %q here; there are %s", name, strings.Join(known, ", ")))
 		case len(list) > 1:
 			return nil, invalid(fmt.Sprintf("the parameter %q is there %d times", name, len(list)))
 		case !utf8.ValidString(name) || !utf8.ValidString(list[0]):

@@ -281,7 +281,7 @@ func (g *Gateway) scan(w *paced, r *http.Request, p place) error {
 			return nil
 		}
 		for _, row := range resp.GetRows() {
-			buf = append(appendMessage(buf, row.ProtoReflect()), '\n')
+			buf = append(appendRow(buf, row, !req.GetKeysOnly()), '\n')
 		}
 		if _, err := w.Write(buf); err != nil {
 			return nil // the client has left
