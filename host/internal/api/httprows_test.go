@@ -103,6 +103,9 @@ func TestHTTPBytes(t *testing.T) {
 	}
 }
 
+// reference: store-003 names are escaped in paths of the web interface alone: of every valid name, the escaped one leads to what bears
+// it, and nowhere else; one without what means something in a path stands there as it is.
+//
 // TestHTTPNames reaches things of every valid name, written in a path in every way in which it can be.
 func TestHTTPNames(t *testing.T) {
 	v := newWeb(t)

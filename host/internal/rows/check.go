@@ -592,7 +592,9 @@ func (d *checkedDB) size() error {
 		}
 	})
 	return errors.Join(err, d.prefix(dbKey(spaceSchema, d.rec.num), func(key, value []byte) {
-		if _, err := decodeSchema(value); err != nil {
+		if len(key) != len(dbKey(spaceSchema, d.rec.num)) {
+			d.mendable(d.name, dropKey(key), RuleEncoding, key, "schema under a key of %d bytes", len(key))
+		} else if _, err := decodeSchema(value); err != nil {
 			d.mendable(d.name, dropKey(key), RuleEncoding, key, "schema: %v", err)
 		}
 	}))

@@ -36,6 +36,10 @@ func (d *checkedDB) digests() error {
 			return
 		}
 		at := where{binary.BigEndian.Uint32(key[5:]), id.Scope{Collection: coll.id, Prefix: string(key[collKeyLen : len(key)-1])}}
+		if at.scope.Validate() != nil {
+			d.mendable(d.name, sumAnew(), RuleEncoding, key, "digest of the prefix %q", at.scope.Prefix)
+			return
+		}
 		if kept[at] == nil {
 			kept[at] = &sums{}
 		}

@@ -155,10 +155,13 @@ func (db *DB) loadLog() error {
 	}
 	var head seqHead
 	if it.Last() {
-		var count uint64
-		if head, count, err = seqHeader(it.Value()); err == nil {
-			db.seq, db.used = binary.BigEndian.Uint64(it.Key()[5:])+count-1, head.used
-			db.past = head.past
+		var first, count uint64
+		head, count, err = seqHeader(it.Value())
+		if err == nil {
+			first, err = seqOf(it.Key())
+		}
+		if err == nil {
+			db.seq, db.used, db.past = first+count-1, head.used, head.past
 		}
 	}
 	if n := len(db.rec.Former); n > 0 && db.seq <= db.rec.Former[n-1].Seq {
@@ -175,6 +178,10 @@ func (db *DB) loadCollections() error {
 		return err
 	}
 	for ok := it.First(); ok && err == nil; ok = it.Next() {
+		if len(it.Key()) != collKeyLen {
+			err = corrupt("collection record", nil)
+			break
+		}
 		c := cursor{data: it.Value()}
 		c.version()
 		coll := &collection{
@@ -218,6 +225,10 @@ func (db *DB) loadKnowledge() error {
 		return err
 	}
 	for ok := it.First(); ok && err == nil; ok = it.Next() {
+		if len(it.Key()) < collKeyLen {
+			err = corrupt("knowledge", nil)
+			break
+		}
 		coll := db.byNum[binary.BigEndian.Uint32(it.Key()[5:])]
 		if coll == nil || len(it.Value()) == 0 || it.Value()[0] != valueVersion {
 			err = corrupt("knowledge", nil)

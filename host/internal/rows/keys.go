@@ -105,10 +105,11 @@ func openKey(db, coll uint32, key string, v id.Version) []byte {
 	return binary.BigEndian.AppendUint64(wire.AppendWriter(openPrefix(db, coll, key), v.Writer), v.Gen)
 }
 
-// parseOpenKey reads what openKey wrote.
+// parseOpenKey reads what openKey wrote. What is read back is what was written: a row's key has no byte 0, so a key that is too long
+// is not taken for one of another row, where its last bytes look like a version.
 func parseOpenKey(data []byte) (coll uint32, key string, v id.Version, ok bool) {
 	at := len(data) - openSuffixLen
-	if at < collKeyLen || data[at] != 0 {
+	if at < collKeyLen || bytes.IndexByte(data[collKeyLen:], 0) != at-collKeyLen {
 		return 0, "", v, false
 	}
 	v.Writer = wire.DecodeWriter(data[at+1:])
@@ -121,4 +122,12 @@ func logGen(key []byte) uint64 { return binary.BigEndian.Uint64(key[len(key)-8:]
 
 func seqKey(db uint32, seq uint64) []byte {
 	return binary.BigEndian.AppendUint64(dbKey(spaceSeq, db), seq)
+}
+
+// seqOf reads what seqKey wrote.
+func seqOf(key []byte) (uint64, error) {
+	if len(key) != 5+8 {
+		return 0, corrupt("commit sequence", nil)
+	}
+	return binary.BigEndian.Uint64(key[5:]), nil
 }

@@ -105,7 +105,11 @@ func (s *reclaiming) choose() error {
 		if err != nil {
 			return err
 		}
-		last := binary.BigEndian.Uint64(it.Key()[5:]) + uint64(len(commits)) - 1
+		first, err := seqOf(it.Key())
+		if err != nil {
+			return err
+		}
+		last := first + uint64(len(commits)) - 1
 		// The last value of the space stays: it tells where to go on.
 		if last >= end || !s.mayGo(commits, left, last, now-s.behind) {
 			break

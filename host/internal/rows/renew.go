@@ -3,7 +3,6 @@ package rows
 import (
 	"bytes"
 	"cmp"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"maps"
@@ -213,7 +212,9 @@ func (r *renewal) find(sure id.Version) error {
 	}
 	floor := db.floor.Load()
 	if it.Last() {
-		r.from = binary.BigEndian.Uint64(it.Key()[5:])
+		if r.from, err = seqOf(it.Key()); err != nil {
+			return errors.Join(err, it.Close())
+		}
 		if r.from == floor+1 && floor > 0 {
 			before, err = r.beforeFloor(sure, it.Value())
 		} else if it.Prev() {
@@ -427,7 +428,10 @@ func (r *renewal) sequence() error {
 		if err != nil {
 			return false, err
 		}
-		seq := binary.BigEndian.Uint64(key[5:])
+		seq, err := seqOf(key)
+		if err != nil {
+			return false, err
+		}
 		at := slices.IndexFunc(r.parts, func(p part) bool { return seq >= p.since && seq <= p.until })
 		if at < 0 {
 			return false, corrupt("commit sequence", fmt.Errorf("commit %d belongs to no epoch", seq))

@@ -2,7 +2,6 @@ package rows
 
 import (
 	"context"
-	"encoding/binary"
 	"fmt"
 
 	"github.com/syncbase/syncbase/host/internal/id"
@@ -101,7 +100,11 @@ func (s *reclaiming) oldest(held *Held) error {
 	if err != nil {
 		return err
 	}
-	last := binary.BigEndian.Uint64(it.Key()[5:]) + uint64(len(commits)) - 1
+	first, err := seqOf(it.Key())
+	if err != nil {
+		return err
+	}
+	last := first + uint64(len(commits)) - 1
 	now, behind := db.history()
 	if last >= end {
 		return nil

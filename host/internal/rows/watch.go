@@ -1,7 +1,6 @@
 package rows
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 
@@ -80,7 +79,10 @@ func (db *DB) readCommits(after, end uint64, visit func(seq uint64, l *learned) 
 		ok = it.First()
 	}
 	for more := true; ok && more && err == nil; ok = it.Next() {
-		first := binary.BigEndian.Uint64(it.Key()[5:])
+		var first uint64
+		if first, err = seqOf(it.Key()); err != nil {
+			break
+		}
 		var commits []learned
 		if _, commits, _, err = decodeSeq(it.Value()); err != nil {
 			break

@@ -44,6 +44,8 @@ func TestParsePath(t *testing.T) {
 	}
 }
 
+// reference: store-003 any name, valid or not, is one part of a path when it is escaped, and is read back from it.
+//
 // FuzzPath reads back every name from a path that was written with it, and none from a path that is no text.
 func FuzzPath(f *testing.F) {
 	f.Add("home.local/owner:db", "c", "a/b%2F:?#", "/v1/db/a/b")
