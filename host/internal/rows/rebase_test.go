@@ -320,19 +320,7 @@ func (n *reclaimNet) finish(t *rapid.T) {
 // that won, and it must learn of the delete all the same.
 func TestTombstoneThatCameBackHidesNothing(t *testing.T) {
 	a, b, c := newDevice(t, 1).create(), newDevice(t, 2).create(), newDevice(t, 3).create()
-	b.fetch(a)
-	a.fetch(b)
-	c.fetch(a)
-	c.put("k", `1`)
-	b.now = b.now.Add(time.Minute)
-	b.put("k", `2`)
-	a.fetch(b)
-	c.pull(b)
-	c.want2("k=2")
-	b.del("k")
-	a.fetch(b)
-	a.forget()
-	b.fetch(a)
+	deletedAfterAConflict(a, b, c, b)
 	a.fetch(c)
 	for range 2 {
 		c.fetch(a)
@@ -342,5 +330,54 @@ func TestTombstoneThatCameBackHidesNothing(t *testing.T) {
 	for _, d := range []*device{a, b, c} {
 		d.want2("last=0")
 		d.sound()
+	}
+}
+
+// deletedAfterAConflict makes c settle a conflict between what it wrote and what another one did, who or b deletes that then; a and b forget
+// the delete before they hear of any of it from c.
+func deletedAfterAConflict(a, b, c, by *device) {
+	b.fetch(a)
+	a.fetch(b)
+	c.fetch(a)
+	c.put("k", `1`)
+	by.now = by.now.Add(time.Minute)
+	by.put("k", `2`)
+	a.fetch(b)
+	b.fetch(a)
+	c.pull(b)
+	c.want2("k=2")
+	b.now = a.now
+	b.del("k")
+	a.fetch(b)
+	a.forget()
+	b.fetch(a)
+	b.reclaim(b.everything())
+}
+
+// The same where the one who deleted it is not the one who had written it, so that nothing of what was dropped has the name of the winner:
+// whoever forgot the delete does not keep what lost against a version that it knows was deleted.
+func TestWhatLostToADeletedVersionIsDeleted(t *testing.T) {
+	for name, meet := range map[string]func(a, b, c *device){
+		"the others hear first": func(a, b, c *device) { a.fetch(c); b.fetch(c); c.fetch(a) },
+		"the one hears first":   func(a, b, c *device) { c.fetch(a); b.fetch(c); a.fetch(c) },
+		"one after the other":   func(a, b, c *device) { a.fetch(c); c.fetch(a); b.fetch(a) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			a, b, c := newDevice(t, 1).create(), newDevice(t, 2).create(), newDevice(t, 3).create()
+			deletedAfterAConflict(a, b, c, a)
+			meet(a, b, c)
+			fresh := newDevice(t, 4).create()
+			fresh.fetch(a)
+			for range 2 {
+				c.fetch(a)
+				b.fetch(c)
+				a.fetch(b)
+				fresh.fetch(a)
+			}
+			for _, d := range []*device{a, b, c, fresh} {
+				d.want2("last=0")
+				d.sound()
+			}
+		})
 	}
 }

@@ -357,6 +357,7 @@ func (r *receiver) takeRecord(e *wire.Entry) error {
 	}
 	r.revive(coll, row, &e.Record)
 	outcome := r.record(coll, row, &e.Record)
+	r.forsake(coll, row, &e.Record)
 	r.got.Records++
 	if outcome != history.Known && e.Record.Kind == wire.Put {
 		r.got.Fresh = append(r.got.Fresh, Arrival{Collection: e.Collection, Record: &e.Record})
