@@ -257,6 +257,10 @@ func allApplied(db *rows.DB, g syncgroup.Group) error {
 	if len(letters) == 0 {
 		return nil
 	}
-	return fmt.Errorf("%w: this device refuses %d commits of %s (the first: %s); see 'syncbase peer refused', and 'syncbase peer retry' when that is mended",
-		api.ErrPrecondition, len(letters), g.Name, letters[0].Reason)
+	what, first := "1 commit", ""
+	if n := len(letters); n > 1 {
+		what, first = fmt.Sprintf("%d commits", n), "the first: "
+	}
+	return fmt.Errorf("%w: this device refuses %s of %s (%s%s); see 'syncbase peer refused', and 'syncbase peer retry' when that is mended",
+		api.ErrPrecondition, what, g.Name, first, letters[0].Reason)
 }

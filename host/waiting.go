@@ -31,6 +31,9 @@ func (s syncgroups) Wait(ctx context.Context, dbName, name id.Name) (int, error)
 		if !g.State.Synchronises() {
 			return 0, fmt.Errorf("%w: this device is no member of %s any more (%s); what it has stays, read-only", api.ErrPrecondition, name, g.Outside)
 		}
+		if err := pausedHere(db); err != nil {
+			return 0, err
+		}
 		alone, err := s.alone(db, g)
 		if err != nil {
 			return 0, err
@@ -55,6 +58,14 @@ func (s syncgroups) Wait(ctx context.Context, dbName, name id.Name) (int, error)
 		case <-time.After(joinPoll):
 		}
 	}
+}
+
+// pausedHere says that nothing can come because syncing is paused on this device itself.
+func pausedHere(db *rows.DB) error {
+	if !db.Published().Paused {
+		return nil
+	}
+	return fmt.Errorf("%w: syncing of %s is paused on this device; 'syncbase db resume' has it go on", api.ErrPrecondition, db.Name())
 }
 
 // heard leaves out who has served nothing for long, unless nobody else is there: it may begin to.
@@ -110,6 +121,9 @@ func (s syncgroups) level(ctx context.Context, db *rows.DB, g syncgroup.Group, l
 		openers = append(openers, naming(opener(link), link.Peer().Principal))
 	}
 	err := s.h.engine.Level(ctx, db, g, openers)
+	if here := pausedHere(db); err != nil && here != nil {
+		return false, here
+	}
 	var paused *pausedThere
 	if errors.As(err, &paused) {
 		return false, fmt.Errorf("%w: %s of %s; have it resumed there", api.ErrPrecondition, paused, db.Name())

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/syncbase/syncbase/internal/strictjson"
 	"github.com/syncbase/syncbase/sdk/client"
 )
 
@@ -127,6 +128,9 @@ func (a *app) conflictResolve(ctx context.Context, args []string, pick string) e
 		data, err := a.argument(ctx, pick)
 		if err != nil {
 			return err
+		}
+		if err := strictjson.Syntax(data); err != nil {
+			return usagef("--pick %q: want local, remote, delete or a value, which is JSON (a text stands in quotes: '\"milk\"') or @FILE: %w", clip(pick, 40), err)
 		}
 		r = conflict.Merge(client.Value{Bytes: bytes.TrimSpace(data)})
 	}

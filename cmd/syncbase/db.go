@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"regexp"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -204,6 +205,9 @@ func (a *app) readPermissions(ctx context.Context, text string) (list client.Per
 		list, version = shown.Permissions, shown.Version
 	} else {
 		err = strictjson.Decode(data, &list)
+	}
+	if err != nil && text != "-" && !strings.ContainsAny(text, "@{[ \t\n") {
+		return nil, "", usagef("--set %q is no access list; with a file write --set @%s", text, text)
 	}
 	if err != nil {
 		return nil, "", usagef(`access list: %w; it looks like {"Read":{"in":["home.local/owner"]}}`, err)

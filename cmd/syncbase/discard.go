@@ -29,7 +29,8 @@ syncbase peer discard notes 3775143cc6015c26.1-42`, cobra.ExactArgs(2), func(ctx
 	cmd.Long = `Give up a commit that 'syncbase peer refused' lists, by its id or by its writer and generation. That is a write, which wins over
 the commit at every member: what this daemon refuses leaves its rows as they are here. What another device refuses, and this
 daemon has taken, leaves them as they were before the commit, unless they were written since. Whatever the commit said is lost
-but for the history; 'syncbase peer retry' takes it instead.`
+but for the history; 'syncbase peer retry' takes it instead. A commit that only settles a conflict writes no row, and is given up
+on this device alone.`
 	return cmd
 }
 

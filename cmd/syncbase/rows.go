@@ -42,6 +42,14 @@ func (a *app) fileOrInput(ctx context.Context, file string) ([]byte, error) {
 	return a.argument(ctx, "@"+file)
 }
 
+// fileInputOrJSON reads what flags that name a file take: FILE, @FILE, - for standard input, or the JSON object itself.
+func (a *app) fileInputOrJSON(ctx context.Context, text string) ([]byte, error) {
+	if strings.HasPrefix(text, "@") || strings.HasPrefix(strings.TrimSpace(text), "{") {
+		return a.argument(ctx, text)
+	}
+	return a.fileOrInput(ctx, text)
+}
+
 func readAll(r io.Reader) ([]byte, error) { return io.ReadAll(io.LimitReader(r, maxValueBytes)) }
 
 func (a *app) putCommand() *cobra.Command {

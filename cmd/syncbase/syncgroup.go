@@ -31,10 +31,13 @@ type specFile struct {
 	Permissions client.Permissions `json:"permissions"`
 	Publish     string             `json:"publish"`
 	Private     bool               `json:"private"`
-	Collections []struct {
-		Collection string `json:"collection"`
-		Prefix     string `json:"prefix"`
-	} `json:"collections"`
+	Collections []scopeFile        `json:"collections"`
+}
+
+// scopeFile is a collection in a file, or the keys of it with a prefix.
+type scopeFile struct {
+	Collection string `json:"collection"`
+	Prefix     string `json:"prefix"`
 }
 
 func (a *app) syncgroupCreateCommand() *cobra.Command {
@@ -76,7 +79,7 @@ The file of --spec is JSON: {"description": D, "permissions": {"Admin": {"in": [
 "collections": [{"collection": C, "prefix": P}], "publish": PEER, "private": true}, each part optional. PEER (a principal, a
 name or host:port) is made a member as soon as it can be reached; it has to be on the access list, and to allow it.`
 	cmd.Flags().StringArrayVarP(&collections, "collection", "c", nil, "collection to share, narrowed to keys with a prefix by C:PREFIX; may be repeated")
-	cmd.Flags().StringVar(&file, "spec", "", "file with more of the specification, - for standard input")
+	cmd.Flags().StringVar(&file, "spec", "", "file with more of the specification, - for standard input, or the JSON object itself")
 	cmd.Flags().Uint32Var(&priority, "priority", 0, "number that is shown with this device in the list of members; nothing depends on it yet")
 	memberTypeFlag(cmd, &memberType)
 	return cmd
@@ -100,7 +103,7 @@ func (a *app) readSpec(ctx context.Context, file string, opts *client.SyncgroupO
 	if file == "" {
 		return nil
 	}
-	data, err := a.fileOrInput(ctx, file)
+	data, err := a.fileInputOrJSON(ctx, file)
 	if err != nil {
 		return err
 	}

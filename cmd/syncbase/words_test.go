@@ -38,6 +38,8 @@ func TestWrongValues(t *testing.T) {
 		{`reference "zap": want blob1-`, []string{"blob", "stat", "a", "zap"}},
 		{"want blob1- and 64 lower-case", []string{"blob", "get", "a", strings.ToUpper(ref)}},
 		{`--version "zap": that is no version`, []string{"db", "perms", "a", "--set", "{}", "--version", "zap"}},
+		{`--pick "foo": want local, remote, delete or a value, which is JSON`, []string{"conflict", "resolve", "a", "b", "k", "--pick", "foo"}},
+		{`with a file write --set @list.json`, []string{"db", "perms", "a", "--set", "list.json"}},
 		{`"--max" flag: want a whole number, 0 or more`, []string{"scan", "a", "b", "--max", "-1"}},
 		{`"--priority" flag: want a whole number, and not one that large`, []string{"blob", "fetch", "a", ref, "--priority", "9999999999"}},
 		{`"--timeout" flag: want a time such as`, []string{"syncgroup", "wait", "a", "b", "--timeout", "soon"}},

@@ -55,6 +55,10 @@ func TestPauseOfAPeerIsNamed(t *testing.T) {
 		if said := status.Convert(err); said.Code() != codes.FailedPrecondition || !strings.Contains(said.Message(), "a has paused syncing of ") {
 			t.Errorf("wait while a has paused: %v", err)
 		}
+		_, err = a.API().WaitSyncgroup(t.Context(), &nodev1.WaitSyncgroupRequest{Database: hosttest.Database, Syncgroup: hosttest.Syncgroup})
+		if said := status.Convert(err); said.Code() != codes.FailedPrecondition || !strings.Contains(said.Message(), "is paused on this device; 'syncbase db resume'") {
+			t.Errorf("wait where it is paused: %v", err)
+		}
 		a.Commit(hosttest.Put("k", `2`))
 		pauseSyncing(t, a, false)
 		eventually(t, "b goes on", func() bool { return b.Rows()["k"] == `2` })

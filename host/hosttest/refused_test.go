@@ -111,7 +111,7 @@ func TestRefusedBatchIsListedOnBothSidesAndRetried(t *testing.T) {
 			t.Errorf("status of x counts %d and %d", here, elsewhere)
 		}
 		_, err := hub.API().WaitSyncgroup(t.Context(), &nodev1.WaitSyncgroupRequest{Database: hosttest.Database, Syncgroup: hosttest.Syncgroup})
-		if status.Code(err) != codes.FailedPrecondition || !strings.Contains(err.Error(), "refuses 1 commits") || !strings.Contains(err.Error(), "quota") {
+		if status.Code(err) != codes.FailedPrecondition || !strings.Contains(err.Error(), "refuses 1 commit of ") || !strings.Contains(err.Error(), "quota") {
 			t.Errorf("the wait at the hub: %v", err)
 		}
 		y.Wait()

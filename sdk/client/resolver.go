@@ -77,6 +77,8 @@ type resolver struct {
 	opened bool
 	// group is what is being received, or was answered last.
 	group ConflictGroup
+	// failed is the offer at which the handler failed, 0 for none: that has been told, so what becomes of the empty answer is no news.
+	failed uint64
 }
 
 type resolverStream = grpc.BidiStreamingClient[nodev1.ServeConflictsRequest, nodev1.ServeConflictsResponse]
@@ -85,6 +87,7 @@ type resolverStream = grpc.BidiStreamingClient[nodev1.ServeConflictsRequest, nod
 func (r *resolver) once(ctx context.Context) (served bool, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	r.failed = 0
 	stream, err := r.db.c.api.ServeConflicts(ctx)
 	if err != nil {
 		return false, r.db.c.failure(err)
@@ -119,7 +122,7 @@ var refusals = map[string]error{
 
 func (r *resolver) message(ctx context.Context, stream resolverStream, m *nodev1.ServeConflictsResponse) error {
 	if o := m.GetOutcome(); o != nil {
-		if o.GetError() != "" {
+		if o.GetError() != "" && o.GetGroup() != r.failed {
 			r.refused(&Error{Message: o.GetError(), Reason: o.GetReason(), kind: refusals[o.GetReason()]})
 		}
 		return nil
@@ -133,12 +136,14 @@ func (r *resolver) message(ctx context.Context, stream resolverStream, m *nodev1
 		return nil
 	}
 	list, err := r.handler(ctx, r.group)
+	r.failed = 0
 	var answer []*nodev1.Resolution
 	if err == nil {
 		answer, err = protos(list)
 	}
 	if err != nil {
 		r.refused(err)
+		r.failed = offer.GetGroup()
 		answer = nil // which is refused, too, and lets the group come again
 	}
 	return send(stream, offer.GetGroup(), answer)

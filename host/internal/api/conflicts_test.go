@@ -429,6 +429,27 @@ func TestBadAnswersAreRefused(t *testing.T) {
 	}
 }
 
+// A handler that fails is told of once, with its own error, and the group comes again.
+func TestHandlerThatFailsIsToldOfOnce(t *testing.T) {
+	q := newQuarrel(t, `{"resolver":"app"}`)
+	q.here("a=1")
+	q.there("a=2")
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	boom, n := errors.New("boom"), 0
+	var refused []error
+	err := q.db.ResolveConflicts(ctx, func(context.Context, client.ConflictGroup) ([]client.Resolution, error) {
+		if n++; n > 2 {
+			cancel()
+			return nil, ctx.Err()
+		}
+		return nil, boom
+	}, client.ResolverOptions{Refused: func(_ client.ConflictGroup, err error) { refused = append(refused, err) }})
+	if !errors.Is(err, context.Canceled) || len(refused) != 3 || !errors.Is(refused[0], boom) || !errors.Is(refused[1], boom) {
+		t.Errorf("after two failures Refused was told %q; %v", refused, err)
+	}
+}
+
 // reference: sync-189 a resolver that never answers keeps nobody from resolving, nor anything else from going on: the group is
 // offered again, to another one.
 func TestSilentResolverIsPassedBy(t *testing.T) {
