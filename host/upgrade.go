@@ -9,8 +9,9 @@ var formatSteps []kv.Step
 // storeOptions are how the daemon opens its store.
 func (h *Host) storeOptions() kv.Options {
 	return kv.Options{
-		FS:    h.opts.Seams.Disk,
-		Steps: formatSteps,
+		CacheBytes: cacheBytes(h.opts.Config),
+		FS:         h.opts.Seams.Disk,
+		Steps:      formatSteps,
 		Damaged: func(path string) {
 			h.log.Error("a file of the store is damaged; what lies in it cannot be read: "+kv.WhatNow, "file", path)
 		},

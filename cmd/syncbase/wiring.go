@@ -34,6 +34,7 @@ func serve(ctx context.Context, opts serveOptions) error {
 	if err != nil {
 		return err
 	}
+	host.BoundMemory(cfg)
 	h, err := host.New(host.Options{Config: cfg, Version: opts.version, Log: logger(cfg.Log.Level, cfg.Log.Format, opts.log)})
 	if err != nil {
 		return err

@@ -73,9 +73,15 @@ func (d *Database) Commit(ctx context.Context, ops ...Op) (versions []string, er
 		return nil, err
 	}
 	req := &nodev1.CommitRequest{Database: d.name, Ops: list}
-	if err := fits(req, req.Ops); err != nil {
+	size, err := fits(req, req.Ops)
+	if err != nil {
 		return nil, err
 	}
+	leave, err := d.c.large.enter(ctx, size)
+	if err != nil {
+		return nil, d.c.failed(ctx)
+	}
+	defer leave()
 	others := d.c.pipes.under.Add(1) - 1
 	defer d.c.pipes.under.Add(-1)
 	if others > 0 {

@@ -52,6 +52,7 @@ type Client struct {
 	api     nodev1.NodeServiceClient
 	pipes   pipes
 	batches batches
+	large   largeBudget
 	// closed: Close was called.
 	closed atomic.Bool
 }
@@ -63,7 +64,7 @@ func Dial(ctx context.Context, address string, opts Options) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Client{address: address, cert: opts.Cert}
+	c := &Client{address: address, cert: opts.Cert, large: newLargeBudget()}
 	dialOpts := []grpc.DialOption{
 		grpc.WithTransportCredentials(creds),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxMessageBytes), grpc.MaxCallSendMsgSize(maxMessageBytes)),

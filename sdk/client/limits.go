@@ -29,19 +29,20 @@ func excessive(format string, args ...any) error {
 	return &Error{Message: fmt.Sprintf(format, args...), Reason: tooLargeReason, kind: ErrInvalid}
 }
 
-// fits refuses operations of a batch that are more than the daemon takes, or than fits into one message.
-func fits(req proto.Message, ops []*nodev1.Op) error {
+// fits refuses operations of a batch that are more than the daemon takes, or than fits into one message. It returns the size of their
+// keys and values.
+func fits(req proto.Message, ops []*nodev1.Op) (size int, err error) {
 	if len(ops) > maxBatchOps {
-		return excessive("a batch of %d operations, the limit is %d", len(ops), maxBatchOps)
+		return 0, excessive("a batch of %d operations, the limit is %d", len(ops), maxBatchOps)
 	}
-	size, message := 0, 0
+	message := 0
 	for i, op := range ops {
 		names, content := 0, 0
 		switch op := op.GetOp().(type) {
 		case *nodev1.Op_Put:
 			names, content = len(op.Put.GetCollection())+len(op.Put.GetType()), len(op.Put.GetKey())+len(op.Put.GetValue())
 			if n := len(op.Put.GetValue()); n > maxValueBytes {
-				return &Error{
+				return 0, &Error{
 					Message: atOperation(i, ops, fmt.Sprintf("a value of %d bytes for %q, the limit is %d; larger things belong into a blob", n, op.Put.GetKey(), maxValueBytes)),
 					Reason:  tooLargeReason, Operation: i + 1, kind: ErrInvalid,
 				}
@@ -56,15 +57,15 @@ func fits(req proto.Message, ops []*nodev1.Op) error {
 		message += names + content + opOverhead
 	}
 	if size > maxBatchBytes {
-		return excessive("a batch of %d bytes of keys and values, the limit is %d; make several", size, maxBatchBytes)
+		return 0, excessive("a batch of %d bytes of keys and values, the limit is %d; make several", size, maxBatchBytes)
 	}
 	if message > maxMessageBytes {
 		message = proto.Size(req)
 	}
 	if message > maxMessageBytes {
-		return excessive("a batch that takes %d bytes with the names and what is checked, the limit is %d; make several", message, maxMessageBytes)
+		return 0, excessive("a batch that takes %d bytes with the names and what is checked, the limit is %d; make several", message, maxMessageBytes)
 	}
-	return nil
+	return size, nil
 }
 
 // atOperation names the operation that a message is about, if there are several.

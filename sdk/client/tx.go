@@ -83,9 +83,15 @@ func (t *Tx) Write(ctx context.Context, ops ...Op) error {
 		return err
 	}
 	req := &nodev1.WriteBatchRequest{Batch: t.handle, Ops: list}
-	if err := fits(req, req.Ops); err != nil {
+	size, err := fits(req, req.Ops)
+	if err != nil {
 		return err
 	}
+	leave, err := t.db.c.large.enter(ctx, size)
+	if err != nil {
+		return t.db.c.failed(ctx)
+	}
+	defer leave()
 	_, err = t.db.c.api.WriteBatch(ctx, req)
 	return t.db.c.failure(err)
 }

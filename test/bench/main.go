@@ -28,6 +28,8 @@ type options struct {
 	idle    time.Duration
 	// cuts are how often the initial sync is cut, edits and pairs what the churn does.
 	cuts, edits, pairs int
+	// large is how many values of the largest size are put, three times.
+	large int
 	// only names the measurements to take, all of them if empty.
 	only only
 }
@@ -46,6 +48,7 @@ func main() {
 	flag.IntVar(&opts.cuts, "cuts", 10, "how often the connection is cut during an initial sync")
 	flag.IntVar(&opts.edits, "edits", 100_000, "edits of one row while all members are connected")
 	flag.IntVar(&opts.pairs, "pairs", 1_000_000, "rows created and deleted while all members are connected")
+	flag.IntVar(&opts.large, "large", 100, "values of the largest size that are put, three times")
 	flag.Func("only", "take only these measurements, as a list with commas: "+strings.Join(names(), ", ")+"; without it, all before "+stages[0].name, opts.only.parse)
 	flag.Parse()
 

@@ -19,6 +19,7 @@ var stages = []struct {
 	{"rounds", measureRounds},
 	{"cuts", measureCuts},
 	{"churn", measureChurn},
+	{"large", measureLarge},
 }
 
 // names returns all that may be named.

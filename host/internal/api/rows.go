@@ -77,8 +77,10 @@ func (s *Server) Scan(req *nodev1.ScanRequest, stream grpc.ServerStreamingServer
 type rowBatch struct {
 	send func([]*nodev1.Row) error
 	list []*nodev1.Row
-	// block is where the next rows of the message are, keys and values where the next of theirs are.
+	// block is where the next rows of the message are, keys and values where the next of theirs are. A row keeps its whole block in
+	// memory, with the values of all rows in it, so a block is for one message alone, and no longer than the message before was.
 	block  []nodev1.Row
+	last   int
 	keys   keyStrings
 	values []byte
 	size   int
@@ -87,9 +89,12 @@ type rowBatch struct {
 // rowOverhead is about what a row takes in a message beside key and value.
 const rowOverhead = 64
 
+// maxRowBlock is how many rows are made together.
+const maxRowBlock = 128
+
 func (b *rowBatch) add(r *rows.RowView) error {
 	if len(b.block) == 0 {
-		b.block = make([]nodev1.Row, 128)
+		b.block = make([]nodev1.Row, max(1, min(max(b.last, len(b.list)), maxRowBlock)))
 	}
 	row := &b.block[0]
 	b.block = b.block[1:]
@@ -123,7 +128,7 @@ func (b *rowBatch) flush() error {
 		return nil
 	}
 	list := b.list
-	b.list, b.size = make([]*nodev1.Row, 0, len(list)), 0
+	b.list, b.size, b.block, b.last = make([]*nodev1.Row, 0, len(list)), 0, nil, len(list)
 	return b.send(list)
 }
 

@@ -29,6 +29,7 @@ type Config struct {
 	// Discovery names the discovery instances to listen to. Unless set it is "lan", where there is such an instance.
 	Discovery []string `yaml:"discovery"`
 	Store     Store    `yaml:"store"`
+	Memory    Memory   `yaml:"memory"`
 	Sync      Sync     `yaml:"sync"`
 	Clock     Clock    `yaml:"clock"`
 	Log       Log      `yaml:"log"`
@@ -108,6 +109,12 @@ type History struct {
 	// Keep is how long it is kept, within MaxMiB.
 	Keep time.Duration `yaml:"keep"`
 	// MaxMiB is about how much is kept of each database; the oldest goes first, however young it is.
+	MaxMiB int `yaml:"max_mib"`
+}
+
+// Memory bounds what the daemon holds in memory, its plugins not counted.
+type Memory struct {
+	// MaxMiB is about how much is resident at the most. A quarter of it caches what lies on the disk.
 	MaxMiB int `yaml:"max_mib"`
 }
 

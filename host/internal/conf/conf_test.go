@@ -55,6 +55,7 @@ func TestDefaults(t *testing.T) {
 		Blobs:     Blobs{Store: "disk"},
 		Discovery: []string{"lan"},
 		Store:     Store{History: History{Keep: 24 * time.Hour, MaxMiB: 24}},
+		Memory:    Memory{MaxMiB: 256},
 		Sync:      Sync{Interval: 30 * time.Second},
 		Clock:     Clock{Servers: []string{}, Interval: time.Hour},
 		Log:       Log{Level: "info", Format: "text"},

@@ -27,6 +27,7 @@ func defaults(name, dataDir string) Config {
 		Blobs:     Blobs{Store: "disk"},
 		Discovery: []string{"lan"},
 		Store:     Store{History: History{Keep: 24 * time.Hour, MaxMiB: 24}},
+		Memory:    Memory{MaxMiB: 256},
 		Sync:      Sync{Interval: 30 * time.Second},
 		Clock:     Clock{Servers: []string{}, Interval: time.Hour},
 		Log:       Log{Level: "info", Format: "text"},

@@ -147,6 +147,7 @@ node:
 sync: {interval: 1ms}
 log: {level: loud, format: xml}
 store: {history: {keep: -1s, max_mib: 0}}
+memory: {max_mib: 127}
 `, want: []string{
 			`test.yaml:3: node.name: "-x" is not a name: 1 to 63 letters, digits, '.', '_' or '-', a letter or digit at both ends`,
 			`test.yaml:4: node.listen.0: "nowhere" is not HOST:PORT`,
@@ -158,6 +159,7 @@ store: {history: {keep: -1s, max_mib: 0}}
 			`test.yaml:9: log.format: "xml" is not one of text, json`,
 			`test.yaml:10: store.history.keep: -1s is not between 0s and 87600h0m0s`,
 			`test.yaml:10: store.history.max_mib: 0 is not between 1 and 1048576`,
+			`test.yaml:11: memory.max_mib: 127 is not between 128 and 1048576`,
 		}},
 		{name: "YAML beyond a configuration", file: `
 node: &n {name: a}

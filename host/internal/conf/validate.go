@@ -26,6 +26,8 @@ const (
 	maxClockInterval = 7 * 24 * time.Hour
 	maxKeep          = 10 * 365 * 24 * time.Hour
 	maxHistoryMiB    = 1 << 20
+	minMemoryMiB     = 128
+	maxMemoryMiB     = 1 << 20
 )
 
 // validate reports every value that has the right type and still makes no sense.
@@ -45,6 +47,9 @@ func (c *Config) validate(r *report) {
 	}
 	if n := c.Store.History.MaxMiB; n < 1 || n > maxHistoryMiB {
 		r.key([]string{"store", "history", "max_mib"}, "%d is not between 1 and %d", n, maxHistoryMiB)
+	}
+	if n := c.Memory.MaxMiB; n < minMemoryMiB || n > maxMemoryMiB {
+		r.key([]string{"memory", "max_mib"}, "%d is not between %d and %d", n, minMemoryMiB, maxMemoryMiB)
 	}
 	oneOf(c.Log.Level, []string{"trace", "debug", "info", "warn", "error"}, []string{"log", "level"}, r)
 	oneOf(c.Log.Format, []string{"text", "json"}, []string{"log", "format"}, r)

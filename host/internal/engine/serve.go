@@ -14,8 +14,8 @@ import (
 )
 
 // sendBytes is about how many bytes of commits go into one message. When a connection breaks, the message that was half there is sent
-// again.
-const sendBytes = 64 << 10
+// again. With what goes around them they fit into the buffers of 32 KiB that gRPC keeps; the next larger ones have 1 MiB, and are cleared each time.
+const sendBytes = 31 << 10
 
 // Serve answers a pull: it sends what the initiator lacks of the scopes that it may have, and goes on sending what is
 // committed until ctx ends. It returns ErrHidden when there is nothing that the caller may have, also when that becomes

@@ -49,6 +49,9 @@ func (b *Batch) DeleteRange(lo, hi []byte) {
 // Size is how many bytes the batch takes in the log.
 func (b *Batch) Size() int { return b.b.Len() }
 
+// Reserved is how many bytes the batch takes in memory.
+func (b *Batch) Reserved() int { return cap(b.b.Repr()) }
+
 // Empty reports whether there is nothing to write.
 func (b *Batch) Empty() bool { return b.b.Empty() }
 
@@ -80,7 +83,17 @@ func (b *Batch) Commit(d Durability) error {
 
 // Apply makes the batch visible and starts to make it durable. The caller must call Wait afterwards, from any goroutine:
 // this is how commits that follow one another share one sync of the log.
+//
+// One that no memory table takes goes into tables, as Ingest would have it: Pebble keeps it in memory, as it is, until it is flushed, and
+// several of those are more than anybody has counted on.
 func (b *Batch) Apply() error {
+	if b.Size() >= b.s.applyBelow {
+		return b.Ingest()
+	}
+	return b.apply()
+}
+
+func (b *Batch) apply() error {
 	if err := b.ready(); err != nil {
 		return err
 	}

@@ -117,7 +117,9 @@ type Store struct {
 	readOnly bool
 	marks    marks
 	// ingestFrom is Options.IngestBytes. tables counts those that were ever written for Ingest, and tableOptions are how.
-	ingestFrom   int
+	ingestFrom int
+	// applyBelow is how large a batch is at the most that goes through the log.
+	applyBelow   int
 	tables       atomic.Uint64
 	tableOptions sstable.WriterOptions
 	// shortage is Options.Shortage, and short what it was last told.
@@ -177,7 +179,7 @@ func Open(dir string, opts Options) (*Store, error) {
 	if err := checkMark(dir, *po); err != nil {
 		return nil, err
 	}
-	s := &Store{fs: knowing, dir: dir, minFree: opts.MinFreeBytes, readOnly: opts.ReadOnly, ingestFrom: opts.IngestBytes}
+	s := &Store{fs: knowing, dir: dir, minFree: opts.MinFreeBytes, readOnly: opts.ReadOnly, ingestFrom: opts.IngestBytes, applyBelow: int(opts.MemTableBytes / 2)}
 	s.marks.wrote, s.shortage = make(chan struct{}, 1), opts.Shortage
 	po.EventListener = s.events(opts)
 	db, err := openPebble(dir, po)

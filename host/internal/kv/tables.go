@@ -116,7 +116,7 @@ func openIncoming(from vfs.FS, dir string) error {
 // log.
 func (b *Batch) Ingest() error {
 	if b.removes || b.Size() < b.s.ingestFrom || b.s.crowded() {
-		return b.Apply()
+		return b.apply()
 	}
 	if err := b.ready(); err != nil {
 		return err
@@ -143,6 +143,8 @@ type entry struct {
 	removes    bool
 }
 
+func (e entry) large() bool { return len(e.value) >= largeValue }
+
 // sortInto writes the batch in the order of the keys.
 func (b *Batch) sortInto(t *Tables) error {
 	var spaces [256][]entry
@@ -162,8 +164,14 @@ func (b *Batch) sortInto(t *Tables) error {
 	return t.write(spaces[:])
 }
 
-// write writes one table for each list, all at the same time.
+// largeValue is from which size of a value on tables are written one after the other: the buffers for each are several times as large.
+const largeValue = 256 << 10
+
+// write writes one table for each list, all at the same time, unless there are large values in them.
 func (t *Tables) write(lists [][]entry) error {
+	if slices.ContainsFunc(lists, func(list []entry) bool { return slices.ContainsFunc(list, entry.large) }) {
+		return t.writeInTurn(lists)
+	}
 	var parts []*Tables
 	var errs [256]error
 	var all sync.WaitGroup
@@ -180,6 +188,15 @@ func (t *Tables) write(lists [][]entry) error {
 		t.paths = append(t.paths, part.paths...)
 	}
 	return errors.Join(errs[:]...)
+}
+
+func (t *Tables) writeInTurn(lists [][]entry) error {
+	for _, list := range lists {
+		if err := t.fill(list); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // fill writes a list to its end; of several writes of a key the last one counts.

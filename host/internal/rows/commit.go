@@ -98,10 +98,13 @@ func (db *DB) commit(ops []Op, ready func(t *txn, colls []*collection) error) ([
 
 // roomFor is about how many bytes the operations take: each row is written twice, with its key, and some more.
 func roomFor(ops []Op) int {
-	const more = 104
+	const more, once = 104, 4 << 10
 	n := 0
 	for i := range ops {
 		n += 2*(len(ops[i].Key)+len(ops[i].Value)) + more
+	}
+	if n > once {
+		n += once // a batch that is short of a few bytes takes three times as much until it is copied
 	}
 	return n
 }

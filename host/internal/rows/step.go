@@ -13,13 +13,17 @@ func (s *Step) size() (records, bytes int) {
 	return records, bytes
 }
 
+// stepOverhead is more than a step writes beside its records. A batch that is short of a few bytes takes three times as much until it is
+// copied.
+const stepOverhead = 64 << 10
+
 // beginStep begins the transaction of a step from a peer, with the memory that the one before had if both are large. It is called
 // with mu held.
 func (db *DB) beginStep(step Step) *txn {
 	t := db.begin()
 	records, bytes := step.size()
 	if bytes > db.s.kv.IngestFrom() {
-		t.b.Reserve(bytes)
+		t.b.Reserve(bytes + stepOverhead)
 	}
 	if db.large != nil && records > maxScratchRows {
 		scratches.Put(t.scratch)
