@@ -100,6 +100,7 @@ func TestPrefixIsSharedUntilItsLastSyncgroupIsLeft(t *testing.T) {
 			if diff := cmp.Diff(step.prefixes, b.prefixes(a)); diff != "" {
 				t.Errorf("after leaving %s b asks for (-want +got):\n%s", step.leave, diff)
 			}
+			synctest.Wait() // what is written while the pull of before is open still comes
 			write(fmt.Sprint(i + 1))
 			keys = append(keys, step.come...)
 			present(keys...)
