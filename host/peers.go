@@ -43,6 +43,7 @@ func (h *Host) newPeers() (err error) {
 		Blobs:     blobServer{h},
 		Time:      h.clock,
 		OnLink:    h.follow,
+		Calls:     h.opts.Seams.Calls,
 		Dial:      h.opts.Seams.Dial,
 		Log:       h.log.Named("peer"),
 	})

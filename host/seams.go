@@ -7,6 +7,7 @@ import (
 	"net"
 	"time"
 
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
 
 	"github.com/syncbase/syncbase/host/internal/id"
@@ -34,6 +35,8 @@ type Seams struct {
 	Dial   func(ctx context.Context, address string) (net.Conn, error)
 	// Puller stands between peers and what answers their pulls, and sees, changes or makes up what they are told.
 	Puller func(peer.Puller) peer.Puller
+	// Calls are added to the options of the gRPC clients by which peers are asked.
+	Calls []grpc.DialOption
 	// Features are said in Hello, and used, in place of those of this version.
 	Features []string
 }

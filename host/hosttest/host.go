@@ -37,6 +37,8 @@ type Host struct {
 	disk       *kv.MemFS
 	run        *run
 	watchers   []*Watcher
+	// asked is what the daemon has asked its peers.
+	asked asked
 }
 
 // run is a daemon from one start to the next stop.
@@ -110,6 +112,7 @@ func (h *Host) Start() {
 			NewDevice: func() id.Device { return id.Device{0: 0xde, 7: byte(h.number + 1)} },
 			Puller:    h.tapped,
 			Features:  h.features(),
+			Calls:     h.asked.options(),
 			Dial:      h.dial,
 		},
 	})

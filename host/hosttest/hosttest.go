@@ -136,7 +136,7 @@ func New(t testing.TB, opts Options) *Cluster {
 	t.Helper()
 	opts = opts.withDefaults()
 	c := &Cluster{
-		t: t, opts: opts, random: rand.New(rand.NewPCG(opts.Seed, 1)), network: newNetwork(),
+		t: t, opts: opts, random: rand.New(rand.NewPCG(opts.Seed, 1)), network: newNetwork(opts.Seed),
 		hosts: map[string]*Host{}, order: opts.Hosts,
 	}
 	root := t.TempDir()
@@ -223,6 +223,17 @@ func (c *Cluster) Heal() {
 // Limit lets no more than so many bytes a second through from one host to another; 0 is no limit.
 func (c *Cluster) Limit(from, to string, bytesPerSecond int) {
 	c.network.set(c.way(from, to), func(c *condition) { c.rate = bytesPerSecond })
+}
+
+// Lose makes it so likely that what is sent from one host to another is lost and has to be sent again; 0 is never.
+func (c *Cluster) Lose(from, to string, loss float64) {
+	c.network.set(c.way(from, to), func(c *condition) { c.loss = loss })
+}
+
+// Strand breaks the connections between two hosts for the first of them alone, after a while. What it sends on them until then
+// reaches the other one late, and only then the other one hears that they are broken. New ones can be made meanwhile.
+func (c *Cluster) Strand(from, to string, after, late time.Duration) {
+	c.network.strand(c.way(from, to), after, late)
 }
 
 // Reset breaks the connections between two hosts; what is under way is lost. New ones can be made at once.

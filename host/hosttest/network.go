@@ -3,7 +3,7 @@ package hosttest
 import (
 	"context"
 	"fmt"
-	"io"
+	"math/rand/v2"
 	"net"
 	"os"
 	"sync"
@@ -12,8 +12,11 @@ import (
 
 // network carries bytes between hosts. What it does to a connection depends on the way from one host to another, of
 // which there are two for each pair. It behaves as TCP does: bytes arrive in order or not at all, a way that is cut holds
-// them back until it heals or somebody gives up, and a reset loses what is under way.
+// them back until it heals or somebody gives up, one that loses some brings them later, and a reset loses what is under way.
+// Who closes a connection, or is gone, is not gone for the other side before what was sent until then has arrived there.
 type network struct {
+	// seed decides what is lost.
+	seed uint64
 	// mu guards the fields below it.
 	mu        sync.Mutex
 	ways      map[way]*condition
@@ -21,6 +24,8 @@ type network struct {
 	conns     map[*wire]bool
 	// down are the hosts that are not on the network at all.
 	down map[string]bool
+	// made counts the connections.
+	made uint64
 	// changed is closed and replaced whenever a condition changes.
 	changed chan struct{}
 }
@@ -35,13 +40,15 @@ type condition struct {
 	// rate is how many bytes a second fit through, 0 as many as come; busy is until when it is taken up by what was sent.
 	rate int
 	busy time.Time
+	// loss is how likely it is that what is sent is lost and has to be sent again.
+	loss float64
 	// bytes counts what was carried.
 	bytes uint64
 }
 
-func newNetwork() *network {
+func newNetwork(seed uint64) *network {
 	return &network{
-		ways: map[way]*condition{}, listeners: map[string]*listener{}, conns: map[*wire]bool{}, down: map[string]bool{},
+		seed: seed, ways: map[way]*condition{}, listeners: map[string]*listener{}, conns: map[*wire]bool{}, down: map[string]bool{},
 		changed: make(chan struct{}),
 	}
 }
@@ -70,23 +77,52 @@ func (n *network) reset(wanted func(way) bool) {
 	n.mu.Lock()
 	var broken []*wire
 	for c := range n.conns {
-		if wanted(c.way) {
+		if wanted(c.ends[0].way) {
 			broken = append(broken, c)
 		}
 	}
 	n.mu.Unlock()
 	for _, c := range broken {
-		c.close()
+		c.reset()
 	}
 }
 
-// unplug takes a host off the network, or puts it back.
+// unplug takes a host off the network, or puts it back. Its peers are not told: they hear of it when something that they sent is
+// answered by a host that knows of no such connection, or when their patience is over.
 func (n *network) unplug(host string, down bool) {
 	n.mu.Lock()
 	n.down[host] = down
+	ends := n.from(host)
 	n.mu.Unlock()
-	if down {
-		n.reset(func(w way) bool { return w.from == host || w.to == host })
+	for _, e := range ends {
+		if down {
+			e.vanish()
+		}
+	}
+}
+
+// from returns the ends of connections that a host has. Called with mu held.
+func (n *network) from(host string) (ends []*sender) {
+	for c := range n.conns {
+		for i := range c.ends {
+			if e := &c.ends[i]; e.way.from == host {
+				ends = append(ends, e)
+			}
+		}
+	}
+	return ends
+}
+
+// strand breaks the connections between two hosts for one of them alone, after a while. What it sent until then from now on
+// reaches the other one late, as does that it closed them, while new connections are as quick as ever.
+func (n *network) strand(w way, after, late time.Duration) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, e := range n.from(w.from) {
+		if e.way == w {
+			e.held = time.Now().Add(after + late)
+			time.AfterFunc(after, e.leave)
+		}
 	}
 }
 
@@ -116,14 +152,14 @@ func (n *network) dial(ctx context.Context, from, address string) (net.Conn, err
 		return nil, err
 	}
 	for _, w := range []way{{from, to}, {to, from}} {
-		due := n.send(w, 0)
-		if !pause(ctx.Done(), time.Until(due)) || !n.open(ctx.Done(), w) {
+		due, lost := n.send(w, 0, n.chance(w))
+		if lost || !pause(ctx.Done(), time.Until(due)) || !n.open(ctx.Done(), w) {
 			return nil, fmt.Errorf("dial %s: %w", address, os.ErrDeadlineExceeded)
 		}
 	}
 	n.mu.Lock()
 	l := n.listeners[address]
-	if n.down[from] {
+	if n.down[from] || n.down[to] {
 		l = nil
 	}
 	n.mu.Unlock()
@@ -172,74 +208,26 @@ func pause(done <-chan struct{}, d time.Duration) bool {
 	}
 }
 
-// wire is what lies between the two ends of a connection.
-type wire struct {
-	network *network
-	way     way
-	ends    [2]net.Conn
-	// closed is closed when the connection breaks.
-	closed chan struct{}
-	once   sync.Once
-}
-
-// connect makes a connection from near to far.
-func (n *network) connect(w way, nearAddr, farAddr addr) (near, far net.Conn) {
-	nearApp, nearWire := net.Pipe()
-	farApp, farWire := net.Pipe()
-	c := &wire{network: n, way: w, ends: [2]net.Conn{nearWire, farWire}, closed: make(chan struct{})}
+// chance decides what is lost of a connection that is made: by the seed, the way, and how many were made before.
+func (n *network) chance(w way) *rand.Rand {
 	n.mu.Lock()
-	n.conns[c] = true
-	n.mu.Unlock()
-	c.carry(w, nearWire, farWire)
-	c.carry(way{w.to, w.from}, farWire, nearWire)
-	return &end{nearApp, nearAddr, farAddr}, &end{farApp, farAddr, nearAddr}
+	defer n.mu.Unlock()
+	n.made++
+	sum := n.made
+	for _, b := range []byte(w.from + w.to) {
+		sum = sum*31 + uint64(b)
+	}
+	return rand.New(rand.NewPCG(n.seed, sum))
 }
 
-// parcel is some bytes under way.
-type parcel struct {
-	data []byte
-	due  time.Time
-}
-
-// carry moves bytes from one end to the other until the connection breaks. Its goroutines end with the connection.
-func (c *wire) carry(w way, from io.Reader, to io.Writer) {
-	// parcels hands what was sent to whoever delivers it; the reading side closes it.
-	parcels := make(chan parcel, 256)
-	go func() {
-		defer close(parcels)
-		for {
-			buf := make([]byte, 32<<10)
-			n, err := from.Read(buf)
-			if err != nil {
-				return
-			}
-			select {
-			case parcels <- parcel{buf[:n], c.network.send(w, n)}:
-			case <-c.closed:
-				return
-			}
-		}
-	}()
-	go func() {
-		defer c.close()
-		for p := range parcels {
-			if !pause(c.closed, time.Until(p.due)) || !c.network.open(c.closed, w) {
-				return
-			}
-			if _, err := to.Write(p.data); err != nil {
-				return
-			}
-		}
-	}()
-}
-
-// send counts bytes and says when they are due.
-func (n *network) send(w way, bytes int) time.Time {
+// send counts bytes and says when they are due, after they were sent again as often as they are lost, or that they are lost for
+// good.
+func (n *network) send(w way, bytes int, chance *rand.Rand) (due time.Time, lost bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	c := n.at(w)
 	c.bytes += uint64(bytes)
-	due := time.Now()
+	due = time.Now()
 	if c.rate > 0 {
 		if c.busy.After(due) {
 			due = c.busy
@@ -247,18 +235,14 @@ func (n *network) send(w way, bytes int) time.Time {
 		due = due.Add(time.Duration(bytes) * time.Second / time.Duration(c.rate))
 		c.busy = due
 	}
-	return due.Add(c.delay)
-}
-
-func (c *wire) close() {
-	c.once.Do(func() {
-		close(c.closed)
-		c.ends[0].Close()
-		c.ends[1].Close()
-		c.network.mu.Lock()
-		defer c.network.mu.Unlock()
-		delete(c.network.conns, c)
-	})
+	due = due.Add(c.delay)
+	for tries := 0; c.loss > 0 && chance.Float64() < c.loss; tries++ {
+		if tries == maxRetries {
+			return due, true
+		}
+		due = due.Add((firstRetry + 2*c.delay) << tries)
+	}
+	return due, false
 }
 
 // end is a connection as a host has it.

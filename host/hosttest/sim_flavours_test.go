@@ -157,6 +157,7 @@ func (s *simulation) mend() {
 	for _, from := range s.c.Hosts() {
 		for _, to := range s.c.Hosts() {
 			s.c.Limit(from.Name(), to.Name(), 0)
+			s.c.Lose(from.Name(), to.Name(), 0)
 		}
 	}
 	if s.twin != nil {

@@ -48,6 +48,9 @@ const (
 	doSetBack  act = "set back"
 	doStop     act = "stop"
 	doStart    act = "start all"
+	doLose     act = "lose"
+	doStrand   act = "strand"
+	doAskAgain act = "ask again"
 )
 
 // step is one thing that is done, and how long to wait then.
@@ -59,9 +62,10 @@ type step struct {
 	Sides [2][]string
 	// Batches are what is written: one, or what a host is writing when it crashes.
 	Batches []batch
-	// Off is how wrong a clock is.
+	// Off is how wrong a clock is, or how late something comes.
 	Off time.Duration
-	// N is a rate, the number of a guest or of a key, or how much room a quota leaves, On what is done of two things.
+	// N is a rate, how much of 100 is lost, a time in milliseconds, the number of a guest or of a key, how much room a quota leaves, or
+	// what decides what is asked again; On what is done of two things.
 	N  int
 	On bool
 	// Looked are the members that are looked at afterwards: whether they show batches whole, and hold what they say.
@@ -106,6 +110,7 @@ func planOf(seed uint64) plan {
 		p.Pause = d.pause()
 		d.Steps = append(d.Steps, p)
 	}
+	d.weather()
 	return d.plan
 }
 

@@ -46,6 +46,8 @@ func (s *simulation) step(p step) {
 		s.truth.restart(p.Host) // not before: a pull that begins while it stops is of the run that ends
 	case doStart:
 		s.startAll()
+	case doLose, doStrand, doAskAgain:
+		s.blow(p)
 	default:
 		s.trouble(p)
 	}

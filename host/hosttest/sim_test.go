@@ -74,6 +74,8 @@ type simulation struct {
 	// taken are the steps that were taken.
 	taken []step
 	story []string
+	// asked are the methods that were asked again.
+	asked []string
 	began time.Time
 
 	// snapshots of disks, and how many writes the host had begun by then.

@@ -1,8 +1,7 @@
-// Command mutants tests the tests of the delta engine: it breaks the engine in one line at a time, some thirty ways in
-// all, and demands that tests fail each time.
+// Command mutants tests the tests of the delta engine: it breaks the engine, and what belongs to it, in one line at a time, in some hundred ways, and demands that tests fail each time.
 //
 // A mutant that survives shows a promise that no test holds: write that test, rather than drop the mutant. One that cannot
-// be told from the original by anybody is to be replaced by one that can. The mutants stand in table.go with the tests that
+// be told from the original by anybody is to be replaced by one that can. The mutants stand in the files table*.go with the tests that
 // have to notice; those tests have to pass without any mutant, which is checked first. The source is never touched: the go
 // command is given a changed copy of one file by -overlay.
 //
@@ -21,6 +20,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"sync"
 	"time"
 )
@@ -39,13 +39,16 @@ func main() {
 	}
 	if err == nil {
 		r := runner{root: *root, out: os.Stdout, verbose: *verbose}
-		err = r.all(ctx, matching(mutants, pattern), *parallel)
+		err = r.all(ctx, matching(every(), pattern), *parallel)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "mutants:", err)
 		os.Exit(1)
 	}
 }
+
+// every returns the mutants of all tables.
+func every() []mutant { return slices.Concat(mutants, ofRows, ofPulls, ofEdges) }
 
 func matching(list []mutant, pattern *regexp.Regexp) []mutant {
 	var some []mutant

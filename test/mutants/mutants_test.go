@@ -12,8 +12,9 @@ const module = "../.."
 // Each mutant is still about a line that is there, and names tests that are.
 func TestEachMutantApplies(t *testing.T) {
 	seen := map[string]bool{}
-	for i := range mutants {
-		m := &mutants[i]
+	list := every()
+	for i := range list {
+		m := &list[i]
 		t.Run(m.name, func(t *testing.T) {
 			if seen[m.name] || m.name == "" || m.breaks == "" {
 				t.Error("want a name of its own, and what the mutant breaks")

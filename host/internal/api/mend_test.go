@@ -62,3 +62,24 @@ func TestOwnerInPersonMendsLists(t *testing.T) {
 		})
 	}
 }
+
+// Only collections that bear the very name of the owner are the owner's to mend, in person.
+func TestOwnerMendsNothingOfOthers(t *testing.T) {
+	server := &Server{opts: Options{Owner: owner}}
+	of := func(p id.Principal) id.Collection { return id.Collection{Name: id.Name{Owner: p, Local: "c"}} }
+	for _, c := range []struct {
+		caller id.Principal
+		of     id.Collection
+		want   bool
+	}{
+		{owner, of(owner), true},
+		{owner, of(laptop), false},
+		{owner, of(friend), false},
+		{laptop, of(owner), false},
+		{friend, of(friend), false},
+	} {
+		if got := (&target{s: server, caller: c.caller}).mends(c.of); got != c.want {
+			t.Errorf("%s mends %s: %t", c.caller, c.of, got)
+		}
+	}
+}

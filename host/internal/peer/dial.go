@@ -155,7 +155,7 @@ func (s *Sessions) newLink(ctx context.Context, ch *channel) *Link {
 	})
 	once := make(chan net.Conn, 1)
 	once <- ch
-	conn, err := grpc.NewClient("passthrough:///peer",
+	conn, err := grpc.NewClient("passthrough:///peer", append(s.opts.Calls[:len(s.opts.Calls):len(s.opts.Calls)],
 		grpc.WithTransportCredentials(established{ch.proof}),
 		grpc.WithContextDialer(func(context.Context, string) (net.Conn, error) {
 			select {
@@ -170,7 +170,7 @@ func (s *Sessions) newLink(ctx context.Context, ch *channel) *Link {
 		grpc.WithDisableRetry(),
 		grpc.WithDisableServiceConfig(),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxSpec+2<<20)),
-	)
+	)...)
 	if err != nil { // only the options above can be at fault
 		panic("peer: client options: " + err.Error())
 	}

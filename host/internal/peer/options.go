@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/hashicorp/go-hclog"
+	"google.golang.org/grpc"
 
 	"github.com/syncbase/syncbase/host/internal/delta"
 	"github.com/syncbase/syncbase/host/internal/id"
@@ -112,6 +113,8 @@ type Options struct {
 	// codes, everything else INTERNAL without its text.
 	Status func(error) error
 
+	// Calls are added to the options of each link's gRPC client, so that a test can see what is asked.
+	Calls []grpc.DialOption
 	// Dial connects to an address; default TCP.
 	Dial func(ctx context.Context, address string) (net.Conn, error)
 	Now  func() time.Time

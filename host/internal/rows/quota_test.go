@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -25,6 +26,9 @@ func (d *device) standing() uint64 { return d.bytesIn(spaceRow, spaceTomb) }
 func (d *device) parted(when string) {
 	d.t.Helper()
 	live, garbage, err := d.db.Used()
+	if rows := d.standing(); d.db.standing.bytes != int64(rows) {
+		d.t.Fatalf("%s: %d bytes are said to be in rows and tombstones, stored are %d", when, d.db.standing.bytes, rows)
+	}
 	if all, rows := d.recount(), d.standing(); err != nil || live != min(2*rows, all) || live+garbage != all {
 		d.t.Fatalf("%s: %d bytes are in force and %d history, %v; stored are %d, %d of them in rows and tombstones", when, live, garbage, err, all, rows)
 	}
@@ -57,6 +61,30 @@ func TestQuotaDoesNotCountHistory(t *testing.T) {
 	}
 	d.del("first")
 	d.put("second", big)
+}
+
+// Commits that come together are held against the quota one by one: one that does not fit is refused although the next one makes
+// room, and those that fit are taken.
+func TestEachOfAGroupKeepsToTheQuota(t *testing.T) {
+	d := newDevice(t, 1).create()
+	d.put("old", big(5000))
+	d.quota(1000)
+	var got []bool
+	for _, s := range d.db.StartCommits([][]Op{
+		{{Collection: notes, Key: "small", Value: []byte(`1`)}},
+		{{Collection: notes, Key: "large", Value: []byte(big(4000))}},
+		{{Kind: OpDelete, Collection: notes, Key: "old"}},
+		{{Collection: notes, Key: "later", Value: []byte(big(4000))}},
+	}, nil) {
+		_, err := s.Wait()
+		if err != nil && !errors.Is(err, ErrQuota) {
+			t.Fatal(err)
+		}
+		got = append(got, err == nil)
+	}
+	if want := []bool{true, false, true, true}; !slices.Equal(got, want) {
+		t.Errorf("taken are %v, want %v", got, want)
+	}
 }
 
 // However rows come and go, what is in force is exactly known: overwritten and deleted again and again, in conflict, with their

@@ -80,7 +80,9 @@ func TestRebaseAfterLongAbsence(t *testing.T) {
 	}
 	a.forget()
 	marker := b.db.Published().Seq
+	b.parted("before")
 	b.fetch(a)
+	b.parted("rows are gone")
 	b.want2("last=0", "new=2", "old1=3", "stays=1")
 	var heard []string
 	if _, err := b.db.ReadLog(marker, nil, func(batch Batch) (bool, error) {

@@ -55,6 +55,13 @@ func (d *device) sound() {
 	if err != nil {
 		d.t.Fatal(err)
 	}
+	size := 0
+	for _, l := range d.db.Letters() {
+		size += l.Bytes
+	}
+	if size != d.db.letters.bytes {
+		d.t.Errorf("device %d: letters of %d bytes count as %d", d.num, size, d.db.letters.bytes)
+	}
 }
 
 func (d *device) holds(want map[string]string) {
@@ -99,9 +106,11 @@ func TestSetBackDeviceLosesNothing(t *testing.T) {
 				delete(want, "again-0")
 			}
 			before := a.contents()
+			a.parted("set back")
 			if !a.examine(b) {
 				t.Fatal("what the other device holds was no proof")
 			}
+			a.parted("renewed")
 			a.holds(before)
 			a.sound()
 			a.crash()
