@@ -15,8 +15,9 @@
 // seed to come again.
 //
 // What random histories do to three to five hosts, connected each with each, in a line or in a star: links are cut one way or both,
-// parted, limited in bytes a second and reset, which loses what is under way (below a connection nothing is lost, doubled or
-// disordered for good; messages are, by liars); clocks differ, jump back and forth; hosts stop, start, lose power while they write, are put
+// parted, limited in bytes a second and reset, which loses what is under way; they lose some of what is sent, which comes late then or breaks
+// the connection; connections break for one side alone, whose bytes reach the other side late, beside those of a newer connection; requests are
+// made again, also of an earlier run (within a connection nothing is lost, doubled or disordered; messages are, by liars); clocks differ, jump back and forth; hosts stop, start, lose power while they write, are put
 // back to snapshots, run beside copies of themselves, speak the first version of the protocol, lie; members join late, pause, refuse by
 // quota, change access lists, specifications and what conflicts are left to people; they leave, are ejected and come back; rows are written
 // and deleted, alone and in batches; history is kept for ever or for a second.

@@ -1,11 +1,6 @@
 package hosttest_test
 
-import (
-	"slices"
-	"time"
-
-	peerv1 "github.com/syncbase/syncbase/sdk/api/peer/v1"
-)
+import "time"
 
 // soon is how long hosts may take to agree if nobody lacks what it believes to hold.
 const soon = 5 * time.Minute
@@ -32,8 +27,8 @@ func (s *simulation) sparing() {
 	all, again := s.truth.twice()
 	bound := all/5 + 30*len(s.joined)
 	switch {
-	case slices.Contains(s.asked, peerv1.PeerService_Pull_FullMethodName):
-		return // and was answered
+	case s.pulledAgain():
+		return // all of it, for nothing
 	case len(s.setBack) > 0: // what has been lost comes again, and where history is short, all of it
 		bound = all*3/4 + 50*len(s.joined)
 	case s.plan.Flavour.repairs():

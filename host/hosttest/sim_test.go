@@ -24,10 +24,13 @@ import (
 // reference: sync-225 random histories with cuts, resets, crashes, restarts and late joins leave all hosts with the same
 // rows, access lists, members and specification, lose no acknowledged write, invent none, and tear no batch.
 func TestRandomHistoriesConverge(t *testing.T) {
-	seeds, refused := histories(t, 1), atomic.Int32{}
+	seeds, refused, repeated := histories(t, 1), atomic.Int32{}, atomic.Int32{}
 	t.Cleanup(func() {
 		if len(seeds) >= 100 && refused.Load() == 0 {
 			t.Error("no quota made anybody refuse anything: that is not tested")
+		}
+		if len(seeds) >= 100 && repeated.Load() == 0 {
+			t.Error("no pull was asked for again: that is not tested")
 		}
 	})
 	for _, seed := range seeds {
@@ -39,6 +42,9 @@ func TestRandomHistoriesConverge(t *testing.T) {
 				s.run()
 				if s.refused {
 					refused.Add(1)
+				}
+				if s.pulledAgain() {
+					repeated.Add(1)
 				}
 			})
 		})

@@ -2,7 +2,10 @@ package hosttest_test
 
 import (
 	"math/rand/v2"
+	"slices"
 	"time"
+
+	peerv1 "github.com/syncbase/syncbase/sdk/api/peer/v1"
 )
 
 // weather puts between the steps of half of the histories what a network does to who sends: what is sent is lost and sent again,
@@ -36,6 +39,11 @@ func (d *draft) gust() step {
 	p.Looked = [2]string{oneOf(d, d.Hosts...), oneOf(d, d.Hosts...)}
 	p.Pause = d.pause()
 	return p
+}
+
+// pulledAgain tells whether somebody was asked for the same pull again.
+func (s *simulation) pulledAgain() bool {
+	return slices.Contains(s.asked, peerv1.PeerService_Pull_FullMethodName)
 }
 
 // blow lets it happen.

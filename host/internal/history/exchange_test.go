@@ -23,7 +23,12 @@ type member struct {
 	know *delta.Knowledge
 }
 
-var shared = id.Collection{Name: id.Name{Owner: "o", Local: "c"}}
+var (
+	shared = id.Collection{Name: id.Name{Owner: "o", Local: "c"}}
+	// Scopes nest three deep, and some lie beside each other.
+	prefixes = []string{"", "a", "a1", "a2", "b"}
+	keys     = []string{"a1", "a1x", "a2", "b1"}
+)
 
 func (m *member) row(key string) *history.State {
 	if m.rows[key] == nil {
@@ -42,7 +47,7 @@ func (m *member) make(s *history.State, fill func(d *device) stamped, key string
 }
 
 func (m *member) settle() {
-	for _, key := range []string{"a1", "a2", "b1"} {
+	for _, key := range keys {
 		if s := m.row(key); len(s.Heads) > 1 {
 			m.make(s, (*device).join, key)
 		}
@@ -82,6 +87,9 @@ func (m *member) send(plan *delta.Plan) []stamped {
 
 // pull takes at most limit records of what the other knows of the scopes and settles the conflicts.
 func (m *member) pull(from *member, scopes []id.Scope, limit int) (taken int) {
+	for _, s := range scopes {
+		m.know.Track(s)
+	}
 	plan := delta.NewPlan(m.self, delta.Request(m.know, scopes))
 	stream := from.send(plan)
 	for _, r := range stream[:min(limit, len(stream))] {
@@ -109,16 +117,14 @@ func exchange(t *rapid.T, choose func(*rapid.T) []id.Scope) []*member {
 	for i := range rapid.IntRange(2, 4).Draw(t, "members") {
 		m := &member{self: writerOf(byte('a' + i)), rows: map[string]*history.State{}}
 		m.know = delta.NewKnowledge(id.Version{Writer: m.self})
-		for _, prefix := range []string{"", "a", "b"} {
-			m.know.Track(id.Scope{Collection: shared, Prefix: prefix})
-		}
+		m.know.Track(id.Scope{Collection: shared})
 		members = append(members, m)
 	}
 	which := rapid.IntRange(0, len(members)-1)
 	for range rapid.IntRange(1, 30).Draw(t, "steps") {
 		m := members[which.Draw(t, "who")]
 		if rapid.Bool().Draw(t, "write") {
-			key, wall := rapid.SampledFrom([]string{"a1", "a2", "b1"}).Draw(t, "key"), hlc.Time(rapid.IntRange(0, 30).Draw(t, "wall"))
+			key, wall := rapid.SampledFrom(keys).Draw(t, "key"), hlc.Time(rapid.IntRange(0, 30).Draw(t, "wall"))
 			m.make(m.row(key), func(d *device) stamped { return d.write(wire.Put, wall) }, key)
 			continue
 		}
@@ -146,7 +152,7 @@ func TestExchangeConverges(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		members := exchange(t, func(*rapid.T) []id.Scope { return []id.Scope{{Collection: shared}} })
 		for _, m := range members {
-			for _, key := range []string{"a1", "a2", "b1"} {
+			for _, key := range keys {
 				if diff := cmp.Diff(members[0].row(key), m.row(key), cmpopts.EquateEmpty()); diff != "" {
 					t.Fatalf("row %s differs (-first +%c):\n%s", key, m.self.Device[0], diff)
 				}
@@ -160,11 +166,11 @@ func TestExchangeConverges(t *testing.T) {
 func TestExchangeOfNestedScopesShowsTheSame(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		members := exchange(t, func(t *rapid.T) []id.Scope {
-			one := rapid.Map(rapid.SampledFrom([]string{"", "a", "b"}), func(p string) id.Scope { return id.Scope{Collection: shared, Prefix: p} })
+			one := rapid.Map(rapid.SampledFrom(prefixes), func(p string) id.Scope { return id.Scope{Collection: shared, Prefix: p} })
 			return rapid.SliceOfNDistinct(one, 1, 3, rapid.ID[id.Scope]).Draw(t, "scopes")
 		})
 		for _, m := range members {
-			for _, key := range []string{"a1", "a2", "b1"} {
+			for _, key := range keys {
 				a, b := members[0].row(key), m.row(key)
 				if len(a.Heads) != len(b.Heads) || len(a.Heads) > 0 && a.Heads[merge.LastWins(a.Heads)].Version != b.Heads[merge.LastWins(b.Heads)].Version {
 					t.Fatalf("row %s:\n%sand at %c\n%s", key, describe(a), m.self.Device[0], describe(b))
