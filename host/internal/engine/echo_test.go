@@ -318,6 +318,32 @@ func TestRaceBetweenPulls(t *testing.T) {
 	}
 }
 
+// What a pull catches up on is no echo, and one that is first as often as not is not asked to hold back.
+func TestWhatIsNoEcho(t *testing.T) {
+	w := id.Writer{Device: id.Device{1}, Epoch: 1}
+	var f firsts
+	early, late := f.enter(nil, Peer{HoldsBack: true}), f.enter(nil, Peer{HoldsBack: true})
+	fresh, echoed := stepOf([]id.Scope{notes}, w)
+	f.note(early, fresh, 100, nil)
+	missed := fresh
+	missed.Progress = nil
+	for range 100 {
+		f.note(late, missed, 100, echoed)
+	}
+	if list, _, _ := f.heldBack(late); len(list) > 0 {
+		t.Errorf("%v held back for what was caught up on", list)
+	}
+	for range 100 {
+		f.note(early, fresh, 100, nil)
+		f.note(late, fresh, 100, echoed)
+		if list, _, _ := f.heldBack(late); len(list) > 0 {
+			t.Fatalf("%v held back although the pull is first as often as not", list)
+		}
+		f.note(late, fresh, 100, nil)
+		f.note(early, fresh, 100, echoed)
+	}
+}
+
 // What was told is not told again, but for a writer who was not held back meanwhile; and of much only a part at a time.
 func TestUntold(t *testing.T) {
 	a, b := id.Writer{Device: id.Device{1}}, id.Writer{Device: id.Device{2}}

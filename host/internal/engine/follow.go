@@ -200,12 +200,15 @@ func (f *follower) pull(ctx context.Context, meta uint64, turned <-chan struct{}
 	// agreed is the state of the metadata in which the pull was last found to be what is to be asked for.
 	var agreed atomic.Uint64
 	agreed.Store(meta)
+	agree := func() bool {
+		n, s, err := f.common()
+		return err == nil && !f.db.Published().Paused && f.db.Writer() == self && slices.Equal(n, names) && slices.Equal(s, scopes)
+	}
 	watch.Go(func() {
 		for ctx.Err() == nil {
 			f.untilMeta(ctx, agreed.Load(), nil, nil)
 			meta := f.db.Published().Meta
-			n, s, err := f.common()
-			if err != nil || f.db.Published().Paused || f.db.Writer() != self || !slices.Equal(n, names) || !slices.Equal(s, scopes) {
+			if !agree() {
 				changed.Store(true)
 				stop()
 				continue
@@ -213,7 +216,8 @@ func (f *follower) pull(ctx context.Context, meta uint64, turned <-chan struct{}
 			agreed.Store(meta)
 		}
 	})
-	asFor := func() bool { return !changed.Load() && f.db.Published().Meta == agreed.Load() }
+	// Once ctx has ended nobody looks at metadata that came last.
+	asFor := func() bool { return !changed.Load() && (f.db.Published().Meta == agreed.Load() || agree()) }
 	turn := line.enter(ctx)
 	watch.Go(func() { until(turn.over) })
 	err := f.session(ctx, asFor, turn, names, scopes)
