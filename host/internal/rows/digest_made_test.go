@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/syncbase/syncbase/host/internal/delta"
 )
 
 // meddler is a context that does something when it is first looked at.
@@ -31,7 +33,7 @@ func TestSumsOfWhatIsWrittenMeanwhile(t *testing.T) {
 		a.del("deleted")
 		a.put("new", `1`)
 	}}
-	if _, err := a.db.Fingerprint(ctx, whole[0]); err != nil {
+	if _, err := a.db.Fingerprint(ctx, whole[0], delta.CountContested); err != nil {
 		t.Fatal(err)
 	}
 	a.want2("changed=2", "new=1", "stays=1")

@@ -67,14 +67,14 @@ func TestQuotaDoesNotCountHistory(t *testing.T) {
 // room, and those that fit are taken.
 func TestEachOfAGroupKeepsToTheQuota(t *testing.T) {
 	d := newDevice(t, 1).create()
-	d.put("old", big(5000))
+	d.put("old", big(100_000))
 	d.quota(1000)
 	var got []bool
 	for _, s := range d.db.StartCommits([][]Op{
 		{{Collection: notes, Key: "small", Value: []byte(`1`)}},
-		{{Collection: notes, Key: "large", Value: []byte(big(4000))}},
+		{{Collection: notes, Key: "large", Value: []byte(big(2000))}},
 		{{Kind: OpDelete, Collection: notes, Key: "old"}},
-		{{Collection: notes, Key: "later", Value: []byte(big(4000))}},
+		{{Collection: notes, Key: "later", Value: []byte(big(2000))}},
 	}, nil) {
 		_, err := s.Wait()
 		if err != nil && !errors.Is(err, ErrQuota) {
