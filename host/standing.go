@@ -34,7 +34,7 @@ func (r registrar) Standing(_ context.Context, caller peer.Caller, database id.N
 		if err != nil {
 			return nil, err
 		}
-		said := peer.Standing{Syncgroup: name, Membership: "member", Since: s.Since}
+		said := peer.Standing{Syncgroup: name, Membership: "member", Since: s.Since, Spec: s.Spec}
 		if s.Gone != "" {
 			said.Membership = string(s.Gone)
 		}
@@ -203,7 +203,7 @@ func (h *Host) heedStanding(ctx context.Context, link *peer.Link, db *rows.DB) e
 		if s.Membership != string(syncgroup.GoneEnded) && s.Membership != string(syncgroup.GoneLeft) {
 			delete(forgotten, s.Syncgroup)
 		}
-		said := syncgroup.Standing{Since: s.Since, By: s.Ejection.By, From: s.Ejection.From, Knew: s.Ejection.Knew}
+		said := syncgroup.Standing{Since: s.Since, By: s.Ejection.By, From: s.Ejection.From, Knew: s.Ejection.Knew, Spec: s.Spec}
 		if s.Membership != "member" {
 			said.Gone = syncgroup.Gone(s.Membership)
 		}

@@ -388,6 +388,40 @@ func TestRemovedReaderIsCutOff(t *testing.T) {
 	})
 }
 
+// A device that changed the specification while it was taken off the list elsewhere hears of it, although its own is the later one.
+func TestRemovedWhileItChangedTheSpec(t *testing.T) {
+	shared(t, three, func(t *testing.T, c *hosttest.Cluster) {
+		a, b, d := c.Host("a"), c.Host("b"), c.Host("c")
+		in, err := json.Marshal(spec(t, a).Permissions["Read"].In)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out := memberNamed(t, a, "c")
+		list := `{"permissions":{"Admin":{"in":` + string(in) + `},"Read":{"in":` + string(in) + `%}}}`
+		d.Stop()
+		setSpec(t, a, strings.Replace(list, "%", `,"not_in":["`+out+`"]`, 1))
+		eventually(t, "b knows", func() bool { return b.State().Spec == a.State().Spec })
+		a.Stop()
+		b.Stop()
+		time.Sleep(time.Minute)
+		d.Start()
+		setSpec(t, d, `{"description":"changed out of sight"}`)
+		a.Start()
+		b.Start()
+		eventually(t, "c hears of it", func() bool { return state(t, d) == "removed" })
+		setSpec(t, a, strings.Replace(list, "%", "", 1))
+		c.Settle(5 * time.Minute)
+		if got := standing(t, d); got.GetState() != "member" || got.GetReason() != "" {
+			t.Errorf("c, which may read again, takes itself for %v", got)
+		}
+		for _, h := range []*hosttest.Host{a, b, d} {
+			if got := spec(t, h).Description; got != "changed out of sight" {
+				t.Errorf("%s has the description %q", h.Name(), got)
+			}
+		}
+	})
+}
+
 // reference: sync-206 a join that expects somebody else than who answers asks nothing, and changes nothing.
 func TestJoinExpectsSomebody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

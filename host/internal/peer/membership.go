@@ -29,6 +29,8 @@ type Standing struct {
 	Since      time.Time
 	// Ejection is set when the membership is "ejected" and the peer says more of it.
 	Ejection Ejection
+	// Spec is the version of the specification that a "removed" follows from, zero if the peer does not say.
+	Spec id.Version
 }
 
 // Ejection says by whom a caller was ejected, on which member, and what that one knew then; see syncgroup.Member.
@@ -200,9 +202,19 @@ func (l *Link) Standing(ctx context.Context, database id.Name, syncgroups []id.N
 		if s.Ejection, err = decodeEjection(m); err != nil {
 			return nil, l.failed(violation("an ejection: %w", err))
 		}
+		if s.Spec, err = decodeSpecVersion(m.GetSpecVersion()); err != nil {
+			return nil, l.failed(violation("a version of a specification: %w", err))
+		}
 		list = append(list, s)
 	}
 	return list, nil
+}
+
+func decodeSpecVersion(text string) (id.Version, error) {
+	if text == "" {
+		return id.Version{}, nil
+	}
+	return id.ParseVersion(text)
 }
 
 func encodeStanding(s Standing) *peerv1.Standing {
@@ -212,6 +224,9 @@ func encodeStanding(s Standing) *peerv1.Standing {
 	}
 	if !s.Ejection.Knew.IsZero() {
 		m.EjectorKnew = timestamppb.New(s.Ejection.Knew)
+	}
+	if !s.Spec.IsZero() {
+		m.SpecVersion = s.Spec.String()
 	}
 	return m
 }

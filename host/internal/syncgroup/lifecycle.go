@@ -192,6 +192,8 @@ type Standing struct {
 	// By, From and Knew of an ejection are those of the register.
 	By, From id.Principal
 	Knew     time.Time
+	// Spec is the version of the specification that GoneRemoved follows from, zero if that is not known.
+	Spec id.Version
 }
 
 // Stand returns how a principal stands to a syncgroup as far as this device knows. Who never was a member hears that there
@@ -220,17 +222,21 @@ func Stand(db *rows.DB, name id.Name, p id.Principal) (Standing, error) {
 	if s.Gone != "" || g.Spec.Permissions.Allows(p, perm.Read) {
 		return s, err
 	}
-	s.Gone, s.Since, err = GoneRemoved, time.Time{}, nil
+	s.Gone, s.Since, s.Spec, err = GoneRemoved, time.Time{}, g.Version, nil
 	if row, rowErr := db.Get(Metadata(name), specKey); rowErr == nil {
 		s.Since = row.Time.Wall()
 	}
 	return s, err
 }
 
-// laterSpec reports whether a specification of that time would be later than the one that is here.
-func laterSpec(db *rows.DB, name id.Name, t time.Time) bool {
+// newSpec reports whether a removal follows from a specification that this device has not seen. Its own may be later by the clock, as it was
+// changed here meanwhile; only if it is not known which one was meant, the later one counts.
+func newSpec(db *rows.DB, name id.Name, said Standing) bool {
+	if !said.Spec.IsZero() {
+		return !db.Published().Know.At(id.Scope{Collection: Metadata(name)}).Covers(said.Spec)
+	}
 	row, err := db.Get(Metadata(name), specKey)
-	return err == nil && t.After(row.Time.Wall())
+	return err == nil && said.Since.After(row.Time.Wall())
 }
 
 // Heed takes the word of a member with Admin for it that this device is no member any more, and reports whether that
@@ -254,7 +260,7 @@ func Heed(db *rows.DB, name id.Name, from id.Principal, said Standing) (bool, er
 		return false, nil
 	case !trusts(&g, from) || registered && !said.Since.After(own.since()):
 		return false, nil
-	case said.Gone == GoneRemoved && (g.State == Removed || !laterSpec(db, name, said.Since)):
+	case said.Gone == GoneRemoved && (g.State == Removed || !newSpec(db, name, said)):
 		return false, nil
 	}
 	if said.Gone == GoneEjected && registered {

@@ -204,7 +204,10 @@ type Standing struct {
 	// At most 1,024 bytes, like the one above.
 	EjectedFrom string `protobuf:"bytes,5,opt,name=ejected_from,json=ejectedFrom,proto3" json:"ejected_from,omitempty"`
 	// Unset for never.
-	EjectorKnew   *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=ejector_knew,json=ejectorKnew,proto3" json:"ejector_knew,omitempty"`
+	EjectorKnew *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=ejector_knew,json=ejectorKnew,proto3" json:"ejector_knew,omitempty"`
+	// Of MEMBERSHIP_REMOVED: the version of the specification that says so, in text as in JSON; at most 128 bytes. A caller that has not seen it
+	// heeds it whenever its own is from; one that has seen it knows better. Empty from who does not say: then the later one counts.
+	SpecVersion   string `protobuf:"bytes,7,opt,name=spec_version,json=specVersion,proto3" json:"spec_version,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -279,6 +282,13 @@ func (x *Standing) GetEjectorKnew() *timestamppb.Timestamp {
 		return x.EjectorKnew
 	}
 	return nil
+}
+
+func (x *Standing) GetSpecVersion() string {
+	if x != nil {
+		return x.SpecVersion
+	}
+	return ""
 }
 
 // PublishRequest hands a syncgroup over; the caller admits the responder to it right after the call.
@@ -512,7 +522,7 @@ const file_peer_v1_membership_proto_rawDesc = "" +
 	"syncgroups\x18\x02 \x03(\v2\x16.syncbase.peer.v1.NameR\n" +
 	"syncgroups\"L\n" +
 	"\x10StandingResponse\x128\n" +
-	"\tstandings\x18\x01 \x03(\v2\x1a.syncbase.peer.v1.StandingR\tstandings\"\xb1\x02\n" +
+	"\tstandings\x18\x01 \x03(\v2\x1a.syncbase.peer.v1.StandingR\tstandings\"\xd4\x02\n" +
 	"\bStanding\x124\n" +
 	"\tsyncgroup\x18\x01 \x01(\v2\x16.syncbase.peer.v1.NameR\tsyncgroup\x12<\n" +
 	"\n" +
@@ -522,7 +532,8 @@ const file_peer_v1_membership_proto_rawDesc = "" +
 	"\n" +
 	"ejected_by\x18\x04 \x01(\tR\tejectedBy\x12!\n" +
 	"\fejected_from\x18\x05 \x01(\tR\vejectedFrom\x12=\n" +
-	"\fejector_knew\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\vejectorKnew\"\x8e\x01\n" +
+	"\fejector_knew\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\vejectorKnew\x12!\n" +
+	"\fspec_version\x18\a \x01(\tR\vspecVersion\"\x8e\x01\n" +
 	"\x0ePublishRequest\x122\n" +
 	"\bdatabase\x18\x01 \x01(\v2\x16.syncbase.peer.v1.NameR\bdatabase\x124\n" +
 	"\tsyncgroup\x18\x02 \x01(\v2\x16.syncbase.peer.v1.NameR\tsyncgroup\x12\x12\n" +
