@@ -5,6 +5,7 @@
 package hlc
 
 import (
+	"math"
 	"sync"
 	"time"
 )
@@ -35,11 +36,19 @@ type Clock struct {
 	last Time
 }
 
-// Next returns a time later than every one returned or observed before, and not earlier than now.
+// MaxTime is the latest time of a commit that leaves room for what will be written on top of it. Commits beyond it are refused everywhere.
+const MaxTime Time = math.MaxUint64 - 1<<32
+
+// Next returns a time later than every one returned or observed before, and not earlier than now. A wall clock beyond MaxTime is out of
+// order and counts for nothing: whoever followed it could never write again what others take.
 func (c *Clock) Next(now time.Time) Time {
+	wall := FromWall(now)
+	if wall > MaxTime {
+		wall = 0
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.last = max(c.last+1, FromWall(now))
+	c.last = max(c.last+1, wall)
 	return c.last
 }
 

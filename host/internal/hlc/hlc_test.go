@@ -67,6 +67,20 @@ func TestNextIsMonotonic(t *testing.T) {
 	})
 }
 
+// A clock that shows the end of time for a while leaves no trace: what is written then and afterwards is what others take.
+func TestNextPassesOverTheEndOfTime(t *testing.T) {
+	var c hlc.Clock
+	now := time.Date(2026, 11, 22, 0, 0, 0, 0, time.UTC)
+	before := c.Next(now)
+	far := c.Next(now.AddDate(100, 0, 0))
+	if far <= before || far > hlc.MaxTime {
+		t.Errorf("at the end of time %v after %v", far, before)
+	}
+	if after := c.Next(now.Add(time.Second)); after <= far || !after.Wall().Equal(now.Add(time.Second)) {
+		t.Errorf("afterwards %v, want a second after %v", after.Wall(), now)
+	}
+}
+
 func TestObserveDrift(t *testing.T) {
 	limit := hlc.FromWall(base.Add(hlc.MaxDrift))
 	tests := map[string]struct {

@@ -7,6 +7,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/syncbase/syncbase/host/internal/history"
+	"github.com/syncbase/syncbase/host/internal/hlc"
 	"github.com/syncbase/syncbase/host/internal/id"
 	"github.com/syncbase/syncbase/host/internal/perm"
 	"github.com/syncbase/syncbase/host/internal/wire"
@@ -154,7 +155,7 @@ func (t *txn) writeOps(versions []id.Version, ops []Op, touched []*rowState, tod
 	for _, i := range todo {
 		row := touched[i]
 		at = max(at, row.Time()+1)
-		if d := ops[i].discard; d != nil && d.time <= maxTime {
+		if d := ops[i].discard; d != nil && d.time <= hlc.MaxTime {
 			at = max(at, d.time+1)
 		}
 		if len(row.Heads) == 0 && row.coll.droppedAt > 0 {

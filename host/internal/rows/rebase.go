@@ -6,6 +6,7 @@ import (
 
 	"github.com/syncbase/syncbase/host/internal/delta"
 	"github.com/syncbase/syncbase/host/internal/history"
+	"github.com/syncbase/syncbase/host/internal/hlc"
 	"github.com/syncbase/syncbase/host/internal/id"
 )
 
@@ -44,7 +45,7 @@ func (db *DB) BeginRebase() *Rebasing { return &Rebasing{db: db, known: map[comm
 // knew stays. It returns when all of it is durable. Errors: ErrPaused, ErrReadOnlyStore, ErrDestroyed.
 func (r *Rebasing) Take(inv *delta.Inventory) (sum Rebased, err error) {
 	db := r.db
-	if inv.DroppedAt > maxTime {
+	if inv.DroppedAt > hlc.MaxTime {
 		return sum, fmt.Errorf("%w: deletes with the impossible time %v", ErrRefused, inv.DroppedAt.Wall())
 	}
 	num, known := db.CollectionNum(inv.Scope.Collection)

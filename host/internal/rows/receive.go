@@ -3,7 +3,6 @@ package rows
 import (
 	"errors"
 	"fmt"
-	"math"
 	"slices"
 
 	"github.com/syncbase/syncbase/host/internal/delta"
@@ -20,9 +19,6 @@ var ErrRefused = errors.New("refused what the peer sent")
 
 // ErrPaused means that the database neither sends nor receives until its administrator says so.
 var ErrPaused = errors.New("syncing is paused")
-
-// maxTime is the latest time of a commit that leaves room for what will be written on top of it.
-const maxTime = math.MaxUint64 - 1<<32
 
 // Step is a part of a pull: whole commits, in the order in which the peer learned them, and what the peer says is
 // complete after them.
@@ -290,7 +286,7 @@ func (r *receiver) takeCommit(c *wire.Commit, repair bool) error {
 		r.got.Echoes = append(r.got.Echoes, c)
 		return nil
 	}
-	if c.Time > maxTime {
+	if c.Time > hlc.MaxTime {
 		return &Refusal{RefusedTime, fmt.Errorf("a commit of %s with the impossible time %v", c.Writer, c.Time.Wall())}
 	}
 	if !r.db.clock.Observe(r.db.now(), c.Time) {
