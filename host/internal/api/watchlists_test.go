@@ -108,6 +108,8 @@ func TestListsInOrder(t *testing.T) {
 // makes no change and is not seen.
 // reference: store-070
 // A row has to match a pattern of which the collection matches too; what one of several selects is seen.
+// reference: store-065 of several patterns, one with a literal percent sign, each row that matches comes once, collections in their
+// order and one made in a batch before its rows. A delete of what was never there is no change of what a watcher has, and none comes.
 func TestWatchPatterns(t *testing.T) {
 	w := newWorld(t)
 	ctx := t.Context()

@@ -202,3 +202,40 @@ func check(t *testing.T, got []string, want ...string) {
 		t.Errorf("heard %q, want %q", got, want)
 	}
 }
+
+// reference: sync-104 who asks for the nodes, however late, is told of those that are seen then and of none that were lost before;
+// after the end nobody is told of anything.
+func TestWhoAsksLateSeesWhoIsThere(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var heard diary
+		lan := newFake()
+		d, stop := running(t, &heard, map[string]Source{"lan": lan})
+		<-lan.announced
+		known := func(want ...string) {
+			t.Helper()
+			synctest.Wait()
+			var got []string
+			for _, n := range d.Known(t.Context()) {
+				got = append(got, n.Name)
+			}
+			check(t, got, want...)
+		}
+		see := func(kind Kind, name string) {
+			lan.sightings <- Sighting{Kind: kind, Advert: Advert{NodeID: device(name), Addresses: []string{name + ":1"}, Record: []byte(name)}, TTL: time.Hour}
+		}
+		known()
+		see(Seen, "b")
+		known("b")
+		see(Seen, "c")
+		see(Lost, "b")
+		known("c")
+		see(Lost, "b") // of somebody who is lost already
+		see(Seen, "d")
+		known("c", "d")
+		check(t, heard.take(), "found b [b:1] [lan]", "found c [c:1] [lan]", "lost b [b:1] []", "found d [d:1] [lan]")
+		stop()
+		known()
+		time.Sleep(2 * time.Hour)
+		check(t, heard.take())
+	})
+}

@@ -110,6 +110,9 @@ func (s *script) print(changes []change) {
 	}
 }
 
+// reference: sync-100 reports come in order and add up: whoever is reported as lost was reported as found before, nobody else is, and
+// when all are lost nothing is left.
+//
 // TestReportsAddUp checks that who follows the reports knows at all times what the core knows, whatever the sources say.
 func TestReportsAddUp(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
@@ -119,6 +122,9 @@ func TestReportsAddUp(t *testing.T) {
 		follow := func(changes []change) {
 			for _, c := range changes {
 				for _, a := range c.node.Addresses {
+					if c.lost && !tried[a] {
+						t.Fatalf("%s is reported as lost, and was never found", a)
+					}
 					if c.lost {
 						delete(tried, a)
 					} else {

@@ -45,7 +45,9 @@ func TestOnlyMembersArePulledFrom(t *testing.T) {
 		}
 		pulls := func(when string, fromA, fromStranger int) {
 			t.Helper()
+			mu.Lock()
 			clear(asked)
+			mu.Unlock()
 			time.Sleep(time.Minute)
 			synctest.Wait()
 			mu.Lock()
