@@ -197,6 +197,9 @@ func (p *publisher) publish(ctx context.Context, db *rows.DB, g syncgroup.Group)
 			return err
 		}
 		text, err := link.Publish(ctx, db.Name(), g.Name, spec)
+		if errors.Is(err, peer.ErrDenied) {
+			return fmt.Errorf("%s does not take it: %s", at.Name, peer.Said(err))
+		}
 		if err != nil {
 			return err
 		}

@@ -50,3 +50,22 @@ func TestClockThatIsAheadIsAnAlarmThatNamesTheWriter(t *testing.T) {
 		}
 	})
 }
+
+// Who writes on top of a version from the future has to be later still. Its clock is right, and only the one that wrote first is named.
+func TestWhoOverwritesWhatIsFromTheFutureIsNotBlamed(t *testing.T) {
+	shared(t, hosttest.Options{Hosts: []string{"hub", "x", "y"}}, func(t *testing.T, c *hosttest.Cluster) {
+		hub, x, y := c.Host("hub"), c.Host("x"), c.Host("y")
+		x.SetClock(time.Hour)
+		x.Commit(hosttest.Put("k", `1`))
+		x.SetClock(0)
+		c.Settle(time.Minute)
+		y.Commit(hosttest.Put("k", `2`), hosttest.Put("other", `1`))
+		y.Commit(hosttest.Put("k", `3`))
+		c.Settle(time.Minute)
+		for h, want := range map[*hosttest.Host]string{hub: "clock of x", y: "clock of x", x: ""} {
+			if got := alarms(t, h); got != want {
+				t.Errorf("%s has the alarms %q, want %q", h.Name(), got, want)
+			}
+		}
+	})
+}

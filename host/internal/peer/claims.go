@@ -18,7 +18,8 @@ type claims map[id.Device]id.Principal
 func (c claims) claim(device id.Device, principal id.Principal) error {
 	if holder, taken := c[device]; taken {
 		if holder != principal {
-			return fmt.Errorf("device %s is %s, so %s cannot be it: %w", device, holder, principal, ErrDenied)
+			return fmt.Errorf("%w: the data directory is that of %s (device %s), so %s cannot use it: put the identity of the former back there, or give the latter an empty data directory",
+				ErrDenied, holder, device, principal)
 		}
 		return nil
 	}

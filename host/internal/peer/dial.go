@@ -201,7 +201,11 @@ func (s *Sessions) greet(link *Link, ch *channel) (met, error) {
 		Instance:  s.opts.Instance[:],
 	})
 	if err != nil {
-		return met{}, fmt.Errorf("%s does not say hello: %w", ch.address, classify(err))
+		err = classify(err)
+		if errors.Is(err, ErrDenied) {
+			return met{}, &told{"it refuses this device: " + Said(err), err}
+		}
+		return met{}, fmt.Errorf("%s does not say hello: %w", ch.address, err)
 	}
 	said, err := decodeHello(resp)
 	if err != nil {

@@ -136,4 +136,13 @@ func Said(err error) string {
 	return text
 }
 
+// told is an error in the words of whoever it comes from: err says what it is for programs, text what people read.
+type told struct {
+	text string
+	err  error
+}
+
+func (t *told) Error() string { return t.text }
+func (t *told) Unwrap() error { return t.err }
+
 func invalid(err error) error { return status.Error(codes.InvalidArgument, err.Error()) }

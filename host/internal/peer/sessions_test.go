@@ -284,8 +284,9 @@ func TestDeviceClaimOfAnotherIsRefused(t *testing.T) {
 	b := start(t, Options{Identity: f.member(t, "b")})
 	mustConnect(t, b, a.address)
 	thief := start(t, Options{Identity: f.member(t, "thief"), Device: b.opts.Device})
-	if _, err := connect(t, thief, a.address); !errors.Is(err, ErrDenied) {
-		t.Errorf("claiming b's device at a: got %v, want ErrDenied", err)
+	if _, err := connect(t, thief, a.address); !errors.Is(err, ErrDenied) || strings.Contains(err.Error(), "rpc error") ||
+		!strings.Contains(err.Error(), ": it refuses this device: the data directory is that of ") || !strings.Contains(err.Error(), "empty data directory") {
+		t.Errorf("claiming b's device at a: got %v, want ErrDenied and what to do", err)
 	}
 	a.untilLogged(t, "claims the device of another")
 	// The other way round, when a calls the thief.

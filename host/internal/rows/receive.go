@@ -48,7 +48,7 @@ type Received struct {
 	// Conflicts that were found between versions of different content, whoever settles them.
 	Conflicts int
 	// Ahead is how many commits bore a time too far ahead of this device's clock to follow, and AheadOf the latest such time of
-	// each of their writers.
+	// each of their writers, but for commits that only follow a version from the future that is here.
 	Ahead   int
 	AheadOf map[id.Writer]hlc.Time
 	// Fresh are the new values of rows, for whoever looks for references in them. They alias the step.
@@ -289,11 +289,18 @@ func (r *receiver) takeCommit(c *wire.Commit, repair bool) error {
 	if c.Time > hlc.MaxTime {
 		return &Refusal{RefusedTime, fmt.Errorf("a commit of %s with the impossible time %v", c.Writer, c.Time.Wall())}
 	}
-	if !r.db.clock.Observe(r.db.now(), c.Time) {
-		r.got.Ahead++
-		r.got.aheadOf(c.Writer, c.Time)
-	}
+	ahead := !r.db.clock.Observe(r.db.now(), c.Time)
 	r.startCommit(true, c.Writer, c.First, c.Count, c.Time)
+	if ahead {
+		r.got.Ahead++
+		follows, err := r.follows(entries, c.Time)
+		if err != nil {
+			return err
+		}
+		if !follows {
+			r.got.aheadOf(c.Writer, c.Time)
+		}
+	}
 	for _, e := range entries {
 		if err := r.takeRecord(e); err != nil {
 			return err
@@ -342,11 +349,31 @@ func (r *receiver) check(e *wire.Entry) error {
 	return nil
 }
 
-func (r *receiver) takeRecord(e *wire.Entry) error {
-	if r.entered == nil || r.entered.id != e.Collection {
-		r.entered = r.db.enter(r.b, e.Collection, r.fresh)
+// follows reports whether a time needs no clock to explain it: one of the rows has a version that is about as late, and whoever writes
+// on top of that has to be later.
+func (r *receiver) follows(entries []*wire.Entry, t hlc.Time) (bool, error) {
+	for _, e := range entries {
+		row, err := r.row(r.enter(e.Collection), e.Record.Key)
+		if err != nil {
+			return false, err
+		}
+		if len(row.Heads) > 0 && row.Time()+1 >= t {
+			return true, nil
+		}
 	}
-	coll := r.entered
+	return false, nil
+}
+
+// enter returns the collection of a record; those of a commit mostly have the same.
+func (r *receiver) enter(name id.Collection) *collection {
+	if r.entered == nil || r.entered.id != name {
+		r.entered = r.db.enter(r.b, name, r.fresh)
+	}
+	return r.entered
+}
+
+func (r *receiver) takeRecord(e *wire.Entry) error {
+	coll := r.enter(e.Collection)
 	row, err := r.row(coll, e.Record.Key)
 	if err != nil {
 		return err
