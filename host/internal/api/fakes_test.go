@@ -18,6 +18,8 @@ type fakes struct {
 	specs map[id.Name]NewSyncgroup
 	// waits, if set, makes Wait and Fetch last until the context ends; it is closed when one has begun.
 	waits chan struct{}
+	// torn is what reading the bytes of a blob fails with.
+	torn error
 }
 
 func (f *fakes) block(ctx context.Context) error {
@@ -131,6 +133,12 @@ func (f fakeBlobs) Read(_ context.Context, _ uint32, ref string, offset, length 
 	}
 	if err := started(uint64(len(data))); err != nil {
 		return err
+	}
+	f.mu.Lock()
+	torn := f.torn
+	f.mu.Unlock()
+	if torn != nil {
+		return torn
 	}
 	if data = data[offset:]; length > 0 {
 		data = data[:length]

@@ -23,6 +23,8 @@ type PackWriter struct {
 	ctx context.Context
 	// turn is held by the one call that changes the writer.
 	turn chan struct{}
+	// packs tells of those that were asked for whether they are there. Who holds the turn may use it.
+	packs map[chunk.Hash]bool
 
 	// mu guards what follows; it is never held while waiting.
 	mu      sync.Mutex
@@ -54,7 +56,7 @@ func (w *PackWriter) add(ctx context.Context, h chunk.Hash, data []byte) error {
 		return err
 	}
 	defer w.unlock()
-	known, err := w.has(h)
+	known, err := w.has(ctx, h)
 	if err != nil || known {
 		return err
 	}
@@ -73,7 +75,7 @@ func (w *PackWriter) add(ctx context.Context, h chunk.Hash, data []byte) error {
 }
 
 // has reports whether the chunk is stored or on its way.
-func (w *PackWriter) has(h chunk.Hash) (bool, error) {
+func (w *PackWriter) has(ctx context.Context, h chunk.Hash) (bool, error) {
 	w.mu.Lock()
 	err := w.err
 	known := w.filling.has(h) || w.sending.has(h)
@@ -81,7 +83,7 @@ func (w *PackWriter) has(h chunk.Hash) (bool, error) {
 	if err != nil || known {
 		return known, err
 	}
-	return w.s.Has(h)
+	return w.present(ctx, h)
 }
 
 // Get returns a copy of a chunk that was added and may not have been stored yet.
@@ -167,8 +169,16 @@ func (w *PackWriter) send(ctx context.Context) error {
 	p, sent := w.filling, make(chan struct{})
 	name := p.seal()
 	w.sending, w.sent, w.filling = p, sent, nil
+	replace := w.damaged(name)
+	delete(w.packs, name)
 	go func() {
-		err := w.s.storePack(w.ctx, name, p)
+		var err error
+		if replace {
+			err = w.s.objects.Delete(w.ctx, packObject(name))
+		}
+		if err == nil {
+			err = w.s.storePack(w.ctx, name, p)
+		}
 		w.mu.Lock()
 		w.sending, w.err = nil, err
 		w.mu.Unlock()
@@ -206,7 +216,11 @@ func (s *Store) storePack(ctx context.Context, name chunk.Hash, p *pack) error {
 	}
 	record := binary.BigEndian.AppendUint32(nil, uint32(len(p.data)))
 	b.Set(hashKey(spacePack, name), binary.BigEndian.AppendUint32(record, uint32(len(p.entries))))
-	return b.Commit(kv.Sync)
+	if err := b.Commit(kv.Sync); err != nil {
+		return err
+	}
+	s.suspects.clear(name)
+	return nil
 }
 
 func (s *Store) takeBuffer() []byte {

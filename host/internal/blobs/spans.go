@@ -48,7 +48,7 @@ func (s *Store) readChunks(ctx context.Context, recipe chunk.Recipe, order iter.
 		if sp.err != nil {
 			return sp.err
 		}
-		if err := sp.visit(recipe, visit); err != nil {
+		if err := s.visit(sp, recipe, visit); err != nil {
 			return err
 		}
 	}
@@ -96,13 +96,14 @@ func (s *Store) readSpan(ctx context.Context, sp span) ([]byte, error) {
 	return data, nil
 }
 
-func (sp span) visit(recipe chunk.Recipe, visit func(index int, data []byte) error) error {
+func (s *Store) visit(sp span, recipe chunk.Recipe, visit func(index int, data []byte) error) error {
 	rest := sp.data
 	for _, i := range sp.indexes {
 		n := recipe.Length(i)
 		data := rest[:n:n]
 		rest = rest[n:]
 		if chunk.Sum(data) != recipe.Hash(i) {
+			s.suspects.add(sp.pack)
 			return fmt.Errorf("%w: chunk %v in pack %v does not match its hash", ErrCorrupt, recipe.Hash(i), sp.pack)
 		}
 		if err := visit(i, data); err != nil {

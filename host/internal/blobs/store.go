@@ -43,6 +43,8 @@ type Store struct {
 	// chunkers holds idle *chunk.Chunker.
 	chunkers sync.Pool
 
+	suspects suspects
+
 	// mu makes the change of a blob's state a single step.
 	mu sync.Mutex
 }

@@ -95,6 +95,11 @@ func (g *Gateway) getBlob(w *paced, r *http.Request, p place) error {
 	if err != nil {
 		return err
 	}
+	// The first bytes come before the headers, so that a blob that cannot be read at all is answered with an error.
+	first, err := stream.Recv()
+	if err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
 	size := begin.GetSize()
 	length := size - part.offset
 	if part.length > 0 {
@@ -106,6 +111,10 @@ func (g *Gateway) getBlob(w *paced, r *http.Request, p place) error {
 		header.Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", part.offset, part.offset+length-1, size))
 		w.WriteHeader(http.StatusPartialContent)
 	}
+	if first == nil {
+		return nil
+	}
+	_, _ = w.Write(first.GetData()) // that a client has left is noticed below
 	copyBlob(w, stream.Recv)
 	return nil
 }
