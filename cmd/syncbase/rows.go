@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -76,7 +75,7 @@ syncbase put notes todo below -- -5`, cobra.ExactArgs(4), func(ctx context.Conte
 			if err != nil {
 				return err
 			}
-			return a.say(map[string]string{"version": version}, "%s", cmp.Or(version, "written"))
+			return a.say(map[string]string{"version": version}, "%s", version)
 		})
 	})
 	cmd.Long = "Write a row. VALUE is JSON; - reads standard input, @file a file. A reference to a blob is {\"$blob\": \"REF\"}, anywhere in the value."
@@ -111,7 +110,11 @@ func (a *app) deleteCommand() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				return a.say(map[string]string{"version": version}, "%s", cmp.Or(version, "there is no such row"))
+				text := version
+				if text == "" {
+					text = "there was no such row"
+				}
+				return a.say(map[string]string{"version": version}, "%s", text)
 			})
 		})
 }
@@ -183,11 +186,7 @@ syncbase delete-range notes todo --all`, cobra.ExactArgs(2),
 				if err != nil {
 					return err
 				}
-				text := "deleted " + count(deleted, "row")
-				if deleted == 0 { // there were none, or they were not for the caller to know of
-					text = "there are no such rows"
-				}
-				return a.say(map[string]uint64{"deleted": deleted}, "%s", text)
+				return a.say(map[string]uint64{"deleted": deleted}, "deleted %s", count(deleted, "row"))
 			})
 		})
 	cmd.Flags().StringVar(&r.Prefix, "prefix", "", "the keys that begin with this")

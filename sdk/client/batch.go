@@ -62,8 +62,7 @@ func (c *Collection) check(check *nodev1.Check) Op {
 func (c *Collection) op(op *nodev1.Op) Op { return Op{op: op, db: c.db} }
 
 // Commit applies the operations together: all of them or, after an error, none. When it returns they are as durable as the
-// database is set to make them. There is one version for each operation, empty for checks, for deletes of absent rows, and for
-// what goes into collections that the caller may not read. At
+// database is set to make them. There is one version for each operation, empty for checks and for deletes of absent rows. At
 // most 100,000 operations and 32 MiB; checks see the state before them, and of several writes of one row the last counts. To
 // read before writing, use RunInBatch. Operations of collections of another database are refused with ErrInvalid; databases
 // are the same when they were named alike, by clients of one daemon with one certificate.

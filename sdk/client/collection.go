@@ -123,7 +123,7 @@ func (c *Collection) Get(ctx context.Context, key string) (Row, error) {
 	return rowOf(resp.GetRow()), nil
 }
 
-// Put writes a row and returns its version, which is empty for who may not read the collection. The value is encoded with encoding/json, unless it is a Value or a
+// Put writes a row and returns its version. The value is encoded with encoding/json, unless it is a Value or a
 // json.RawMessage, which are stored byte for byte.
 func (c *Collection) Put(ctx context.Context, key string, value any) (version string, err error) {
 	op, err := c.PutOp(key, value)
@@ -133,8 +133,7 @@ func (c *Collection) Put(ctx context.Context, key string, value any) (version st
 	return c.one(ctx, op)
 }
 
-// Delete removes a row and returns the version of its absence, which is empty when there was no row, and for who may not read
-// the collection.
+// Delete removes a row and returns the version of its absence, which is empty when there was no row.
 func (c *Collection) Delete(ctx context.Context, key string) (version string, err error) {
 	return c.one(ctx, c.DeleteOp(key))
 }
@@ -192,7 +191,7 @@ func exists(err error) (bool, error) {
 	return false, err
 }
 
-// DeleteRange deletes the rows of the range and returns how many there were, 0 for who may not read the collection; the rest of it has no meaning here. It is
+// DeleteRange deletes the rows of the range and returns how many there were; the rest of it has no meaning here. It is
 // not one batch: when it fails, the first rows of the range may be gone, and calling it again goes on.
 func (c *Collection) DeleteRange(ctx context.Context, r Range) (deleted uint64, err error) {
 	resp, err := c.db.c.api.DeleteRange(ctx, &nodev1.DeleteRangeRequest{

@@ -158,7 +158,7 @@ var accesses = []access{
 		return must(c.ResolveConflicts(ctx, &nodev1.ResolveConflictsRequest{Database: "home.local/owner:db", Resolutions: []*nodev1.Resolution{
 			{Collection: "home.local/owner:c", Key: "k", Result: &nodev1.Resolution_Delete{Delete: true}},
 		}}))
-	}, "NotFound NO_CONFLICT", noColl, refused, refused, hidden},
+	}, "NotFound NO_CONFLICT", noColl, refused, "NotFound NO_CONFLICT", hidden},
 	{"ServeConflicts", func(ctx context.Context, c nodev1.NodeServiceClient) error {
 		ctx, cancel := context.WithCancel(ctx)
 		defer cancel()

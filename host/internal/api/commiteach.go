@@ -62,9 +62,6 @@ type committer struct {
 type started struct {
 	commit rows.Started
 	err    error
-	// ops and t decide which versions are told.
-	ops []rows.Op
-	t   *target
 }
 
 // receive starts commits until the stream or ctx ends.
@@ -128,7 +125,7 @@ func (c *committer) start(ctx context.Context, commits []*nodev1.IndependentComm
 		lists, at = append(lists, ops), append(at, i)
 	}
 	for i, commit := range t.db.StartCommits(lists, t.guarded()) {
-		all[at[i]].commit, all[at[i]].ops, all[at[i]].t = commit, lists[i], t
+		all[at[i]].commit = commit
 	}
 	return all
 }
@@ -140,7 +137,6 @@ func (n *started) outcome(o *nodev1.CommitOutcome) {
 		versions, waited := n.commit.Wait()
 		if err = waited; err == nil {
 			o.Versions = versionTexts(versions)
-			n.t.withhold(n.ops, o.Versions)
 			return
 		}
 	}

@@ -109,7 +109,7 @@ func siblingProto(s *rows.Sibling) *nodev1.ConflictVersion {
 	}
 }
 
-// ResolveConflicts takes Read and Write on the collections of the rows: it tells whether they are in conflict.
+// ResolveConflicts takes Write on the collections of the rows.
 func (s *Server) ResolveConflicts(ctx context.Context, req *nodev1.ResolveConflictsRequest) (*nodev1.ResolveConflictsResponse, error) {
 	t, err := s.open(ctx, req.GetDatabase())
 	if err != nil {
@@ -141,9 +141,6 @@ func (s *Server) ResolveConflicts(ctx context.Context, req *nodev1.ResolveConfli
 
 // resolution reads what a client wants of a row.
 func (n *collectionNames) resolution(p *nodev1.Resolution) (r rows.Resolution, err error) {
-	if _, err = n.read(p.GetCollection(), perm.Read); err != nil {
-		return r, err
-	}
 	if r.Collection, err = n.read(p.GetCollection(), perm.Write); err != nil {
 		return r, err
 	}

@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 
-	"google.golang.org/protobuf/proto"
-
 	nodev1 "github.com/syncbase/syncbase/sdk/api/node/v1"
 
 	"github.com/syncbase/syncbase/host/internal/id"
@@ -42,7 +40,7 @@ func boundKeys(keys ...string) error {
 // deleteRangeOps is how many rows one commit of DeleteRange deletes.
 const deleteRangeOps = 10_000
 
-// DeleteRange takes Write on the collection, and Read to be told how many rows there were. It passes over the range once, in bounded commits: when it is cut short, the
+// DeleteRange takes Write on the collection. It passes over the range once, in bounded commits: when it is cut short, the
 // rows before some key are gone; what is written meanwhile may stay.
 func (s *Server) DeleteRange(ctx context.Context, req *nodev1.DeleteRangeRequest) (*nodev1.DeleteRangeResponse, error) {
 	r, err := scanRange(req)
@@ -57,9 +55,6 @@ func (s *Server) DeleteRange(ctx context.Context, req *nodev1.DeleteRangeRequest
 		r = rows.ScanRange{Start: r.Prefix, Limit: string(kv.PrefixEnd([]byte(r.Prefix)))}
 	}
 	resp := &nodev1.DeleteRangeResponse{}
-	if t.check(c, perm.Read) != nil {
-		resp.Withheld = proto.Bool(true)
-	}
 	for {
 		ops, err := t.deletes(c, r)
 		if err != nil || len(ops) == 0 {
@@ -67,7 +62,7 @@ func (s *Server) DeleteRange(ctx context.Context, req *nodev1.DeleteRangeRequest
 		}
 		versions, err := t.db.Commit(ops, t.guarded())
 		for _, v := range versions {
-			if !v.IsZero() && !resp.GetWithheld() {
+			if !v.IsZero() {
 				resp.Deleted++
 			}
 		}

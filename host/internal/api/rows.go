@@ -6,7 +6,6 @@ import (
 	"slices"
 
 	"google.golang.org/grpc"
-	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	nodev1 "github.com/syncbase/syncbase/sdk/api/node/v1"
@@ -132,8 +131,7 @@ func (b *rowBatch) flush() error {
 	return b.send(list)
 }
 
-// Commit takes Write on every collection that the batch writes, and Read on those it checks, and tells versions of those that
-// the caller may read.
+// Commit takes Write on every collection that the batch writes, and Read on those it checks.
 func (s *Server) Commit(ctx context.Context, req *nodev1.CommitRequest) (*nodev1.CommitResponse, error) {
 	t, err := s.open(ctx, req.GetDatabase())
 	if err != nil {
@@ -147,11 +145,7 @@ func (s *Server) Commit(ctx context.Context, req *nodev1.CommitRequest) (*nodev1
 	if err != nil {
 		return nil, err
 	}
-	resp := &nodev1.CommitResponse{Versions: versionTexts(versions)}
-	if t.withhold(ops, resp.Versions) {
-		resp.Withheld = proto.Bool(true)
-	}
-	return resp, nil
+	return &nodev1.CommitResponse{Versions: versionTexts(versions)}, nil
 }
 
 func versionTexts(versions []id.Version) []string {
@@ -162,15 +156,13 @@ func versionTexts(versions []id.Version) []string {
 	return list
 }
 
-// guarded is guard with the decision remembered while the collection stays the same, for batches of many rows. It takes note of
-// what withhold has to know.
+// guarded is guard with the decision remembered while the collection stays the same, for batches of many rows.
 func (t *target) guarded() rows.Guard {
 	var c id.Collection
 	var allowed [rows.OpList + 1]bool
 	return func(next id.Collection, list perm.List, kind rows.OpKind) error {
 		if next != c {
 			c, allowed = next, [rows.OpList + 1]bool{}
-			t.noteUnread(next, list)
 		}
 		if allowed[kind] {
 			return nil

@@ -19,8 +19,6 @@ type target struct {
 	list   perm.List
 	// batch is the open batch that the request belongs to, nil for none.
 	batch *openBatch
-	// unread are collections that a guarded commit wrote and that the caller may not read.
-	unread map[id.Collection]bool
 }
 
 // open finds a database that the caller may know of.

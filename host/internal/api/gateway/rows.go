@@ -112,10 +112,9 @@ func bodyIsRaw(contentType string) (bool, error) {
 
 // written is the answer to a write.
 type written struct {
-	// Version is empty for a delete of what was not there, in an open batch, and for who may not read the collection.
+	// Version is empty for a delete of what was not there, and in an open batch.
 	Version string `json:"version"`
-	// Existed tells of a delete whether the row was there; it is left out of other writes, in an open batch, and for who may not
-	// read the collection.
+	// Existed tells of a delete whether the row was there; it is left out of other writes and in an open batch.
 	Existed *bool `json:"existed,omitempty"`
 }
 
@@ -144,12 +143,10 @@ func (g *Gateway) writeRow(w *paced, r *http.Request, p place, batch string, op 
 	}
 	version := resp.GetVersions()[len(ops)-1]
 	done := written{Version: version}
-	switch {
-	case resp.GetWithheld():
-	case op.GetDelete() != nil:
+	if op.GetDelete() != nil {
 		existed := version != ""
 		done.Existed = &existed
-	default:
+	} else {
 		w.Header().Set("ETag", tag(version))
 	}
 	return answer(w, done)

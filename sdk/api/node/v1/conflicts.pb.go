@@ -450,7 +450,7 @@ func (x *ConflictCount) GetOverflow() uint64 {
 	return 0
 }
 
-// ResolveConflictsRequest takes Read and Write on the collections of the rows.
+// ResolveConflictsRequest takes Write on the collections of the rows.
 type ResolveConflictsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Name of the database.

@@ -2673,7 +2673,7 @@ func (x *ScanResponse) GetRows() []*Row {
 	return nil
 }
 
-// DeleteRangeRequest takes Write on the collection; who may not read it is not told what there was. A call that fails half-way has deleted rows from the start of the
+// DeleteRangeRequest takes Write on the collection. A call that fails half-way has deleted rows from the start of the
 // range.
 type DeleteRangeRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -2759,10 +2759,8 @@ func (x *DeleteRangeRequest) GetLimit() string {
 // DeleteRangeResponse says that the range was gone through once; what was written meanwhile may stay.
 type DeleteRangeResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Rows that were there and are gone; 0 when withheld is set.
-	Deleted uint64 `protobuf:"varint,1,opt,name=deleted,proto3" json:"deleted,omitempty"`
-	// Set when the caller may not read the collection, and so is not told how many rows there were.
-	Withheld      *bool `protobuf:"varint,2,opt,name=withheld,proto3,oneof" json:"withheld,omitempty"`
+	// Rows that were there and are gone.
+	Deleted       uint64 `protobuf:"varint,1,opt,name=deleted,proto3" json:"deleted,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2802,13 +2800,6 @@ func (x *DeleteRangeResponse) GetDeleted() uint64 {
 		return x.Deleted
 	}
 	return 0
-}
-
-func (x *DeleteRangeResponse) GetWithheld() bool {
-	if x != nil && x.Withheld != nil {
-		return *x.Withheld
-	}
-	return false
 }
 
 // BeginBatchRequest takes any tag on the database. A connection may have 100 batches open, a caller 300, and all
@@ -3608,11 +3599,8 @@ func (x *CommitRequest) GetOps() []*Op {
 // CommitResponse says that all operations were applied.
 type CommitResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// One for each operation, in order; empty for checks, for deletes of absent rows, and for all that was written into
-	// collections that the caller may not read.
-	Versions []string `protobuf:"bytes,1,rep,name=versions,proto3" json:"versions,omitempty"`
-	// Set when the caller is not told some of the versions, since it may not read the collection.
-	Withheld      *bool `protobuf:"varint,2,opt,name=withheld,proto3,oneof" json:"withheld,omitempty"`
+	// One for each operation, in order; empty for checks and for deletes of absent rows.
+	Versions      []string `protobuf:"bytes,1,rep,name=versions,proto3" json:"versions,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3652,13 +3640,6 @@ func (x *CommitResponse) GetVersions() []string {
 		return x.Versions
 	}
 	return nil
-}
-
-func (x *CommitResponse) GetWithheld() bool {
-	if x != nil && x.Withheld != nil {
-		return *x.Withheld
-	}
-	return false
 }
 
 // CommitEachRequest is some commits, in the order in which they are to be applied. For each of them holds what holds for a
@@ -6968,11 +6949,9 @@ const file_node_v1_node_proto_rawDesc = "" +
 	"collection\x12\x16\n" +
 	"\x06prefix\x18\x03 \x01(\tR\x06prefix\x12\x14\n" +
 	"\x05start\x18\x04 \x01(\tR\x05start\x12\x14\n" +
-	"\x05limit\x18\x05 \x01(\tR\x05limit\"]\n" +
+	"\x05limit\x18\x05 \x01(\tR\x05limit\"/\n" +
 	"\x13DeleteRangeResponse\x12\x18\n" +
-	"\adeleted\x18\x01 \x01(\x04R\adeleted\x12\x1f\n" +
-	"\bwithheld\x18\x02 \x01(\bH\x00R\bwithheld\x88\x01\x01B\v\n" +
-	"\t_withheld\"L\n" +
+	"\adeleted\x18\x01 \x01(\x04R\adeleted\"L\n" +
 	"\x11BeginBatchRequest\x12\x1a\n" +
 	"\bdatabase\x18\x01 \x01(\tR\bdatabase\x12\x1b\n" +
 	"\tread_only\x18\x02 \x01(\bR\breadOnly\"`\n" +
@@ -7020,11 +6999,9 @@ const file_node_v1_node_proto_rawDesc = "" +
 	"\bexpected\"S\n" +
 	"\rCommitRequest\x12\x1a\n" +
 	"\bdatabase\x18\x01 \x01(\tR\bdatabase\x12&\n" +
-	"\x03ops\x18\x02 \x03(\v2\x14.syncbase.node.v1.OpR\x03ops\"Z\n" +
+	"\x03ops\x18\x02 \x03(\v2\x14.syncbase.node.v1.OpR\x03ops\",\n" +
 	"\x0eCommitResponse\x12\x1a\n" +
-	"\bversions\x18\x01 \x03(\tR\bversions\x12\x1f\n" +
-	"\bwithheld\x18\x02 \x01(\bH\x00R\bwithheld\x88\x01\x01B\v\n" +
-	"\t_withheld\"n\n" +
+	"\bversions\x18\x01 \x03(\tR\bversions\"n\n" +
 	"\x11CommitEachRequest\x12\x1a\n" +
 	"\bdatabase\x18\x01 \x01(\tR\bdatabase\x12=\n" +
 	"\acommits\x18\x02 \x03(\v2#.syncbase.node.v1.IndependentCommitR\acommits\";\n" +
@@ -7647,7 +7624,6 @@ func file_node_v1_node_proto_init() {
 	file_node_v1_space_proto_init()
 	file_node_v1_syncgroup_proto_init()
 	file_node_v1_node_proto_msgTypes[7].OneofWrappers = []any{}
-	file_node_v1_node_proto_msgTypes[38].OneofWrappers = []any{}
 	file_node_v1_node_proto_msgTypes[47].OneofWrappers = []any{
 		(*Op_Put)(nil),
 		(*Op_Delete)(nil),
@@ -7658,7 +7634,6 @@ func file_node_v1_node_proto_init() {
 		(*Check_Absent)(nil),
 		(*Check_Value)(nil),
 	}
-	file_node_v1_node_proto_msgTypes[52].OneofWrappers = []any{}
 	file_node_v1_node_proto_msgTypes[96].OneofWrappers = []any{
 		(*DoctorResponse_Finding_)(nil),
 		(*DoctorResponse_Summary_)(nil),
