@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -29,7 +30,19 @@ type Restored struct {
 // RestoreStore makes the store of a data directory, which must not have one, from a backup that it verifies first. The
 // device becomes another writer, so that nothing of what it did after the backup was taken is mistaken for what it does
 // from now on. The daemon gives the bytes of blobs to the blob store when it starts.
-func RestoreStore(ctx context.Context, backup, dataDir string) (Restored, error) {
+func RestoreStore(ctx context.Context, backup, dataDir string) (_ Restored, err error) {
+	if err := outsideOfStores(dataDir); err != nil {
+		return Restored{}, err
+	}
+	made := []string{filepath.Join(dataDir, storeDir)}
+	for dir := dataDir; missing(dir) && dir != filepath.Dir(dir); dir = filepath.Dir(dir) {
+		made = append(made, dir)
+	}
+	defer func() {
+		// What was made for a restore that failed and is empty goes again.
+		for i := 0; err != nil && i < len(made) && (os.Remove(made[i]) == nil || missing(made[i])); i++ {
+		}
+	}()
 	if err := os.MkdirAll(dataDir, 0o700); err != nil {
 		return Restored{}, fmt.Errorf("create data directory: %w", err)
 	}
@@ -44,6 +57,27 @@ func RestoreStore(ctx context.Context, backup, dataDir string) (Restored, error)
 		r.Bytes += f.Size
 	}
 	return r, r.who(dataDir)
+}
+
+func missing(path string) bool {
+	_, err := os.Lstat(path)
+	return errors.Is(err, fs.ErrNotExist)
+}
+
+// outsideOfStores refuses a data directory that is a store, or lies in one: the daemon of that would sweep it away.
+func outsideOfStores(dataDir string) error {
+	dir, err := filepath.Abs(dataDir)
+	if err != nil {
+		return err
+	}
+	for dir = realPath(dir); ; dir = filepath.Dir(dir) {
+		if kv.HasStore(dir) {
+			return fmt.Errorf("%s lies in the store %s; a data directory is what holds a store, such as %s", dataDir, dir, filepath.Dir(dir))
+		}
+		if dir == filepath.Dir(dir) {
+			return nil
+		}
+	}
 }
 
 // who finds out to whom the data belongs, and who will be there to read it.

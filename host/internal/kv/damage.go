@@ -18,6 +18,9 @@ func damaged(err error) bool {
 		strings.Contains(err.Error(), "object size mismatch") || strings.Contains(err.Error(), "manifest file"))
 }
 
+// HasStore reports whether there are files of a store in a directory of the machine, whole or not.
+func HasStore(dir string) bool { return hasStore(vfs.Default, dir) }
+
 // hasStore reports whether there are files of a store in a directory, whole or not.
 func hasStore(from vfs.FS, dir string) bool {
 	names, err := from.List(dir)
