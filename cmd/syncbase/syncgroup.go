@@ -153,7 +153,7 @@ syncbase syncgroup join notes family --peer 192.168.1.7:4001 --member-type serve
 				}
 				value := map[string]any{"syncgroup": name, "admitted_by": by, "already": joined[name]}
 				if joined[name] && opts.Peer != "" {
-					return a.say(value, "this device, a member of %s, was admitted by %s, too", name, by)
+					return a.say(value, "this device was a member of %s already, and was admitted by %s, too", name, by)
 				}
 				if joined[name] {
 					return a.say(value, "this device was a member of %s already", name)
