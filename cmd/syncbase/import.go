@@ -19,6 +19,8 @@ const (
 	importRows     = 1000
 	importBytes    = 4 << 20
 	importInFlight = 4
+	// importPatience is how long an interrupted import waits for the answers to what it has sent.
+	importPatience = 10 * time.Second
 )
 
 type importOptions struct {
@@ -76,7 +78,7 @@ func (a *app) importFile(ctx context.Context, db *client.Database, collection, f
 		return err
 	}
 	start := time.Now()
-	i := importer{db: db, c: db.Collection(collection), busy: map[string]struct{}{}}
+	i := importer{db: db, c: db.Collection(collection), patience: importPatience, busy: map[string]struct{}{}}
 	err = i.run(ctx, from, opts.skip)
 	bar.end()
 	if err = plainly(ctx, err); err != nil {
@@ -90,10 +92,14 @@ func (a *app) importFile(ctx context.Context, db *client.Database, collection, f
 
 // account says what is done and how to go on.
 func (i *importer) account(err error, skip uint64) error {
-	if i.stored == 0 {
-		return fmt.Errorf("%w; nothing is stored", err)
+	known := ""
+	if i.unsure {
+		known = "known to be "
 	}
-	return fmt.Errorf("%w; %d rows are stored, go on with --skip %d", err, i.stored, skip+i.stored)
+	if i.stored == 0 {
+		return fmt.Errorf("%w; nothing is %sstored", err, known)
+	}
+	return fmt.Errorf("%w; %d rows are %sstored, go on with --skip %d", err, i.stored, known, skip+i.stored)
 }
 
 // size is what a bar needs to know of a file; 0 where nobody knows.
@@ -112,8 +118,9 @@ func size(in io.Reader) int64 {
 // importer keeps several batches under way. Batches that are under way together have no key in common, so rows of one key
 // are stored in the order in which they come.
 type importer struct {
-	db *client.Database
-	c  *client.Collection
+	db       *client.Database
+	c        *client.Collection
+	patience time.Duration
 
 	ops  []client.Op
 	keys []string
@@ -127,6 +134,8 @@ type importer struct {
 	// stored counts the rows up to the first batch that failed, which sets broken.
 	stored uint64
 	broken bool
+	// unsure: a batch was sent and not answered, so it may be stored or not.
+	unsure bool
 }
 
 type flight struct {
@@ -135,44 +144,50 @@ type flight struct {
 	done  chan error
 }
 
+// run stores the records. When ctx ends it sends nothing more, and waits a while for the answers to what it has sent: only
+// they tell what is stored.
 func (i *importer) run(ctx context.Context, from records, skip uint64) (err error) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
+	sent, giveUp := context.WithCancel(context.WithoutCancel(ctx))
+	defer giveUp()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(i.patience, giveUp) })()
 	defer func() { err = i.land(err) }()
 	for n := uint64(0); ; n++ {
 		r, err := from.next()
 		if errors.Is(err, io.EOF) && n < skip {
 			return fmt.Errorf("--skip %d passes over more than the %s that there are", skip, count(n, "row"))
 		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
 		if errors.Is(err, io.EOF) {
-			return i.launch(ctx)
+			return i.launch(sent)
 		}
 		if err != nil {
-			return errors.Join(i.launch(ctx), err)
+			return errors.Join(i.launch(sent), err)
 		}
 		if n < skip {
 			continue
 		}
-		if err := i.add(ctx, r); err != nil {
+		if err := i.add(sent, r); err != nil {
 			return err
 		}
 	}
 }
 
-func (i *importer) add(ctx context.Context, r record) error {
+func (i *importer) add(sent context.Context, r record) error {
 	op, err := i.c.PutOp(r.key, r.value)
 	if err != nil {
-		return errors.Join(i.launch(ctx), fmt.Errorf("line %d: %w", r.line, err))
+		return errors.Join(i.launch(sent), fmt.Errorf("line %d: %w", r.line, err))
 	}
 	i.ops, i.keys, i.lines = append(i.ops, op), append(i.keys, r.key), append(i.lines, r.line)
 	if i.size += len(r.key) + len(r.value.Bytes); len(i.ops) < importRows && i.size < importBytes {
 		return nil
 	}
-	return i.launch(ctx)
+	return i.launch(sent)
 }
 
-// launch sends the batch at hand on its way.
-func (i *importer) launch(ctx context.Context) error {
+// launch sends the batch at hand on its way. Its answer is waited for until sent ends.
+func (i *importer) launch(sent context.Context) error {
 	if len(i.ops) == 0 {
 		return nil
 	}
@@ -187,7 +202,7 @@ func (i *importer) launch(ctx context.Context) error {
 	}
 	ops := i.ops
 	go func() {
-		_, err := i.db.Commit(ctx, ops...)
+		_, err := i.db.Commit(sent, ops...)
 		f.done <- err
 	}()
 	i.flight = append(i.flight, f)
@@ -213,6 +228,7 @@ func (i *importer) await() error {
 		delete(i.busy, key)
 	}
 	i.broken = i.broken || err != nil
+	i.unsure = i.unsure || err != nil && !answered(err)
 	if err != nil {
 		return f.refused(err)
 	}
@@ -220,6 +236,16 @@ func (i *importer) await() error {
 		i.stored += uint64(len(f.keys))
 	}
 	return nil
+}
+
+// answered reports that the daemon itself said that a batch is not stored.
+func answered(err error) bool {
+	for _, kind := range []error{client.ErrNotFound, client.ErrNoAccess, client.ErrConflict, client.ErrInvalid, client.ErrPrecondition, client.ErrExhausted} {
+		if errors.Is(err, kind) {
+			return true
+		}
+	}
+	return false
 }
 
 // refused says where in the file the batch stands or, if one row is to blame, that row.

@@ -2,52 +2,16 @@ package main
 
 import (
 	"bufio"
-	"os"
 	"os/exec"
-	"path/filepath"
 	"syscall"
 	"testing"
 )
 
 // TestTerm wants a daemon that gets SIGTERM to finish and exit with 0, a watch notwithstanding.
 func TestTerm(t *testing.T) {
-	dir, err := os.MkdirTemp("", "sb") // short, since the path of a socket is limited to about 100 bytes
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	// The first argument makes the test binary the program; see TestMain.
-	bin := filepath.Join(dir, "syncbase")
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Symlink(self, bin); err != nil {
-		t.Fatal(err)
-	}
-	config := filepath.Join(dir, "node.yaml")
-	if err := os.WriteFile(config, []byte("node: {listen: []}\nplugins: {}\nblobs: {store: \"\"}\ndiscovery: []\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	data := filepath.Join(dir, "data")
-	daemon := exec.Command(bin, "serve", "--config", config, "--data", data)
-	daemon.Stderr = os.Stderr
-	out, err := daemon.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := daemon.Start(); err != nil {
-		t.Fatal(err)
-	}
-	if line, err := bufio.NewReader(out).ReadString('\n'); err != nil {
-		t.Fatalf("the daemon said %q, %v", line, err)
-	}
-	for _, args := range [][]string{{"db", "create", "d"}, {"collection", "create", "d", "c"}, {"put", "d", "c", "k", "1"}} {
-		if text, err := exec.Command(bin, append([]string{"--data", data}, args...)...).CombinedOutput(); err != nil {
-			t.Fatalf("%v: %v, %s", args, err, text)
-		}
-	}
-	watch := exec.Command(bin, "--data", data, "watch", "d", "--initial", "--collections")
+	daemon := startDaemon(t)
+	daemon.run(t, "put", "d", "c", "k", "1")
+	watch := exec.Command(daemon.bin, "--data", daemon.data, "watch", "d", "--initial", "--collections")
 	changes, err := watch.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -61,10 +25,10 @@ func TestTerm(t *testing.T) {
 			t.Fatalf("the watch said %q, %v; want %q", line, err, want)
 		}
 	}
-	if err := daemon.Process.Signal(syscall.SIGTERM); err != nil {
+	if err := daemon.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
-	if err := daemon.Wait(); err != nil {
+	if err := daemon.cmd.Wait(); err != nil {
 		t.Errorf("the daemon ended with %v, want 0", err)
 	}
 	if err := watch.Process.Signal(syscall.SIGTERM); err != nil {
