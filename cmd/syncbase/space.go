@@ -16,6 +16,15 @@ func (a *app) spaces(names namer, list []client.DatabaseSpace) error {
 	})
 }
 
+// storeSpace describes what the store takes, in one line.
+func storeSpace(s client.StoreSpace) string {
+	text := fmt.Sprintf("%s in %d files", mib(s.TableBytes), s.TableFiles)
+	if s.FreeBytes != nil {
+		text += fmt.Sprintf(", %s free", mib(*s.FreeBytes))
+	}
+	return text
+}
+
 func mib(bytes uint64) string { return fmt.Sprintf("%.1f MiB", float64(bytes)/(1<<20)) }
 
 // heldBy names the first of those who hold reclamation back, and how many more there are.

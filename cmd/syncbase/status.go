@@ -61,7 +61,7 @@ func (a *app) describe(s *client.Status) error {
 	t := a.table()
 	for _, pair := range [][2]string{
 		{"name", s.Name}, {"principal", s.Principal}, {"device", s.Device}, {"version", s.Version},
-		{"data", s.DataDir}, {"peer address", dash(s.PeerAddress)}, {"http", dash(strings.Join(s.HTTPAddresses, " "))},
+		{"data", s.DataDir}, {"store", storeSpace(s.Store)}, {"peer address", dash(s.PeerAddress)}, {"http", dash(strings.Join(s.HTTPAddresses, " "))},
 	} {
 		if err := t.row(nil, pair[0], pair[1]); err != nil {
 			return err

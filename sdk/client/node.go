@@ -41,6 +41,8 @@ type Status struct {
 	Refused []RefusedCount `json:"refused"`
 	// Databases are what each database takes.
 	Databases []DatabaseSpace `json:"databases"`
+	// Store is what all of them take together.
+	Store StoreSpace `json:"store"`
 	// Alarms are what somebody has to see to; mostly there are none.
 	Alarms []Alarm `json:"alarms"`
 }
@@ -139,6 +141,10 @@ func (c *Client) Status(ctx context.Context) (Status, error) {
 		Sweeping: []Sweeping{}, Databases: []DatabaseSpace{}, Refused: []RefusedCount{},
 	}
 	s.Alarms = alarmsOf(resp.GetAlarms())
+	s.Store = StoreSpace{TableFiles: resp.GetStore().GetTableFiles(), TableBytes: resp.GetStore().GetTableBytes()}
+	if p := resp.GetStore(); p != nil {
+		s.Store.FreeBytes = p.FreeBytes
+	}
 	if k := resp.GetDevelopmentClock(); k != nil {
 		s.DevelopmentClock = &DevelopmentClock{Now: timeOf(k.GetNow()), Shift: k.GetShift().AsDuration()}
 	}

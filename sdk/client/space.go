@@ -28,6 +28,14 @@ type DatabaseSpace struct {
 	SyncPaused bool `json:"sync_paused"`
 }
 
+// StoreSpace is what the tables of the store take, in which all databases lie. What was written last is not in one yet.
+type StoreSpace struct {
+	TableFiles uint64 `json:"table_files"`
+	TableBytes uint64 `json:"table_bytes"`
+	// FreeBytes are what is left of the disk; nil where the file system does not tell.
+	FreeBytes *uint64 `json:"free_bytes,omitempty"`
+}
+
 // Holder keeps history or deletes from being reclaimed.
 type Holder struct {
 	// Kind is reader (a watch or batch that is behind), member (it has not said that it holds what would go) or self (this

@@ -25,7 +25,7 @@ func (s *Server) Status(ctx context.Context, _ *nodev1.StatusRequest) (*nodev1.S
 		PeerAddress: facts.PeerAddress, Principal: string(facts.Principal),
 		HttpAddresses: facts.HTTPAddresses, Conflicts: s.conflictCounts(),
 	}
-	resp.Alarms = s.alarms()
+	resp.Alarms, resp.Store = s.alarms(), s.storeSpace()
 	if s.opts.Clock != nil {
 		now, ahead := s.opts.Clock.Shift(0)
 		resp.DevelopmentClock = &nodev1.DevelopmentClock{Now: timestamppb.New(now), Shift: durationpb.New(ahead)}

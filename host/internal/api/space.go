@@ -20,6 +20,15 @@ type Holder struct {
 	Acknowledged time.Time
 }
 
+func (s *Server) storeSpace() *nodev1.StoreSpace {
+	disk := s.opts.Rows.Disk()
+	p := &nodev1.StoreSpace{TableFiles: disk.Files, TableBytes: disk.Bytes}
+	if disk.Known {
+		p.FreeBytes = &disk.Free
+	}
+	return p
+}
+
 // spaces tells what each database takes. One that is destroyed meanwhile is left out.
 func (s *Server) spaces() (list []*nodev1.DatabaseSpace, err error) {
 	dbs, _ := s.opts.Rows.Databases()

@@ -27,6 +27,12 @@ func (s *Store) Space() Space {
 	return s.space(usage)
 }
 
+// Free returns what is left of the disk, if the file system can tell.
+func (s *Store) Free() (bytes uint64, known bool) {
+	usage, err := s.fs.GetDiskUsage(s.dir)
+	return usage.AvailBytes, err == nil
+}
+
 // space judges what the disk says, and tells when that is another judgement than the last one.
 func (s *Store) space(usage vfs.DiskUsage) Space {
 	now := Space{Free: usage.AvailBytes, Reserve: s.minFree, Short: usage.AvailBytes < shortAt*s.minFree}

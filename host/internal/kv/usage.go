@@ -2,6 +2,17 @@ package kv
 
 import "github.com/cockroachdb/pebble/v2"
 
+// Usage is what all tables of a store take, without those that are about to be removed.
+type Usage struct {
+	Files, Bytes uint64
+}
+
+// Usage counts the tables. What is in the log alone is in none of them.
+func (s *Store) Usage() Usage {
+	all := s.db.Metrics().Total()
+	return Usage{Files: uint64(all.TablesCount), Bytes: uint64(all.TablesSize)}
+}
+
 // DiskBytes estimates how much disk the range takes in tables; what is in the log alone does not count.
 //
 // Pebble's own EstimateDiskUsage keeps its sums beside those of the picker of compactions, in a list that one of them may make

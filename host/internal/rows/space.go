@@ -45,6 +45,20 @@ func (db *DB) Space() (Space, error) {
 	return s, nil
 }
 
+// Disk is what the store takes of the disk, with all its databases, and how much of that is left.
+type Disk struct {
+	kv.Usage
+	// Free is meant only where the file system tells it.
+	Free  uint64
+	Known bool
+}
+
+// Disk looks at the disk now.
+func (s *Store) Disk() Disk {
+	free, known := s.kv.Free()
+	return Disk{Usage: s.kv.Usage(), Free: free, Known: known}
+}
+
 // Held says what keeps Reclaim from going on.
 type Held struct {
 	// Reader: a watch or a batch has not read the oldest commits yet.

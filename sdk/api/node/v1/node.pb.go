@@ -334,6 +334,8 @@ type StatusResponse struct {
 	Sweeping []*Sweeping `protobuf:"bytes,20,rep,name=sweeping,proto3" json:"sweeping,omitempty"`
 	// What each database takes, by name.
 	Databases []*DatabaseSpace `protobuf:"bytes,21,rep,name=databases,proto3" json:"databases,omitempty"`
+	// What all of them take together.
+	Store *StoreSpace `protobuf:"bytes,27,opt,name=store,proto3" json:"store,omitempty"`
 	// Present only in development, where the owner may shift the clock by which rows are stamped.
 	DevelopmentClock *DevelopmentClock `protobuf:"bytes,22,opt,name=development_clock,json=developmentClock,proto3" json:"development_clock,omitempty"`
 	// Databases with commits that are refused somewhere.
@@ -468,6 +470,13 @@ func (x *StatusResponse) GetSweeping() []*Sweeping {
 func (x *StatusResponse) GetDatabases() []*DatabaseSpace {
 	if x != nil {
 		return x.Databases
+	}
+	return nil
+}
+
+func (x *StatusResponse) GetStore() *StoreSpace {
+	if x != nil {
+		return x.Store
 	}
 	return nil
 }
@@ -6759,7 +6768,7 @@ var File_node_v1_node_proto protoreflect.FileDescriptor
 const file_node_v1_node_proto_rawDesc = "" +
 	"\n" +
 	"\x12node/v1/node.proto\x12\x10syncbase.node.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14node/v1/alarms.proto\x1a\x13node/v1/clock.proto\x1a\x17node/v1/conflicts.proto\x1a\x15node/v1/refused.proto\x1a\x13node/v1/space.proto\x1a\x17node/v1/syncgroup.proto\"\x0f\n" +
-	"\rStatusRequest\"\xa0\x06\n" +
+	"\rStatusRequest\"\xd4\x06\n" +
 	"\x0eStatusResponse\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
 	"\x06device\x18\x02 \x01(\tR\x06device\x12\x18\n" +
@@ -6776,7 +6785,8 @@ const file_node_v1_node_proto_rawDesc = "" +
 	"\x0ehttp_addresses\x18\r \x03(\tR\rhttpAddresses\x12=\n" +
 	"\tconflicts\x18\x0e \x03(\v2\x1f.syncbase.node.v1.ConflictCountR\tconflicts\x126\n" +
 	"\bsweeping\x18\x14 \x03(\v2\x1a.syncbase.node.v1.SweepingR\bsweeping\x12=\n" +
-	"\tdatabases\x18\x15 \x03(\v2\x1f.syncbase.node.v1.DatabaseSpaceR\tdatabases\x12O\n" +
+	"\tdatabases\x18\x15 \x03(\v2\x1f.syncbase.node.v1.DatabaseSpaceR\tdatabases\x122\n" +
+	"\x05store\x18\x1b \x01(\v2\x1c.syncbase.node.v1.StoreSpaceR\x05store\x12O\n" +
 	"\x11development_clock\x18\x16 \x01(\v2\".syncbase.node.v1.DevelopmentClockR\x10developmentClock\x128\n" +
 	"\arefused\x18\x1a \x03(\v2\x1e.syncbase.node.v1.RefusedCountR\arefused\x12/\n" +
 	"\x06alarms\x18\x19 \x03(\v2\x17.syncbase.node.v1.AlarmR\x06alarms\"F\n" +
@@ -7414,38 +7424,39 @@ var file_node_v1_node_proto_goTypes = []any{
 	(*Clock)(nil),                     // 106: syncbase.node.v1.Clock
 	(*ConflictCount)(nil),             // 107: syncbase.node.v1.ConflictCount
 	(*DatabaseSpace)(nil),             // 108: syncbase.node.v1.DatabaseSpace
-	(*DevelopmentClock)(nil),          // 109: syncbase.node.v1.DevelopmentClock
-	(*RefusedCount)(nil),              // 110: syncbase.node.v1.RefusedCount
-	(*Alarm)(nil),                     // 111: syncbase.node.v1.Alarm
-	(*timestamppb.Timestamp)(nil),     // 112: google.protobuf.Timestamp
-	(*ListConflictsRequest)(nil),      // 113: syncbase.node.v1.ListConflictsRequest
-	(*ResolveConflictsRequest)(nil),   // 114: syncbase.node.v1.ResolveConflictsRequest
-	(*ServeConflictsRequest)(nil),     // 115: syncbase.node.v1.ServeConflictsRequest
-	(*SetSyncgroupSpecRequest)(nil),   // 116: syncbase.node.v1.SetSyncgroupSpecRequest
-	(*LeaveSyncgroupRequest)(nil),     // 117: syncbase.node.v1.LeaveSyncgroupRequest
-	(*DestroySyncgroupRequest)(nil),   // 118: syncbase.node.v1.DestroySyncgroupRequest
-	(*EjectMemberRequest)(nil),        // 119: syncbase.node.v1.EjectMemberRequest
-	(*AllowMemberRequest)(nil),        // 120: syncbase.node.v1.AllowMemberRequest
-	(*ListInvitationsRequest)(nil),    // 121: syncbase.node.v1.ListInvitationsRequest
-	(*DeclineInvitationRequest)(nil),  // 122: syncbase.node.v1.DeclineInvitationRequest
-	(*ListRefusedRequest)(nil),        // 123: syncbase.node.v1.ListRefusedRequest
-	(*RetryRefusedRequest)(nil),       // 124: syncbase.node.v1.RetryRefusedRequest
-	(*DiscardRefusedRequest)(nil),     // 125: syncbase.node.v1.DiscardRefusedRequest
-	(*AdjustClockRequest)(nil),        // 126: syncbase.node.v1.AdjustClockRequest
-	(*ListConflictsResponse)(nil),     // 127: syncbase.node.v1.ListConflictsResponse
-	(*ResolveConflictsResponse)(nil),  // 128: syncbase.node.v1.ResolveConflictsResponse
-	(*ServeConflictsResponse)(nil),    // 129: syncbase.node.v1.ServeConflictsResponse
-	(*SetSyncgroupSpecResponse)(nil),  // 130: syncbase.node.v1.SetSyncgroupSpecResponse
-	(*LeaveSyncgroupResponse)(nil),    // 131: syncbase.node.v1.LeaveSyncgroupResponse
-	(*DestroySyncgroupResponse)(nil),  // 132: syncbase.node.v1.DestroySyncgroupResponse
-	(*EjectMemberResponse)(nil),       // 133: syncbase.node.v1.EjectMemberResponse
-	(*AllowMemberResponse)(nil),       // 134: syncbase.node.v1.AllowMemberResponse
-	(*ListInvitationsResponse)(nil),   // 135: syncbase.node.v1.ListInvitationsResponse
-	(*DeclineInvitationResponse)(nil), // 136: syncbase.node.v1.DeclineInvitationResponse
-	(*ListRefusedResponse)(nil),       // 137: syncbase.node.v1.ListRefusedResponse
-	(*RetryRefusedResponse)(nil),      // 138: syncbase.node.v1.RetryRefusedResponse
-	(*DiscardRefusedResponse)(nil),    // 139: syncbase.node.v1.DiscardRefusedResponse
-	(*AdjustClockResponse)(nil),       // 140: syncbase.node.v1.AdjustClockResponse
+	(*StoreSpace)(nil),                // 109: syncbase.node.v1.StoreSpace
+	(*DevelopmentClock)(nil),          // 110: syncbase.node.v1.DevelopmentClock
+	(*RefusedCount)(nil),              // 111: syncbase.node.v1.RefusedCount
+	(*Alarm)(nil),                     // 112: syncbase.node.v1.Alarm
+	(*timestamppb.Timestamp)(nil),     // 113: google.protobuf.Timestamp
+	(*ListConflictsRequest)(nil),      // 114: syncbase.node.v1.ListConflictsRequest
+	(*ResolveConflictsRequest)(nil),   // 115: syncbase.node.v1.ResolveConflictsRequest
+	(*ServeConflictsRequest)(nil),     // 116: syncbase.node.v1.ServeConflictsRequest
+	(*SetSyncgroupSpecRequest)(nil),   // 117: syncbase.node.v1.SetSyncgroupSpecRequest
+	(*LeaveSyncgroupRequest)(nil),     // 118: syncbase.node.v1.LeaveSyncgroupRequest
+	(*DestroySyncgroupRequest)(nil),   // 119: syncbase.node.v1.DestroySyncgroupRequest
+	(*EjectMemberRequest)(nil),        // 120: syncbase.node.v1.EjectMemberRequest
+	(*AllowMemberRequest)(nil),        // 121: syncbase.node.v1.AllowMemberRequest
+	(*ListInvitationsRequest)(nil),    // 122: syncbase.node.v1.ListInvitationsRequest
+	(*DeclineInvitationRequest)(nil),  // 123: syncbase.node.v1.DeclineInvitationRequest
+	(*ListRefusedRequest)(nil),        // 124: syncbase.node.v1.ListRefusedRequest
+	(*RetryRefusedRequest)(nil),       // 125: syncbase.node.v1.RetryRefusedRequest
+	(*DiscardRefusedRequest)(nil),     // 126: syncbase.node.v1.DiscardRefusedRequest
+	(*AdjustClockRequest)(nil),        // 127: syncbase.node.v1.AdjustClockRequest
+	(*ListConflictsResponse)(nil),     // 128: syncbase.node.v1.ListConflictsResponse
+	(*ResolveConflictsResponse)(nil),  // 129: syncbase.node.v1.ResolveConflictsResponse
+	(*ServeConflictsResponse)(nil),    // 130: syncbase.node.v1.ServeConflictsResponse
+	(*SetSyncgroupSpecResponse)(nil),  // 131: syncbase.node.v1.SetSyncgroupSpecResponse
+	(*LeaveSyncgroupResponse)(nil),    // 132: syncbase.node.v1.LeaveSyncgroupResponse
+	(*DestroySyncgroupResponse)(nil),  // 133: syncbase.node.v1.DestroySyncgroupResponse
+	(*EjectMemberResponse)(nil),       // 134: syncbase.node.v1.EjectMemberResponse
+	(*AllowMemberResponse)(nil),       // 135: syncbase.node.v1.AllowMemberResponse
+	(*ListInvitationsResponse)(nil),   // 136: syncbase.node.v1.ListInvitationsResponse
+	(*DeclineInvitationResponse)(nil), // 137: syncbase.node.v1.DeclineInvitationResponse
+	(*ListRefusedResponse)(nil),       // 138: syncbase.node.v1.ListRefusedResponse
+	(*RetryRefusedResponse)(nil),      // 139: syncbase.node.v1.RetryRefusedResponse
+	(*DiscardRefusedResponse)(nil),    // 140: syncbase.node.v1.DiscardRefusedResponse
+	(*AdjustClockResponse)(nil),       // 141: syncbase.node.v1.AdjustClockResponse
 }
 var file_node_v1_node_proto_depIdxs = []int32{
 	7,   // 0: syncbase.node.v1.StatusResponse.plugins:type_name -> syncbase.node.v1.Plugin
@@ -7455,161 +7466,162 @@ var file_node_v1_node_proto_depIdxs = []int32{
 	107, // 4: syncbase.node.v1.StatusResponse.conflicts:type_name -> syncbase.node.v1.ConflictCount
 	6,   // 5: syncbase.node.v1.StatusResponse.sweeping:type_name -> syncbase.node.v1.Sweeping
 	108, // 6: syncbase.node.v1.StatusResponse.databases:type_name -> syncbase.node.v1.DatabaseSpace
-	109, // 7: syncbase.node.v1.StatusResponse.development_clock:type_name -> syncbase.node.v1.DevelopmentClock
-	110, // 8: syncbase.node.v1.StatusResponse.refused:type_name -> syncbase.node.v1.RefusedCount
-	111, // 9: syncbase.node.v1.StatusResponse.alarms:type_name -> syncbase.node.v1.Alarm
-	112, // 10: syncbase.node.v1.Peer.last_contact:type_name -> google.protobuf.Timestamp
-	112, // 11: syncbase.node.v1.Peer.verified:type_name -> google.protobuf.Timestamp
-	0,   // 12: syncbase.node.v1.DatabaseSettings.durability:type_name -> syncbase.node.v1.Durability
-	11,  // 13: syncbase.node.v1.GetDatabaseResponse.settings:type_name -> syncbase.node.v1.DatabaseSettings
-	11,  // 14: syncbase.node.v1.UpdateDatabaseRequest.settings:type_name -> syncbase.node.v1.DatabaseSettings
-	11,  // 15: syncbase.node.v1.UpdateDatabaseResponse.settings:type_name -> syncbase.node.v1.DatabaseSettings
-	16,  // 16: syncbase.node.v1.GetSchemaResponse.schema:type_name -> syncbase.node.v1.Schema
-	16,  // 17: syncbase.node.v1.SetSchemaRequest.schema:type_name -> syncbase.node.v1.Schema
-	112, // 18: syncbase.node.v1.Row.updated:type_name -> google.protobuf.Timestamp
-	36,  // 19: syncbase.node.v1.GetResponse.row:type_name -> syncbase.node.v1.Row
-	36,  // 20: syncbase.node.v1.ScanResponse.rows:type_name -> syncbase.node.v1.Row
-	112, // 21: syncbase.node.v1.BeginBatchResponse.expires:type_name -> google.protobuf.Timestamp
-	51,  // 22: syncbase.node.v1.WriteBatchRequest.ops:type_name -> syncbase.node.v1.Op
-	52,  // 23: syncbase.node.v1.Op.put:type_name -> syncbase.node.v1.Put
-	53,  // 24: syncbase.node.v1.Op.delete:type_name -> syncbase.node.v1.Delete
-	54,  // 25: syncbase.node.v1.Op.check:type_name -> syncbase.node.v1.Check
-	51,  // 26: syncbase.node.v1.CommitRequest.ops:type_name -> syncbase.node.v1.Op
-	58,  // 27: syncbase.node.v1.CommitEachRequest.commits:type_name -> syncbase.node.v1.IndependentCommit
-	51,  // 28: syncbase.node.v1.IndependentCommit.ops:type_name -> syncbase.node.v1.Op
-	60,  // 29: syncbase.node.v1.CommitEachResponse.outcomes:type_name -> syncbase.node.v1.CommitOutcome
-	62,  // 30: syncbase.node.v1.WatchRequest.patterns:type_name -> syncbase.node.v1.WatchPattern
-	65,  // 31: syncbase.node.v1.WatchResponse.changes:type_name -> syncbase.node.v1.Change
-	1,   // 32: syncbase.node.v1.Change.kind:type_name -> syncbase.node.v1.ChangeKind
-	36,  // 33: syncbase.node.v1.Change.row:type_name -> syncbase.node.v1.Row
-	64,  // 34: syncbase.node.v1.Change.access:type_name -> syncbase.node.v1.CollectionAccess
-	68,  // 35: syncbase.node.v1.HistoryResponse.versions:type_name -> syncbase.node.v1.HistoryVersion
-	112, // 36: syncbase.node.v1.HistoryVersion.time:type_name -> google.protobuf.Timestamp
-	69,  // 37: syncbase.node.v1.CreateSyncgroupRequest.collections:type_name -> syncbase.node.v1.SyncgroupCollection
-	112, // 38: syncbase.node.v1.ListMembersResponse.joined:type_name -> google.protobuf.Timestamp
-	8,   // 39: syncbase.node.v1.ListPeersResponse.peer:type_name -> syncbase.node.v1.Peer
-	2,   // 40: syncbase.node.v1.FetchBlobResponse.state:type_name -> syncbase.node.v1.FetchState
-	3,   // 41: syncbase.node.v1.Blob.state:type_name -> syncbase.node.v1.BlobState
-	91,  // 42: syncbase.node.v1.StatBlobResponse.blob:type_name -> syncbase.node.v1.Blob
-	91,  // 43: syncbase.node.v1.ListBlobsResponse.blob:type_name -> syncbase.node.v1.Blob
-	7,   // 44: syncbase.node.v1.ListPluginsResponse.plugin:type_name -> syncbase.node.v1.Plugin
-	103, // 45: syncbase.node.v1.DoctorResponse.finding:type_name -> syncbase.node.v1.DoctorResponse.Finding
-	105, // 46: syncbase.node.v1.DoctorResponse.summary:type_name -> syncbase.node.v1.DoctorResponse.Summary
-	104, // 47: syncbase.node.v1.DoctorResponse.progress:type_name -> syncbase.node.v1.DoctorResponse.Progress
-	112, // 48: syncbase.node.v1.ShowIdentityResponse.not_after:type_name -> google.protobuf.Timestamp
-	4,   // 49: syncbase.node.v1.NodeService.Status:input_type -> syncbase.node.v1.StatusRequest
-	10,  // 50: syncbase.node.v1.NodeService.CreateDatabase:input_type -> syncbase.node.v1.CreateDatabaseRequest
-	22,  // 51: syncbase.node.v1.NodeService.ListDatabases:input_type -> syncbase.node.v1.ListDatabasesRequest
-	24,  // 52: syncbase.node.v1.NodeService.DestroyDatabase:input_type -> syncbase.node.v1.DestroyDatabaseRequest
-	12,  // 53: syncbase.node.v1.NodeService.GetDatabase:input_type -> syncbase.node.v1.GetDatabaseRequest
-	14,  // 54: syncbase.node.v1.NodeService.UpdateDatabase:input_type -> syncbase.node.v1.UpdateDatabaseRequest
-	17,  // 55: syncbase.node.v1.NodeService.GetSchema:input_type -> syncbase.node.v1.GetSchemaRequest
-	19,  // 56: syncbase.node.v1.NodeService.SetSchema:input_type -> syncbase.node.v1.SetSchemaRequest
-	26,  // 57: syncbase.node.v1.NodeService.GetPermissions:input_type -> syncbase.node.v1.GetPermissionsRequest
-	28,  // 58: syncbase.node.v1.NodeService.SetPermissions:input_type -> syncbase.node.v1.SetPermissionsRequest
-	30,  // 59: syncbase.node.v1.NodeService.CreateCollection:input_type -> syncbase.node.v1.CreateCollectionRequest
-	32,  // 60: syncbase.node.v1.NodeService.ListCollections:input_type -> syncbase.node.v1.ListCollectionsRequest
-	34,  // 61: syncbase.node.v1.NodeService.DestroyCollection:input_type -> syncbase.node.v1.DestroyCollectionRequest
-	37,  // 62: syncbase.node.v1.NodeService.Get:input_type -> syncbase.node.v1.GetRequest
-	39,  // 63: syncbase.node.v1.NodeService.Scan:input_type -> syncbase.node.v1.ScanRequest
-	41,  // 64: syncbase.node.v1.NodeService.DeleteRange:input_type -> syncbase.node.v1.DeleteRangeRequest
-	43,  // 65: syncbase.node.v1.NodeService.BeginBatch:input_type -> syncbase.node.v1.BeginBatchRequest
-	45,  // 66: syncbase.node.v1.NodeService.WriteBatch:input_type -> syncbase.node.v1.WriteBatchRequest
-	47,  // 67: syncbase.node.v1.NodeService.CommitBatch:input_type -> syncbase.node.v1.CommitBatchRequest
-	49,  // 68: syncbase.node.v1.NodeService.AbortBatch:input_type -> syncbase.node.v1.AbortBatchRequest
-	55,  // 69: syncbase.node.v1.NodeService.Commit:input_type -> syncbase.node.v1.CommitRequest
-	57,  // 70: syncbase.node.v1.NodeService.CommitEach:input_type -> syncbase.node.v1.CommitEachRequest
-	61,  // 71: syncbase.node.v1.NodeService.Watch:input_type -> syncbase.node.v1.WatchRequest
-	66,  // 72: syncbase.node.v1.NodeService.History:input_type -> syncbase.node.v1.HistoryRequest
-	113, // 73: syncbase.node.v1.NodeService.ListConflicts:input_type -> syncbase.node.v1.ListConflictsRequest
-	114, // 74: syncbase.node.v1.NodeService.ResolveConflicts:input_type -> syncbase.node.v1.ResolveConflictsRequest
-	115, // 75: syncbase.node.v1.NodeService.ServeConflicts:input_type -> syncbase.node.v1.ServeConflictsRequest
-	70,  // 76: syncbase.node.v1.NodeService.CreateSyncgroup:input_type -> syncbase.node.v1.CreateSyncgroupRequest
-	72,  // 77: syncbase.node.v1.NodeService.JoinSyncgroup:input_type -> syncbase.node.v1.JoinSyncgroupRequest
-	74,  // 78: syncbase.node.v1.NodeService.ListSyncgroups:input_type -> syncbase.node.v1.ListSyncgroupsRequest
-	76,  // 79: syncbase.node.v1.NodeService.ListMembers:input_type -> syncbase.node.v1.ListMembersRequest
-	78,  // 80: syncbase.node.v1.NodeService.GetSyncgroupSpec:input_type -> syncbase.node.v1.GetSyncgroupSpecRequest
-	116, // 81: syncbase.node.v1.NodeService.SetSyncgroupSpec:input_type -> syncbase.node.v1.SetSyncgroupSpecRequest
-	117, // 82: syncbase.node.v1.NodeService.LeaveSyncgroup:input_type -> syncbase.node.v1.LeaveSyncgroupRequest
-	118, // 83: syncbase.node.v1.NodeService.DestroySyncgroup:input_type -> syncbase.node.v1.DestroySyncgroupRequest
-	119, // 84: syncbase.node.v1.NodeService.EjectMember:input_type -> syncbase.node.v1.EjectMemberRequest
-	120, // 85: syncbase.node.v1.NodeService.AllowMember:input_type -> syncbase.node.v1.AllowMemberRequest
-	121, // 86: syncbase.node.v1.NodeService.ListInvitations:input_type -> syncbase.node.v1.ListInvitationsRequest
-	122, // 87: syncbase.node.v1.NodeService.DeclineInvitation:input_type -> syncbase.node.v1.DeclineInvitationRequest
-	80,  // 88: syncbase.node.v1.NodeService.WaitSyncgroup:input_type -> syncbase.node.v1.WaitSyncgroupRequest
-	82,  // 89: syncbase.node.v1.NodeService.ListPeers:input_type -> syncbase.node.v1.ListPeersRequest
-	123, // 90: syncbase.node.v1.NodeService.ListRefused:input_type -> syncbase.node.v1.ListRefusedRequest
-	124, // 91: syncbase.node.v1.NodeService.RetryRefused:input_type -> syncbase.node.v1.RetryRefusedRequest
-	125, // 92: syncbase.node.v1.NodeService.DiscardRefused:input_type -> syncbase.node.v1.DiscardRefusedRequest
-	84,  // 93: syncbase.node.v1.NodeService.PutBlob:input_type -> syncbase.node.v1.PutBlobRequest
-	86,  // 94: syncbase.node.v1.NodeService.GetBlob:input_type -> syncbase.node.v1.GetBlobRequest
-	88,  // 95: syncbase.node.v1.NodeService.FetchBlob:input_type -> syncbase.node.v1.FetchBlobRequest
-	90,  // 96: syncbase.node.v1.NodeService.StatBlob:input_type -> syncbase.node.v1.StatBlobRequest
-	93,  // 97: syncbase.node.v1.NodeService.ListBlobs:input_type -> syncbase.node.v1.ListBlobsRequest
-	95,  // 98: syncbase.node.v1.NodeService.ListPlugins:input_type -> syncbase.node.v1.ListPluginsRequest
-	97,  // 99: syncbase.node.v1.NodeService.Backup:input_type -> syncbase.node.v1.BackupRequest
-	99,  // 100: syncbase.node.v1.NodeService.Doctor:input_type -> syncbase.node.v1.DoctorRequest
-	101, // 101: syncbase.node.v1.NodeService.ShowIdentity:input_type -> syncbase.node.v1.ShowIdentityRequest
-	126, // 102: syncbase.node.v1.NodeService.AdjustClock:input_type -> syncbase.node.v1.AdjustClockRequest
-	5,   // 103: syncbase.node.v1.NodeService.Status:output_type -> syncbase.node.v1.StatusResponse
-	21,  // 104: syncbase.node.v1.NodeService.CreateDatabase:output_type -> syncbase.node.v1.CreateDatabaseResponse
-	23,  // 105: syncbase.node.v1.NodeService.ListDatabases:output_type -> syncbase.node.v1.ListDatabasesResponse
-	25,  // 106: syncbase.node.v1.NodeService.DestroyDatabase:output_type -> syncbase.node.v1.DestroyDatabaseResponse
-	13,  // 107: syncbase.node.v1.NodeService.GetDatabase:output_type -> syncbase.node.v1.GetDatabaseResponse
-	15,  // 108: syncbase.node.v1.NodeService.UpdateDatabase:output_type -> syncbase.node.v1.UpdateDatabaseResponse
-	18,  // 109: syncbase.node.v1.NodeService.GetSchema:output_type -> syncbase.node.v1.GetSchemaResponse
-	20,  // 110: syncbase.node.v1.NodeService.SetSchema:output_type -> syncbase.node.v1.SetSchemaResponse
-	27,  // 111: syncbase.node.v1.NodeService.GetPermissions:output_type -> syncbase.node.v1.GetPermissionsResponse
-	29,  // 112: syncbase.node.v1.NodeService.SetPermissions:output_type -> syncbase.node.v1.SetPermissionsResponse
-	31,  // 113: syncbase.node.v1.NodeService.CreateCollection:output_type -> syncbase.node.v1.CreateCollectionResponse
-	33,  // 114: syncbase.node.v1.NodeService.ListCollections:output_type -> syncbase.node.v1.ListCollectionsResponse
-	35,  // 115: syncbase.node.v1.NodeService.DestroyCollection:output_type -> syncbase.node.v1.DestroyCollectionResponse
-	38,  // 116: syncbase.node.v1.NodeService.Get:output_type -> syncbase.node.v1.GetResponse
-	40,  // 117: syncbase.node.v1.NodeService.Scan:output_type -> syncbase.node.v1.ScanResponse
-	42,  // 118: syncbase.node.v1.NodeService.DeleteRange:output_type -> syncbase.node.v1.DeleteRangeResponse
-	44,  // 119: syncbase.node.v1.NodeService.BeginBatch:output_type -> syncbase.node.v1.BeginBatchResponse
-	46,  // 120: syncbase.node.v1.NodeService.WriteBatch:output_type -> syncbase.node.v1.WriteBatchResponse
-	48,  // 121: syncbase.node.v1.NodeService.CommitBatch:output_type -> syncbase.node.v1.CommitBatchResponse
-	50,  // 122: syncbase.node.v1.NodeService.AbortBatch:output_type -> syncbase.node.v1.AbortBatchResponse
-	56,  // 123: syncbase.node.v1.NodeService.Commit:output_type -> syncbase.node.v1.CommitResponse
-	59,  // 124: syncbase.node.v1.NodeService.CommitEach:output_type -> syncbase.node.v1.CommitEachResponse
-	63,  // 125: syncbase.node.v1.NodeService.Watch:output_type -> syncbase.node.v1.WatchResponse
-	67,  // 126: syncbase.node.v1.NodeService.History:output_type -> syncbase.node.v1.HistoryResponse
-	127, // 127: syncbase.node.v1.NodeService.ListConflicts:output_type -> syncbase.node.v1.ListConflictsResponse
-	128, // 128: syncbase.node.v1.NodeService.ResolveConflicts:output_type -> syncbase.node.v1.ResolveConflictsResponse
-	129, // 129: syncbase.node.v1.NodeService.ServeConflicts:output_type -> syncbase.node.v1.ServeConflictsResponse
-	71,  // 130: syncbase.node.v1.NodeService.CreateSyncgroup:output_type -> syncbase.node.v1.CreateSyncgroupResponse
-	73,  // 131: syncbase.node.v1.NodeService.JoinSyncgroup:output_type -> syncbase.node.v1.JoinSyncgroupResponse
-	75,  // 132: syncbase.node.v1.NodeService.ListSyncgroups:output_type -> syncbase.node.v1.ListSyncgroupsResponse
-	77,  // 133: syncbase.node.v1.NodeService.ListMembers:output_type -> syncbase.node.v1.ListMembersResponse
-	79,  // 134: syncbase.node.v1.NodeService.GetSyncgroupSpec:output_type -> syncbase.node.v1.GetSyncgroupSpecResponse
-	130, // 135: syncbase.node.v1.NodeService.SetSyncgroupSpec:output_type -> syncbase.node.v1.SetSyncgroupSpecResponse
-	131, // 136: syncbase.node.v1.NodeService.LeaveSyncgroup:output_type -> syncbase.node.v1.LeaveSyncgroupResponse
-	132, // 137: syncbase.node.v1.NodeService.DestroySyncgroup:output_type -> syncbase.node.v1.DestroySyncgroupResponse
-	133, // 138: syncbase.node.v1.NodeService.EjectMember:output_type -> syncbase.node.v1.EjectMemberResponse
-	134, // 139: syncbase.node.v1.NodeService.AllowMember:output_type -> syncbase.node.v1.AllowMemberResponse
-	135, // 140: syncbase.node.v1.NodeService.ListInvitations:output_type -> syncbase.node.v1.ListInvitationsResponse
-	136, // 141: syncbase.node.v1.NodeService.DeclineInvitation:output_type -> syncbase.node.v1.DeclineInvitationResponse
-	81,  // 142: syncbase.node.v1.NodeService.WaitSyncgroup:output_type -> syncbase.node.v1.WaitSyncgroupResponse
-	83,  // 143: syncbase.node.v1.NodeService.ListPeers:output_type -> syncbase.node.v1.ListPeersResponse
-	137, // 144: syncbase.node.v1.NodeService.ListRefused:output_type -> syncbase.node.v1.ListRefusedResponse
-	138, // 145: syncbase.node.v1.NodeService.RetryRefused:output_type -> syncbase.node.v1.RetryRefusedResponse
-	139, // 146: syncbase.node.v1.NodeService.DiscardRefused:output_type -> syncbase.node.v1.DiscardRefusedResponse
-	85,  // 147: syncbase.node.v1.NodeService.PutBlob:output_type -> syncbase.node.v1.PutBlobResponse
-	87,  // 148: syncbase.node.v1.NodeService.GetBlob:output_type -> syncbase.node.v1.GetBlobResponse
-	89,  // 149: syncbase.node.v1.NodeService.FetchBlob:output_type -> syncbase.node.v1.FetchBlobResponse
-	92,  // 150: syncbase.node.v1.NodeService.StatBlob:output_type -> syncbase.node.v1.StatBlobResponse
-	94,  // 151: syncbase.node.v1.NodeService.ListBlobs:output_type -> syncbase.node.v1.ListBlobsResponse
-	96,  // 152: syncbase.node.v1.NodeService.ListPlugins:output_type -> syncbase.node.v1.ListPluginsResponse
-	98,  // 153: syncbase.node.v1.NodeService.Backup:output_type -> syncbase.node.v1.BackupResponse
-	100, // 154: syncbase.node.v1.NodeService.Doctor:output_type -> syncbase.node.v1.DoctorResponse
-	102, // 155: syncbase.node.v1.NodeService.ShowIdentity:output_type -> syncbase.node.v1.ShowIdentityResponse
-	140, // 156: syncbase.node.v1.NodeService.AdjustClock:output_type -> syncbase.node.v1.AdjustClockResponse
-	103, // [103:157] is the sub-list for method output_type
-	49,  // [49:103] is the sub-list for method input_type
-	49,  // [49:49] is the sub-list for extension type_name
-	49,  // [49:49] is the sub-list for extension extendee
-	0,   // [0:49] is the sub-list for field type_name
+	109, // 7: syncbase.node.v1.StatusResponse.store:type_name -> syncbase.node.v1.StoreSpace
+	110, // 8: syncbase.node.v1.StatusResponse.development_clock:type_name -> syncbase.node.v1.DevelopmentClock
+	111, // 9: syncbase.node.v1.StatusResponse.refused:type_name -> syncbase.node.v1.RefusedCount
+	112, // 10: syncbase.node.v1.StatusResponse.alarms:type_name -> syncbase.node.v1.Alarm
+	113, // 11: syncbase.node.v1.Peer.last_contact:type_name -> google.protobuf.Timestamp
+	113, // 12: syncbase.node.v1.Peer.verified:type_name -> google.protobuf.Timestamp
+	0,   // 13: syncbase.node.v1.DatabaseSettings.durability:type_name -> syncbase.node.v1.Durability
+	11,  // 14: syncbase.node.v1.GetDatabaseResponse.settings:type_name -> syncbase.node.v1.DatabaseSettings
+	11,  // 15: syncbase.node.v1.UpdateDatabaseRequest.settings:type_name -> syncbase.node.v1.DatabaseSettings
+	11,  // 16: syncbase.node.v1.UpdateDatabaseResponse.settings:type_name -> syncbase.node.v1.DatabaseSettings
+	16,  // 17: syncbase.node.v1.GetSchemaResponse.schema:type_name -> syncbase.node.v1.Schema
+	16,  // 18: syncbase.node.v1.SetSchemaRequest.schema:type_name -> syncbase.node.v1.Schema
+	113, // 19: syncbase.node.v1.Row.updated:type_name -> google.protobuf.Timestamp
+	36,  // 20: syncbase.node.v1.GetResponse.row:type_name -> syncbase.node.v1.Row
+	36,  // 21: syncbase.node.v1.ScanResponse.rows:type_name -> syncbase.node.v1.Row
+	113, // 22: syncbase.node.v1.BeginBatchResponse.expires:type_name -> google.protobuf.Timestamp
+	51,  // 23: syncbase.node.v1.WriteBatchRequest.ops:type_name -> syncbase.node.v1.Op
+	52,  // 24: syncbase.node.v1.Op.put:type_name -> syncbase.node.v1.Put
+	53,  // 25: syncbase.node.v1.Op.delete:type_name -> syncbase.node.v1.Delete
+	54,  // 26: syncbase.node.v1.Op.check:type_name -> syncbase.node.v1.Check
+	51,  // 27: syncbase.node.v1.CommitRequest.ops:type_name -> syncbase.node.v1.Op
+	58,  // 28: syncbase.node.v1.CommitEachRequest.commits:type_name -> syncbase.node.v1.IndependentCommit
+	51,  // 29: syncbase.node.v1.IndependentCommit.ops:type_name -> syncbase.node.v1.Op
+	60,  // 30: syncbase.node.v1.CommitEachResponse.outcomes:type_name -> syncbase.node.v1.CommitOutcome
+	62,  // 31: syncbase.node.v1.WatchRequest.patterns:type_name -> syncbase.node.v1.WatchPattern
+	65,  // 32: syncbase.node.v1.WatchResponse.changes:type_name -> syncbase.node.v1.Change
+	1,   // 33: syncbase.node.v1.Change.kind:type_name -> syncbase.node.v1.ChangeKind
+	36,  // 34: syncbase.node.v1.Change.row:type_name -> syncbase.node.v1.Row
+	64,  // 35: syncbase.node.v1.Change.access:type_name -> syncbase.node.v1.CollectionAccess
+	68,  // 36: syncbase.node.v1.HistoryResponse.versions:type_name -> syncbase.node.v1.HistoryVersion
+	113, // 37: syncbase.node.v1.HistoryVersion.time:type_name -> google.protobuf.Timestamp
+	69,  // 38: syncbase.node.v1.CreateSyncgroupRequest.collections:type_name -> syncbase.node.v1.SyncgroupCollection
+	113, // 39: syncbase.node.v1.ListMembersResponse.joined:type_name -> google.protobuf.Timestamp
+	8,   // 40: syncbase.node.v1.ListPeersResponse.peer:type_name -> syncbase.node.v1.Peer
+	2,   // 41: syncbase.node.v1.FetchBlobResponse.state:type_name -> syncbase.node.v1.FetchState
+	3,   // 42: syncbase.node.v1.Blob.state:type_name -> syncbase.node.v1.BlobState
+	91,  // 43: syncbase.node.v1.StatBlobResponse.blob:type_name -> syncbase.node.v1.Blob
+	91,  // 44: syncbase.node.v1.ListBlobsResponse.blob:type_name -> syncbase.node.v1.Blob
+	7,   // 45: syncbase.node.v1.ListPluginsResponse.plugin:type_name -> syncbase.node.v1.Plugin
+	103, // 46: syncbase.node.v1.DoctorResponse.finding:type_name -> syncbase.node.v1.DoctorResponse.Finding
+	105, // 47: syncbase.node.v1.DoctorResponse.summary:type_name -> syncbase.node.v1.DoctorResponse.Summary
+	104, // 48: syncbase.node.v1.DoctorResponse.progress:type_name -> syncbase.node.v1.DoctorResponse.Progress
+	113, // 49: syncbase.node.v1.ShowIdentityResponse.not_after:type_name -> google.protobuf.Timestamp
+	4,   // 50: syncbase.node.v1.NodeService.Status:input_type -> syncbase.node.v1.StatusRequest
+	10,  // 51: syncbase.node.v1.NodeService.CreateDatabase:input_type -> syncbase.node.v1.CreateDatabaseRequest
+	22,  // 52: syncbase.node.v1.NodeService.ListDatabases:input_type -> syncbase.node.v1.ListDatabasesRequest
+	24,  // 53: syncbase.node.v1.NodeService.DestroyDatabase:input_type -> syncbase.node.v1.DestroyDatabaseRequest
+	12,  // 54: syncbase.node.v1.NodeService.GetDatabase:input_type -> syncbase.node.v1.GetDatabaseRequest
+	14,  // 55: syncbase.node.v1.NodeService.UpdateDatabase:input_type -> syncbase.node.v1.UpdateDatabaseRequest
+	17,  // 56: syncbase.node.v1.NodeService.GetSchema:input_type -> syncbase.node.v1.GetSchemaRequest
+	19,  // 57: syncbase.node.v1.NodeService.SetSchema:input_type -> syncbase.node.v1.SetSchemaRequest
+	26,  // 58: syncbase.node.v1.NodeService.GetPermissions:input_type -> syncbase.node.v1.GetPermissionsRequest
+	28,  // 59: syncbase.node.v1.NodeService.SetPermissions:input_type -> syncbase.node.v1.SetPermissionsRequest
+	30,  // 60: syncbase.node.v1.NodeService.CreateCollection:input_type -> syncbase.node.v1.CreateCollectionRequest
+	32,  // 61: syncbase.node.v1.NodeService.ListCollections:input_type -> syncbase.node.v1.ListCollectionsRequest
+	34,  // 62: syncbase.node.v1.NodeService.DestroyCollection:input_type -> syncbase.node.v1.DestroyCollectionRequest
+	37,  // 63: syncbase.node.v1.NodeService.Get:input_type -> syncbase.node.v1.GetRequest
+	39,  // 64: syncbase.node.v1.NodeService.Scan:input_type -> syncbase.node.v1.ScanRequest
+	41,  // 65: syncbase.node.v1.NodeService.DeleteRange:input_type -> syncbase.node.v1.DeleteRangeRequest
+	43,  // 66: syncbase.node.v1.NodeService.BeginBatch:input_type -> syncbase.node.v1.BeginBatchRequest
+	45,  // 67: syncbase.node.v1.NodeService.WriteBatch:input_type -> syncbase.node.v1.WriteBatchRequest
+	47,  // 68: syncbase.node.v1.NodeService.CommitBatch:input_type -> syncbase.node.v1.CommitBatchRequest
+	49,  // 69: syncbase.node.v1.NodeService.AbortBatch:input_type -> syncbase.node.v1.AbortBatchRequest
+	55,  // 70: syncbase.node.v1.NodeService.Commit:input_type -> syncbase.node.v1.CommitRequest
+	57,  // 71: syncbase.node.v1.NodeService.CommitEach:input_type -> syncbase.node.v1.CommitEachRequest
+	61,  // 72: syncbase.node.v1.NodeService.Watch:input_type -> syncbase.node.v1.WatchRequest
+	66,  // 73: syncbase.node.v1.NodeService.History:input_type -> syncbase.node.v1.HistoryRequest
+	114, // 74: syncbase.node.v1.NodeService.ListConflicts:input_type -> syncbase.node.v1.ListConflictsRequest
+	115, // 75: syncbase.node.v1.NodeService.ResolveConflicts:input_type -> syncbase.node.v1.ResolveConflictsRequest
+	116, // 76: syncbase.node.v1.NodeService.ServeConflicts:input_type -> syncbase.node.v1.ServeConflictsRequest
+	70,  // 77: syncbase.node.v1.NodeService.CreateSyncgroup:input_type -> syncbase.node.v1.CreateSyncgroupRequest
+	72,  // 78: syncbase.node.v1.NodeService.JoinSyncgroup:input_type -> syncbase.node.v1.JoinSyncgroupRequest
+	74,  // 79: syncbase.node.v1.NodeService.ListSyncgroups:input_type -> syncbase.node.v1.ListSyncgroupsRequest
+	76,  // 80: syncbase.node.v1.NodeService.ListMembers:input_type -> syncbase.node.v1.ListMembersRequest
+	78,  // 81: syncbase.node.v1.NodeService.GetSyncgroupSpec:input_type -> syncbase.node.v1.GetSyncgroupSpecRequest
+	117, // 82: syncbase.node.v1.NodeService.SetSyncgroupSpec:input_type -> syncbase.node.v1.SetSyncgroupSpecRequest
+	118, // 83: syncbase.node.v1.NodeService.LeaveSyncgroup:input_type -> syncbase.node.v1.LeaveSyncgroupRequest
+	119, // 84: syncbase.node.v1.NodeService.DestroySyncgroup:input_type -> syncbase.node.v1.DestroySyncgroupRequest
+	120, // 85: syncbase.node.v1.NodeService.EjectMember:input_type -> syncbase.node.v1.EjectMemberRequest
+	121, // 86: syncbase.node.v1.NodeService.AllowMember:input_type -> syncbase.node.v1.AllowMemberRequest
+	122, // 87: syncbase.node.v1.NodeService.ListInvitations:input_type -> syncbase.node.v1.ListInvitationsRequest
+	123, // 88: syncbase.node.v1.NodeService.DeclineInvitation:input_type -> syncbase.node.v1.DeclineInvitationRequest
+	80,  // 89: syncbase.node.v1.NodeService.WaitSyncgroup:input_type -> syncbase.node.v1.WaitSyncgroupRequest
+	82,  // 90: syncbase.node.v1.NodeService.ListPeers:input_type -> syncbase.node.v1.ListPeersRequest
+	124, // 91: syncbase.node.v1.NodeService.ListRefused:input_type -> syncbase.node.v1.ListRefusedRequest
+	125, // 92: syncbase.node.v1.NodeService.RetryRefused:input_type -> syncbase.node.v1.RetryRefusedRequest
+	126, // 93: syncbase.node.v1.NodeService.DiscardRefused:input_type -> syncbase.node.v1.DiscardRefusedRequest
+	84,  // 94: syncbase.node.v1.NodeService.PutBlob:input_type -> syncbase.node.v1.PutBlobRequest
+	86,  // 95: syncbase.node.v1.NodeService.GetBlob:input_type -> syncbase.node.v1.GetBlobRequest
+	88,  // 96: syncbase.node.v1.NodeService.FetchBlob:input_type -> syncbase.node.v1.FetchBlobRequest
+	90,  // 97: syncbase.node.v1.NodeService.StatBlob:input_type -> syncbase.node.v1.StatBlobRequest
+	93,  // 98: syncbase.node.v1.NodeService.ListBlobs:input_type -> syncbase.node.v1.ListBlobsRequest
+	95,  // 99: syncbase.node.v1.NodeService.ListPlugins:input_type -> syncbase.node.v1.ListPluginsRequest
+	97,  // 100: syncbase.node.v1.NodeService.Backup:input_type -> syncbase.node.v1.BackupRequest
+	99,  // 101: syncbase.node.v1.NodeService.Doctor:input_type -> syncbase.node.v1.DoctorRequest
+	101, // 102: syncbase.node.v1.NodeService.ShowIdentity:input_type -> syncbase.node.v1.ShowIdentityRequest
+	127, // 103: syncbase.node.v1.NodeService.AdjustClock:input_type -> syncbase.node.v1.AdjustClockRequest
+	5,   // 104: syncbase.node.v1.NodeService.Status:output_type -> syncbase.node.v1.StatusResponse
+	21,  // 105: syncbase.node.v1.NodeService.CreateDatabase:output_type -> syncbase.node.v1.CreateDatabaseResponse
+	23,  // 106: syncbase.node.v1.NodeService.ListDatabases:output_type -> syncbase.node.v1.ListDatabasesResponse
+	25,  // 107: syncbase.node.v1.NodeService.DestroyDatabase:output_type -> syncbase.node.v1.DestroyDatabaseResponse
+	13,  // 108: syncbase.node.v1.NodeService.GetDatabase:output_type -> syncbase.node.v1.GetDatabaseResponse
+	15,  // 109: syncbase.node.v1.NodeService.UpdateDatabase:output_type -> syncbase.node.v1.UpdateDatabaseResponse
+	18,  // 110: syncbase.node.v1.NodeService.GetSchema:output_type -> syncbase.node.v1.GetSchemaResponse
+	20,  // 111: syncbase.node.v1.NodeService.SetSchema:output_type -> syncbase.node.v1.SetSchemaResponse
+	27,  // 112: syncbase.node.v1.NodeService.GetPermissions:output_type -> syncbase.node.v1.GetPermissionsResponse
+	29,  // 113: syncbase.node.v1.NodeService.SetPermissions:output_type -> syncbase.node.v1.SetPermissionsResponse
+	31,  // 114: syncbase.node.v1.NodeService.CreateCollection:output_type -> syncbase.node.v1.CreateCollectionResponse
+	33,  // 115: syncbase.node.v1.NodeService.ListCollections:output_type -> syncbase.node.v1.ListCollectionsResponse
+	35,  // 116: syncbase.node.v1.NodeService.DestroyCollection:output_type -> syncbase.node.v1.DestroyCollectionResponse
+	38,  // 117: syncbase.node.v1.NodeService.Get:output_type -> syncbase.node.v1.GetResponse
+	40,  // 118: syncbase.node.v1.NodeService.Scan:output_type -> syncbase.node.v1.ScanResponse
+	42,  // 119: syncbase.node.v1.NodeService.DeleteRange:output_type -> syncbase.node.v1.DeleteRangeResponse
+	44,  // 120: syncbase.node.v1.NodeService.BeginBatch:output_type -> syncbase.node.v1.BeginBatchResponse
+	46,  // 121: syncbase.node.v1.NodeService.WriteBatch:output_type -> syncbase.node.v1.WriteBatchResponse
+	48,  // 122: syncbase.node.v1.NodeService.CommitBatch:output_type -> syncbase.node.v1.CommitBatchResponse
+	50,  // 123: syncbase.node.v1.NodeService.AbortBatch:output_type -> syncbase.node.v1.AbortBatchResponse
+	56,  // 124: syncbase.node.v1.NodeService.Commit:output_type -> syncbase.node.v1.CommitResponse
+	59,  // 125: syncbase.node.v1.NodeService.CommitEach:output_type -> syncbase.node.v1.CommitEachResponse
+	63,  // 126: syncbase.node.v1.NodeService.Watch:output_type -> syncbase.node.v1.WatchResponse
+	67,  // 127: syncbase.node.v1.NodeService.History:output_type -> syncbase.node.v1.HistoryResponse
+	128, // 128: syncbase.node.v1.NodeService.ListConflicts:output_type -> syncbase.node.v1.ListConflictsResponse
+	129, // 129: syncbase.node.v1.NodeService.ResolveConflicts:output_type -> syncbase.node.v1.ResolveConflictsResponse
+	130, // 130: syncbase.node.v1.NodeService.ServeConflicts:output_type -> syncbase.node.v1.ServeConflictsResponse
+	71,  // 131: syncbase.node.v1.NodeService.CreateSyncgroup:output_type -> syncbase.node.v1.CreateSyncgroupResponse
+	73,  // 132: syncbase.node.v1.NodeService.JoinSyncgroup:output_type -> syncbase.node.v1.JoinSyncgroupResponse
+	75,  // 133: syncbase.node.v1.NodeService.ListSyncgroups:output_type -> syncbase.node.v1.ListSyncgroupsResponse
+	77,  // 134: syncbase.node.v1.NodeService.ListMembers:output_type -> syncbase.node.v1.ListMembersResponse
+	79,  // 135: syncbase.node.v1.NodeService.GetSyncgroupSpec:output_type -> syncbase.node.v1.GetSyncgroupSpecResponse
+	131, // 136: syncbase.node.v1.NodeService.SetSyncgroupSpec:output_type -> syncbase.node.v1.SetSyncgroupSpecResponse
+	132, // 137: syncbase.node.v1.NodeService.LeaveSyncgroup:output_type -> syncbase.node.v1.LeaveSyncgroupResponse
+	133, // 138: syncbase.node.v1.NodeService.DestroySyncgroup:output_type -> syncbase.node.v1.DestroySyncgroupResponse
+	134, // 139: syncbase.node.v1.NodeService.EjectMember:output_type -> syncbase.node.v1.EjectMemberResponse
+	135, // 140: syncbase.node.v1.NodeService.AllowMember:output_type -> syncbase.node.v1.AllowMemberResponse
+	136, // 141: syncbase.node.v1.NodeService.ListInvitations:output_type -> syncbase.node.v1.ListInvitationsResponse
+	137, // 142: syncbase.node.v1.NodeService.DeclineInvitation:output_type -> syncbase.node.v1.DeclineInvitationResponse
+	81,  // 143: syncbase.node.v1.NodeService.WaitSyncgroup:output_type -> syncbase.node.v1.WaitSyncgroupResponse
+	83,  // 144: syncbase.node.v1.NodeService.ListPeers:output_type -> syncbase.node.v1.ListPeersResponse
+	138, // 145: syncbase.node.v1.NodeService.ListRefused:output_type -> syncbase.node.v1.ListRefusedResponse
+	139, // 146: syncbase.node.v1.NodeService.RetryRefused:output_type -> syncbase.node.v1.RetryRefusedResponse
+	140, // 147: syncbase.node.v1.NodeService.DiscardRefused:output_type -> syncbase.node.v1.DiscardRefusedResponse
+	85,  // 148: syncbase.node.v1.NodeService.PutBlob:output_type -> syncbase.node.v1.PutBlobResponse
+	87,  // 149: syncbase.node.v1.NodeService.GetBlob:output_type -> syncbase.node.v1.GetBlobResponse
+	89,  // 150: syncbase.node.v1.NodeService.FetchBlob:output_type -> syncbase.node.v1.FetchBlobResponse
+	92,  // 151: syncbase.node.v1.NodeService.StatBlob:output_type -> syncbase.node.v1.StatBlobResponse
+	94,  // 152: syncbase.node.v1.NodeService.ListBlobs:output_type -> syncbase.node.v1.ListBlobsResponse
+	96,  // 153: syncbase.node.v1.NodeService.ListPlugins:output_type -> syncbase.node.v1.ListPluginsResponse
+	98,  // 154: syncbase.node.v1.NodeService.Backup:output_type -> syncbase.node.v1.BackupResponse
+	100, // 155: syncbase.node.v1.NodeService.Doctor:output_type -> syncbase.node.v1.DoctorResponse
+	102, // 156: syncbase.node.v1.NodeService.ShowIdentity:output_type -> syncbase.node.v1.ShowIdentityResponse
+	141, // 157: syncbase.node.v1.NodeService.AdjustClock:output_type -> syncbase.node.v1.AdjustClockResponse
+	104, // [104:158] is the sub-list for method output_type
+	50,  // [50:104] is the sub-list for method input_type
+	50,  // [50:50] is the sub-list for extension type_name
+	50,  // [50:50] is the sub-list for extension extendee
+	0,   // [0:50] is the sub-list for field type_name
 }
 
 func init() { file_node_v1_node_proto_init() }

@@ -151,6 +151,70 @@ func (x *DatabaseSpace) GetSyncPaused() bool {
 	return false
 }
 
+// StoreSpace is what the tables of the store take, in which all databases lie. What was written last is not in one yet.
+type StoreSpace struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How many there are.
+	TableFiles uint64 `protobuf:"varint,1,opt,name=table_files,json=tableFiles,proto3" json:"table_files,omitempty"`
+	// Their size together.
+	TableBytes uint64 `protobuf:"varint,2,opt,name=table_bytes,json=tableBytes,proto3" json:"table_bytes,omitempty"`
+	// What is left of the disk that they lie on; absent where the file system does not tell.
+	FreeBytes     *uint64 `protobuf:"varint,3,opt,name=free_bytes,json=freeBytes,proto3,oneof" json:"free_bytes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StoreSpace) Reset() {
+	*x = StoreSpace{}
+	mi := &file_node_v1_space_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StoreSpace) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StoreSpace) ProtoMessage() {}
+
+func (x *StoreSpace) ProtoReflect() protoreflect.Message {
+	mi := &file_node_v1_space_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StoreSpace.ProtoReflect.Descriptor instead.
+func (*StoreSpace) Descriptor() ([]byte, []int) {
+	return file_node_v1_space_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *StoreSpace) GetTableFiles() uint64 {
+	if x != nil {
+		return x.TableFiles
+	}
+	return 0
+}
+
+func (x *StoreSpace) GetTableBytes() uint64 {
+	if x != nil {
+		return x.TableBytes
+	}
+	return 0
+}
+
+func (x *StoreSpace) GetFreeBytes() uint64 {
+	if x != nil && x.FreeBytes != nil {
+		return *x.FreeBytes
+	}
+	return 0
+}
+
 // Holder keeps history or deletes from being reclaimed.
 type Holder struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -169,7 +233,7 @@ type Holder struct {
 
 func (x *Holder) Reset() {
 	*x = Holder{}
-	mi := &file_node_v1_space_proto_msgTypes[1]
+	mi := &file_node_v1_space_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -181,7 +245,7 @@ func (x *Holder) String() string {
 func (*Holder) ProtoMessage() {}
 
 func (x *Holder) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_space_proto_msgTypes[1]
+	mi := &file_node_v1_space_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -194,7 +258,7 @@ func (x *Holder) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Holder.ProtoReflect.Descriptor instead.
 func (*Holder) Descriptor() ([]byte, []int) {
-	return file_node_v1_space_proto_rawDescGZIP(), []int{1}
+	return file_node_v1_space_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *Holder) GetKind() string {
@@ -245,7 +309,16 @@ const file_node_v1_space_proto_rawDesc = "" +
 	"\aheld_by\x18\t \x03(\v2\x18.syncbase.node.v1.HolderR\x06heldBy\x12\x1f\n" +
 	"\vsync_paused\x18\n" +
 	" \x01(\bR\n" +
-	"syncPaused\"\x92\x01\n" +
+	"syncPaused\"\x81\x01\n" +
+	"\n" +
+	"StoreSpace\x12\x1f\n" +
+	"\vtable_files\x18\x01 \x01(\x04R\n" +
+	"tableFiles\x12\x1f\n" +
+	"\vtable_bytes\x18\x02 \x01(\x04R\n" +
+	"tableBytes\x12\"\n" +
+	"\n" +
+	"free_bytes\x18\x03 \x01(\x04H\x00R\tfreeBytes\x88\x01\x01B\r\n" +
+	"\v_free_bytes\"\x92\x01\n" +
 	"\x06Holder\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x1c\n" +
 	"\tsyncgroup\x18\x02 \x01(\tR\tsyncgroup\x12\x16\n" +
@@ -264,15 +337,16 @@ func file_node_v1_space_proto_rawDescGZIP() []byte {
 	return file_node_v1_space_proto_rawDescData
 }
 
-var file_node_v1_space_proto_msgTypes = make([]protoimpl.MessageInfo, 2)
+var file_node_v1_space_proto_msgTypes = make([]protoimpl.MessageInfo, 3)
 var file_node_v1_space_proto_goTypes = []any{
 	(*DatabaseSpace)(nil),         // 0: syncbase.node.v1.DatabaseSpace
-	(*Holder)(nil),                // 1: syncbase.node.v1.Holder
-	(*timestamppb.Timestamp)(nil), // 2: google.protobuf.Timestamp
+	(*StoreSpace)(nil),            // 1: syncbase.node.v1.StoreSpace
+	(*Holder)(nil),                // 2: syncbase.node.v1.Holder
+	(*timestamppb.Timestamp)(nil), // 3: google.protobuf.Timestamp
 }
 var file_node_v1_space_proto_depIdxs = []int32{
-	1, // 0: syncbase.node.v1.DatabaseSpace.held_by:type_name -> syncbase.node.v1.Holder
-	2, // 1: syncbase.node.v1.Holder.acknowledged:type_name -> google.protobuf.Timestamp
+	2, // 0: syncbase.node.v1.DatabaseSpace.held_by:type_name -> syncbase.node.v1.Holder
+	3, // 1: syncbase.node.v1.Holder.acknowledged:type_name -> google.protobuf.Timestamp
 	2, // [2:2] is the sub-list for method output_type
 	2, // [2:2] is the sub-list for method input_type
 	2, // [2:2] is the sub-list for extension type_name
@@ -285,13 +359,14 @@ func file_node_v1_space_proto_init() {
 	if File_node_v1_space_proto != nil {
 		return
 	}
+	file_node_v1_space_proto_msgTypes[1].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_node_v1_space_proto_rawDesc), len(file_node_v1_space_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   2,
+			NumMessages:   3,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
