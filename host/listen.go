@@ -67,9 +67,9 @@ func closeAll(listeners []net.Listener) {
 func serveAll(ctx context.Context, local, peers *grpc.Server, socket net.Listener, remote ...net.Listener) error {
 	var wg sync.WaitGroup
 	errs := make([]error, 1+len(remote))
-	wg.Go(func() { errs[0] = local.Serve(socket) })
+	wg.Go(func() { errs[0] = serveOn(local, socket) })
 	for i, l := range remote {
-		wg.Go(func() { errs[i+1] = peers.Serve(l) })
+		wg.Go(func() { errs[i+1] = serveOn(peers, l) })
 	}
 	<-ctx.Done()
 	for _, server := range []*grpc.Server{local, peers} {
@@ -77,6 +77,14 @@ func serveAll(ctx context.Context, local, peers *grpc.Server, socket net.Listene
 	}
 	wg.Wait()
 	return errors.Join(errs...)
+}
+
+// serveOn serves until the server is stopped, which it may be before this begins.
+func serveOn(server *grpc.Server, l net.Listener) error {
+	if err := server.Serve(l); !errors.Is(err, grpc.ErrServerStopped) {
+		return err
+	}
+	return nil
 }
 
 func stopServer(server *grpc.Server) {

@@ -142,7 +142,12 @@ func New(opts Options) (*Gateway, error) {
 func (g *Gateway) Run(ctx context.Context, doors []Door) error {
 	var inner, outer sync.WaitGroup
 	errs := make([]error, len(doors)+1)
-	inner.Go(func() { errs[len(doors)] = g.server.Serve(g.channels.line) })
+	inner.Go(func() {
+		// The context may have ended before this begins.
+		if err := g.server.Serve(g.channels.line); !errors.Is(err, grpc.ErrServerStopped) {
+			errs[len(doors)] = err
+		}
+	})
 	servers := make([]*http.Server, len(doors))
 	for i, door := range doors {
 		servers[i] = g.httpServer(door)
