@@ -70,9 +70,8 @@ func (db *DB) discardLetter(number uint64, guard Guard) (*txn, Published, Discar
 	}
 	ops := make([]Op, 0, len(c.Records))
 	for j := range c.Records {
-		if e := &c.Records[j]; e.Record.Kind != wire.Link { // whoever finds the same conflict comes to the same link
-			ops = append(ops, Op{Collection: e.Collection, Key: e.Record.Key, discard: &discard{record: e.Record, time: c.Time}})
-		}
+		e := &c.Records[j]
+		ops = append(ops, Op{Collection: e.Collection, Key: e.Record.Key, discard: &discard{record: e.Record, time: c.Time}})
 	}
 	t := db.begin()
 	written, err := t.discard(ops, guard)
@@ -175,7 +174,8 @@ func (db *DB) eachOfCommit(w id.Writer, first, count uint64, visit func(*collect
 	return nil
 }
 
-// takingBack are the operations that give rows the content before a commit, where it is still the last word.
+// takingBack are the operations that give rows the content before a commit, where it is still the last word. Where another version
+// is shown beside what the commit wrote, that stays.
 func (t *txn) takingBack(c wire.Commit) ([]Op, error) {
 	var ops []Op
 	for i := range c.Records {
@@ -185,14 +185,22 @@ func (t *txn) takingBack(c wire.Commit) ([]Op, error) {
 		if err != nil {
 			return nil, err
 		}
-		if len(row.Heads) == 0 || row.Heads[row.at()].Version != e.Record.Version {
-			continue
+		op := Op{Collection: e.Collection, Key: e.Record.Key}
+		switch at := row.index(e.Record.Version); {
+		case e.Record.Kind == wire.Link:
+			op.discard = takingBackLink(row, &e.Record)
+		case at >= 0:
+			op.discard = &discard{record: e.Record, time: c.Time, back: true, before: row.shownRecord()}
+			if at == row.at() {
+				op.discard.before, err = t.db.contentBefore(coll, &e.Record)
+			}
 		}
-		before, err := t.db.contentBefore(coll, &e.Record)
 		if err != nil {
 			return nil, err
 		}
-		ops = append(ops, Op{Collection: e.Collection, Key: e.Record.Key, discard: &discard{record: e.Record, time: c.Time, back: true, before: before}})
+		if op.discard != nil {
+			ops = append(ops, op)
+		}
 	}
 	return ops, nil
 }
@@ -281,6 +289,9 @@ func (d *discard) needless(row *rowState) bool {
 	if d.back {
 		return false // takingBack has seen to it
 	}
+	if d.record.Kind == wire.Link {
+		return d.needlessLink(row)
+	}
 	state := history.State{Heads: slices.Clone(row.Heads)}
 	return state.Apply(&d.record, d.time) == history.Known
 }
@@ -293,11 +304,20 @@ func (d *discard) ancestry(row *rowState, w id.Writer) history.Ancestry {
 		shown = row.Heads[row.at()].Version
 	}
 	state.Apply(&d.record, d.time)
+	link := d.record.Kind == wire.Link
 	var on []int
 	for i := range state.Heads {
-		if v := state.Heads[i].Version; v == shown || v == d.record.Version {
+		h := &state.Heads[i]
+		if h.Version == shown || h.Version == d.record.Version || link && stems(h, d.record.Parents[0]) {
 			on = append(on, i)
 		}
 	}
-	return state.NextOn(w, on)
+	a := state.NextOn(w, on)
+	if link && d.record.Version.Writer != w {
+		if a.Seen == nil {
+			a.Seen = id.Vector{}
+		}
+		a.Seen.Add(d.record.Version) // of a link by the winner's writer the state does not tell
+	}
+	return a
 }
