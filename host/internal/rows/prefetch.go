@@ -110,9 +110,11 @@ func (t *txn) walk(space byte, refs []rowRef) (*walker, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &walker{it: it, ok: it.First(), target: slices.Clone(lo), prefix: collKeyLen}
+	w := &walker{it: it, ok: true, target: slices.Clone(lo), prefix: collKeyLen}
 	if len(refs) < walkFrom {
 		w.vain = prefetchFrom
+	} else {
+		w.ok = it.First()
 	}
 	return w, nil
 }
