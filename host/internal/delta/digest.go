@@ -56,6 +56,8 @@ type RowVersion struct {
 	Deleted bool
 	// Contested: the row has other versions beside this one.
 	Contested bool
+	// Past: it is wanted with the history that it has in the row, with what links have added to it.
+	Past bool
 }
 
 // Sum returns the digest of the version as a sum of one.

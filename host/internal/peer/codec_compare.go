@@ -81,7 +81,7 @@ func encodeVersions(list []delta.RowVersion) []*peerv1.RowVersion {
 		v := &list[i]
 		out = append(out, &peerv1.RowVersion{
 			Key: v.Key, Device: v.Version.Writer.Device[:], Epoch: v.Version.Writer.Epoch, Generation: v.Version.Gen,
-			Time: uint64(v.Time), Deleted: v.Deleted,
+			Time: uint64(v.Time), Deleted: v.Deleted, Past: v.Past,
 		})
 	}
 	return out
@@ -106,7 +106,7 @@ func decodeVersions(list []*peerv1.RowVersion) ([]delta.RowVersion, error) {
 			return nil, errors.New("a version of generation 0")
 		}
 		out = append(out, delta.RowVersion{
-			Key: m.GetKey(), Time: hlc.Time(m.GetTime()), Deleted: m.GetDeleted(),
+			Key: m.GetKey(), Time: hlc.Time(m.GetTime()), Deleted: m.GetDeleted(), Past: m.GetPast(),
 			Version: id.Version{Writer: id.Writer{Device: device, Epoch: m.GetEpoch()}, Gen: m.GetGeneration()},
 		})
 	}

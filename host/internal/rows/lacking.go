@@ -16,7 +16,8 @@ import (
 )
 
 // Lacks returns those of the versions, which a peer has as current, that this device neither has nor follows from, and
-// those under whose names it has something else.
+// those under whose names it has something else; and with Past those that may have won, for the peer, over others that are open
+// here. What the peer has of a row is to be in one list, or is asked for in vain.
 func (db *DB) Lacks(c id.Collection, list []delta.RowVersion) ([]delta.RowVersion, error) {
 	db.mu.Lock()
 	defer db.mu.Unlock()
@@ -38,7 +39,7 @@ func (db *DB) Lacks(c id.Collection, list []delta.RowVersion) ([]delta.RowVersio
 		if absent := len(row.Heads) == 0; absent && (v.Deleted || coll.dropped.Covers(v.Version)) {
 			continue
 		}
-		if row.lacks(v) {
+		if v.Past = row.lacksPast(v, list); v.Past || row.lacks(v) {
 			lacking = append(lacking, v)
 		}
 	}
@@ -68,6 +69,9 @@ func (db *DB) Records(ctx context.Context, scopes []id.Scope, c id.Collection, l
 			return err
 		}
 		rec, h, err := db.versionRecord(num, v)
+		if v.Past {
+			rec, h, err = db.pastRecord(num, v)
+		}
 		if errors.Is(err, kv.ErrNotFound) {
 			continue
 		}
@@ -86,24 +90,28 @@ func (db *DB) Records(ctx context.Context, scopes []id.Scope, c id.Collection, l
 	return nil
 }
 
-// versionRecord returns the record of a version, from the row where the log no longer has it: there it stands alone, and
-// has for history what the row has.
+// versionRecord returns the record of a version, from the row where the log no longer has it.
 func (db *DB) versionRecord(num uint32, v delta.RowVersion) (wire.Record, logHeader, error) {
 	rec, h, err := db.logRecord(num, v.Version)
 	if !errors.Is(err, kv.ErrNotFound) {
 		return rec, h, err
 	}
-	data, err := db.s.kv.Get(rowKey(spaceRow, db.num, num, v.Key))
-	if errors.Is(err, kv.ErrNotFound) {
-		data, err = db.s.kv.Get(rowKey(spaceTomb, db.num, num, v.Key))
-	}
+	return db.pastRecord(num, v)
+}
+
+// pastRecord returns the record of a version that the row has: it stands alone, and has for history what the row has, with what
+// links have added.
+func (db *DB) pastRecord(num uint32, v delta.RowVersion) (rec wire.Record, h logHeader, err error) {
+	data, err := storedRow(db.s.kv, db.num, num, v.Key)
 	if err != nil {
 		return rec, h, err
 	}
-	head, err := decodeHead(data)
-	if err != nil || head.Version != v.Version {
+	heads, err := appendHeads(nil, db.s.kv, db.num, num, v.Key, data)
+	at := slices.IndexFunc(heads, func(h history.Head) bool { return h.Version == v.Version })
+	if err != nil || at < 0 {
 		return rec, h, first(err, kv.ErrNotFound)
 	}
+	head := &heads[at]
 	rec = wire.Record{Version: v.Version, Raw: head.Raw, Key: v.Key, Seen: head.Seen, Beside: head.Beside, Type: head.Type, Value: head.Value}
 	if head.Deleted {
 		rec.Kind = wire.Delete
@@ -122,14 +130,20 @@ type namesake struct {
 // lacking reports whether a record that was asked for by name has to be taken. One whose name means something else here is
 // put aside.
 func (r *receiver) lacking(e *wire.Entry, c *wire.Commit) (bool, error) {
-	v := e.Record.Version
+	v, coll := e.Record.Version, r.db.colls[e.Collection]
 	if v.Writer == r.db.writer {
 		if v.Gen > r.ownGen {
 			return false, r.setBack(v.Gen)
 		}
-		return false, nil // examining witnesses is for that
+		if coll == nil {
+			return false, nil
+		}
+		row, err := r.row(coll, e.Record.Key)
+		if err == nil {
+			r.outcome(row, &e.Record)
+		}
+		return false, err // for the rest, examining witnesses is for that
 	}
-	coll := r.db.colls[e.Collection]
 	if coll == nil {
 		return true, r.check(e)
 	}
@@ -144,6 +158,7 @@ func (r *receiver) lacking(e *wire.Entry, c *wire.Commit) (bool, error) {
 		}
 	}
 	if !row.lacks(delta.RowVersion{Key: e.Record.Key, Version: v, Time: c.Time}) {
+		r.outcome(row, &e.Record)
 		r.got.Duplicates++
 		return false, nil
 	}

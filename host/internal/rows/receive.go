@@ -164,6 +164,8 @@ type receiver struct {
 	got     Received
 	// twice are records whose names mean something else here.
 	twice []namesake
+	// outcomes are versions that won elsewhere over others that are open here.
+	outcomes []link
 	// letter is being tried again; what is known does not change by that.
 	letter *Letter
 }
@@ -183,6 +185,7 @@ func (r *receiver) take(step Step) error {
 	if err := r.rewrite(); err != nil {
 		return err
 	}
+	r.layOutcomes()
 	for _, p := range step.Progress {
 		if !slices.Contains(r.scopes, p.Scope) {
 			return fmt.Errorf("%w: progress of scope %s, which was not asked for", ErrRefused, p.Scope)

@@ -375,7 +375,10 @@ type RowVersion struct {
 	// Hybrid logical time of its commit.
 	Time uint64 `protobuf:"fixed64,5,opt,name=time,proto3" json:"time,omitempty"`
 	// It deletes the row.
-	Deleted       bool `protobuf:"varint,6,opt,name=deleted,proto3" json:"deleted,omitempty"`
+	Deleted bool `protobuf:"varint,6,opt,name=deleted,proto3" json:"deleted,omitempty"`
+	// In GetRecords: it is wanted as a commit of its own, with the history that it has in the row now, to which links have added. If it is
+	// no version of the row any more it is passed over. Who does not know the field answers with what was written.
+	Past          bool `protobuf:"varint,7,opt,name=past,proto3" json:"past,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -448,6 +451,13 @@ func (x *RowVersion) GetTime() uint64 {
 func (x *RowVersion) GetDeleted() bool {
 	if x != nil {
 		return x.Deleted
+	}
+	return false
+}
+
+func (x *RowVersion) GetPast() bool {
+	if x != nil {
+		return x.Past
 	}
 	return false
 }
@@ -585,7 +595,7 @@ const file_peer_v1_compare_proto_rawDesc = "" +
 	"\x05scope\x18\x02 \x01(\v2\x17.syncbase.peer.v1.ScopeR\x05scope\x12\x18\n" +
 	"\abuckets\x18\x03 \x01(\x06R\abuckets\"P\n" +
 	"\x14ListVersionsResponse\x128\n" +
-	"\bversions\x18\x01 \x03(\v2\x1c.syncbase.peer.v1.RowVersionR\bversions\"\x9a\x01\n" +
+	"\bversions\x18\x01 \x03(\v2\x1c.syncbase.peer.v1.RowVersionR\bversions\"\xae\x01\n" +
 	"\n" +
 	"RowVersion\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x16\n" +
@@ -595,7 +605,8 @@ const file_peer_v1_compare_proto_rawDesc = "" +
 	"generation\x18\x04 \x01(\x04R\n" +
 	"generation\x12\x12\n" +
 	"\x04time\x18\x05 \x01(\x06R\x04time\x12\x18\n" +
-	"\adeleted\x18\x06 \x01(\bR\adeleted\"\xb0\x01\n" +
+	"\adeleted\x18\x06 \x01(\bR\adeleted\x12\x12\n" +
+	"\x04past\x18\a \x01(\bR\x04past\"\xb0\x01\n" +
 	"\x11GetRecordsRequest\x122\n" +
 	"\bdatabase\x18\x01 \x01(\v2\x16.syncbase.peer.v1.NameR\bdatabase\x12-\n" +
 	"\x05scope\x18\x02 \x01(\v2\x17.syncbase.peer.v1.ScopeR\x05scope\x128\n" +
