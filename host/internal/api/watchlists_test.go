@@ -108,26 +108,30 @@ func TestListsInOrder(t *testing.T) {
 // makes no change and is not seen.
 // reference: store-070
 // A row has to match a pattern of which the collection matches too; what one of several selects is seen.
-// reference: store-065 of several patterns, one with a literal percent sign, each row that matches comes once, collections in their
-// order and one made in a batch before its rows. A delete of what was never there is no change of what a watcher has, and none comes.
+// reference: store-065 of several patterns, one with a literal percent sign, which matches nothing else, each row that matches comes
+// once, however many match it, collections in the order of their names and one made in a batch before its rows. A delete of what was
+// never there is no change of what a watcher has, and none comes.
 func TestWatchPatterns(t *testing.T) {
 	w := newWorld(t)
 	ctx := t.Context()
 	db := w.client().Database("db")
-	a, b, ab := w.collection("db", "a"), w.collection("db", "b%"), w.collection("db", "ab")
+	// Made in another order than that of their names.
+	last, like := w.collection("db", "ba"), w.collection("db", "bx")
+	b, ab, a := w.collection("db", "b%"), w.collection("db", "ab"), w.collection("db", "a")
 	put := func(c *client.Collection, key string) {
 		t.Helper()
 		if _, err := c.Put(ctx, key, 1); err != nil {
 			t.Fatal(err)
 		}
 	}
-	for _, c := range []*client.Collection{a, b, ab} {
+	for _, c := range []*client.Collection{last, like, a, b, ab} {
 		put(c, "k1")
 		put(c, "k2")
 		put(c, "other")
 	}
 	seen := watch(t, db, client.WatchOptions{Initial: true, Patterns: []client.WatchPattern{
 		{Collection: "%:a", Key: "k%"}, {Collection: "a", Key: "%1"}, {Collection: client.Literal("b%"), Key: "oth_r"},
+		{Collection: "%:ba", Key: "%1"}, {Collection: "ba", Key: "k_"}, // k1 by both
 		{Collection: "home.local/owner:new%", Key: "%"},
 	}})
 	var got []string
@@ -137,7 +141,7 @@ func TestWatchPatterns(t *testing.T) {
 			break
 		}
 	}
-	if diff := cmp.Diff([]string{"*a", "+k1=1", "+k2=1", "*b%", "+other=1"}, got); diff != "" {
+	if diff := cmp.Diff([]string{"*a", "+k1=1", "+k2=1", "*b%", "+other=1", "*ba", "+k1=1", "+k2=1"}, got); diff != "" {
 		t.Errorf("initial state: -wanted +seen:\n%s", diff)
 	}
 	if _, err := a.Delete(ctx, "k-never"); err != nil {
@@ -148,6 +152,8 @@ func TestWatchPatterns(t *testing.T) {
 	put(a, "other")
 	put(b, "k1")
 	put(b, "other")
+	put(like, "other") // which the percent sign would match if it stood for anything
+	put(last, "k1")
 	err := db.RunInBatch(ctx, client.RunOptions{}, func(tx *client.Tx) error {
 		c := db.Collection("new1")
 		return errors.Join(tx.CreateCollection(ctx, c, nil), tx.Put(ctx, c, "z", 1), tx.Put(ctx, a, "k4", 1))
@@ -155,7 +161,7 @@ func TestWatchPatterns(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff([]string{"+k3=1", "+other=1", "+k4=1 *new1 +z=1"}, texts(seen.take(t, 3))); diff != "" {
+	if diff := cmp.Diff([]string{"+k3=1", "+other=1", "+k1=1", "+k4=1 *new1 +z=1"}, texts(seen.take(t, 4))); diff != "" {
 		t.Errorf("-wanted +seen:\n%s", diff)
 	}
 	only := watch(t, db, client.WatchOptions{Patterns: []client.WatchPattern{{Collection: "a"}}})

@@ -65,4 +65,35 @@ func TestOpenMakesKeepsOrRefuses(t *testing.T) {
 	}
 	write("fourth")
 	holds("first", false)
+
+	// Nothing of it can be read: what takes its place is empty, and usable.
+	if err := garbleAll(dir); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if _, err := Open(dir, Options{}); !errors.Is(err, ErrDamaged) {
+			t.Fatalf("a store of nonsense: %v", err)
+		}
+	}
+	aside = filepath.Join(t.TempDir(), "aside")
+	if _, err := Salvage(t.Context(), dir, aside, Options{}, func(Loss) {}, func(*Store) error { return nil }); err != nil {
+		t.Fatal(err)
+	}
+	if text, err := os.ReadFile(filepath.Join(aside, "FORMAT")); err != nil || string(text) != "nonsense" {
+		t.Errorf("put aside: %q, %v", text, err)
+	}
+	holds("fourth", false)
+	write("fifth")
+	holds("fifth", true)
+}
+
+// garbleAll writes something else into every file of a directory.
+func garbleAll(dir string) error {
+	entries, err := os.ReadDir(dir)
+	for _, e := range entries {
+		if e.Type().IsRegular() {
+			err = errors.Join(err, os.WriteFile(filepath.Join(dir, e.Name()), []byte("nonsense"), 0o600))
+		}
+	}
+	return err
 }

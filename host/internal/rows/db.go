@@ -378,7 +378,7 @@ func (db *DB) Collections() []id.Collection {
 	return list
 }
 
-// CollectionPermissions returns the access list of a collection and the version it has.
+// CollectionPermissions returns the access list of a collection, which is not to be changed, and the version it has.
 func (db *DB) CollectionPermissions(c id.Collection) (perm.List, id.Version, error) {
 	db.mu.Lock()
 	defer db.mu.Unlock()

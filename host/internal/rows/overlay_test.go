@@ -212,8 +212,8 @@ func TestOpenBatchesKeepWhatTheirChecksNeed(t *testing.T) {
 	}
 }
 
-// reference: store-010 an access list that is stored is a copy, with who is let in and who is kept out: what is done to the list
-// afterwards changes nothing.
+// reference: store-010 an access list that is stored has the tags of its level alone, for who is let in as for who is kept out, since
+// one with others is refused as a whole; and it is a copy: what is done to the list afterwards changes nothing.
 func TestStoredListsAreCopies(t *testing.T) {
 	d := newDevice(t, 1).create()
 	fresh := func(tags []perm.Tag) perm.List {
@@ -267,6 +267,17 @@ func TestStoredListsAreCopies(t *testing.T) {
 			}
 			list[perm.Read].In[0], list[perm.Read].NotIn[0] = "stranger", "nobody"
 			delete(list, perm.Admin)
+			foreign := perm.Tag("Debug")
+			if !slices.Contains(c.tags, perm.Resolve) {
+				foreign = perm.Resolve
+			}
+			for _, out := range []perm.Access{{In: []perm.Pattern{"friend"}}, {NotIn: []perm.Pattern{"friend"}}} {
+				with := fresh(c.tags)
+				with[foreign] = out
+				if err := c.set(with); !errors.Is(err, perm.ErrInvalid) {
+					t.Errorf("a list with the tag %s: %v", foreign, err)
+				}
+			}
 			if diff := cmp.Diff(want, c.get()); diff != "" {
 				t.Errorf("stored (-want +got):\n%s", diff)
 			}
