@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -299,6 +300,15 @@ func TestStrangerAndMissingAreAnsweredAlike(t *testing.T) {
 	} {
 		if !errors.Is(err, ErrHidden) {
 			t.Errorf("%s: %v, want ErrHidden", name, err)
+		}
+	}
+	text := strings.ReplaceAll(want.Error(), named("none").String(), dbName.String())
+	for _, paused := range []bool{false, true} { // which a member is told
+		a.pause(paused)
+		for _, caller := range []id.Principal{stranger, owner + "/device/c"} {
+			if err := pull(caller, dbName, named("notes")); err == nil || err.Error() != text {
+				t.Errorf("paused %v: %s hears %q, and of what is missing %q", paused, caller, err, text)
+			}
 		}
 	}
 }

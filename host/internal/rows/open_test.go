@@ -3,9 +3,10 @@ package rows
 import (
 	"errors"
 	"fmt"
-	"slices"
+	"maps"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
@@ -200,14 +201,15 @@ func TestOpenHeadsAreBounded(t *testing.T) {
 	}
 }
 
-// reference: sync-182 two devices each pick their own side: the picks are new versions, so neither is refused, and the last
-// of them wins on both.
+// reference: sync-182 two devices each pick their own side: the picks are new versions, so neither is refused, the last of them wins
+// on both, and what is written afterwards arrives.
 //
 // reference: sync-185 resolving by a delete removes the row everywhere.
 func TestOppositePicksConverge(t *testing.T) {
 	for _, test := range [][2]string{{"local", "local"}, {"local", "remote"}, {"remote", "remote"}, {"delete", "local"}, {"value", "local"}, {"delete", "delete"}} {
 		a, b := deferring(t)
 		level(a, b)
+		picked := map[string]string{}
 		pick := func(d *device, what string) {
 			c, err := d.db.Conflict(at("k"))
 			if err != nil {
@@ -216,23 +218,32 @@ func TestOppositePicksConverge(t *testing.T) {
 			r := Resolution{ConflictRef: at("k")}
 			switch what {
 			case "local":
-				r.Pick = c.Siblings[0].Version
+				r.Pick, picked = c.Siblings[0].Version, map[string]string{"k": content(&c.Siblings[0])}
 			case "remote":
-				r.Pick = c.Siblings[1].Version
+				r.Pick, picked = c.Siblings[1].Version, map[string]string{"k": content(&c.Siblings[1])}
 			case "delete":
-				r.Delete = true
+				r.Delete, picked = true, map[string]string{}
 			default:
-				r.Value = []byte(`"merged"`)
+				r.Value, picked = []byte(`"merged"`), map[string]string{"k": `"merged"`}
 			}
 			d.resolve(r)
 		}
 		pick(a, test[0])
+		b.now = a.now.Add(time.Second)
 		pick(b, test[1])
 		level(a, b)
 		a.wantConflicts()
 		b.wantConflicts()
-		if !slices.Equal(a.rows(), b.rows()) {
-			t.Errorf("%v: %v and %v", test, a.rows(), b.rows())
+		for _, d := range []*device{a, b} {
+			if got := d.contents(); !maps.Equal(got, picked) {
+				t.Errorf("%v: device %d has %v, want the last pick, %v", test, d.num, got, picked)
+			}
+		}
+		a.put("after", `1`)
+		b.put("k", `2`)
+		level(a, b)
+		for _, d := range []*device{a, b} {
+			d.holds(map[string]string{"after": `1`, "k": `2`})
 		}
 	}
 }
