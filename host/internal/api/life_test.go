@@ -61,6 +61,13 @@ func TestCreate(t *testing.T) {
 	if diff := cmp.Diff(everything("Admin", "Read", "Resolve", "Write"), list); diff != "" || err != nil {
 		t.Errorf("-wanted +list of the database, %v:\n%s", err, diff)
 	}
+	if _, err := db.Collection("open").Create(ctx, nil); err != nil {
+		t.Fatal(err)
+	}
+	list, _, err = db.Collection("open").Permissions(ctx)
+	if diff := cmp.Diff(everything("Admin", "Read", "Write"), list); diff != "" || err != nil {
+		t.Errorf("-wanted +list of a collection made without one, %v:\n%s", err, diff)
+	}
 	onlyAdmin := everything("Admin")
 	if _, err := c.Create(ctx, onlyAdmin); err != nil {
 		t.Fatal(err)

@@ -89,6 +89,10 @@ func (m *MemFS) SetFree(n uint64) {
 	m.disk.free, m.disk.limited = n, true
 }
 
+// OnWrite has f called after each write and sync of a file, by whoever wrote. It may take a CrashClone: the disk as it is when power
+// fails there. It is set while nobody writes; nil ends it.
+func (m *MemFS) OnWrite(f func()) { m.disk.wrote = f }
+
 // disk is the space on a MemFS.
 type disk struct {
 	// mu guards the fields below it.
