@@ -38,3 +38,37 @@ func TestWhenACopyLeaves(t *testing.T) {
 		eventually(t, "the copy is a member again", func() bool { return b.Rows()["again"] == `1` })
 	})
 }
+
+// A copy that has left stays out when the other one joins again, until it joins itself.
+func TestTheCopyThatLeftStaysOutUntilItJoins(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := hosttest.New(t, hosttest.Options{Seed: 1})
+		c.Share()
+		a, b := c.Host("a"), c.Host("b")
+		c.Settle(time.Minute)
+		a.Stop()
+		twin := c.Copy(a, "twin")
+		a.Start()
+		twin.Start()
+		time.Sleep(2 * time.Minute)
+		leave(t, a)
+		eventually(t, "the copy hears that it has left", func() bool { return state(t, twin) == "left" })
+		twin.Join(b)
+		time.Sleep(5 * time.Minute)
+		b.Commit(hosttest.Put("k", `1`))
+		time.Sleep(time.Minute)
+		if got := a.Rows()["k"]; got != "" || state(t, a) != "left" {
+			t.Errorf("a has %q and is %s", got, state(t, a))
+		}
+		if got := twin.Rows()["k"]; got != `1` {
+			t.Errorf("the copy has %q", got)
+		}
+		a.Join(b)
+		eventually(t, "both are members", func() bool {
+			return a.Rows()["k"] == `1` && state(t, a) == "member" && state(t, twin) == "member"
+		})
+		a.Commit(hosttest.Put("a", `1`))
+		twin.Commit(hosttest.Put("twin", `1`))
+		eventually(t, "b gets what both write", func() bool { return b.Rows()["a"] == `1` && b.Rows()["twin"] == `1` })
+	})
+}
