@@ -6,15 +6,17 @@ package kv
 //
 // #ifdef __GLIBC__
 // #include <malloc.h>
-// static void giveBackLarge(int from) { mallopt(M_MMAP_THRESHOLD, from); }
-// #else
-// static void giveBackLarge(int from) { (void)from; }
+//
+// // Before there is a second thread: a heap that a thread has got by then stays.
+// __attribute__((constructor)) static void keepLittle(void) {
+// 	mallopt(M_MMAP_THRESHOLD, 128 << 10);
+// 	mallopt(M_ARENA_MAX, 1);
+// }
 // #endif
 import "C"
 
-// largeBlock is from which size on memory outside Go's heap goes back to the system as soon as it is free.
-const largeBlock = 128 << 10
-
-// Pebble's cache lies in memory of C. Its allocator comes to keep large blocks, if they are freed, between others where nobody finds
-// room: with values of some MiB that was twice as much as the cache has. With a fixed bound it does not.
-func init() { C.giveBackLarge(largeBlock) }
+// Pebble's cache lies in memory of C. The allocator there comes to keep large blocks, if they are freed, between others where nobody
+// finds room: with values of some MiB that was twice as much as the cache has. From a fixed bound on, 128 KiB, they go back to the
+// system at once. And it has a heap for each thread, up to eight for a processor; what one thread freed does not serve another, which
+// took 100 MiB while millions of rows arrived. With one heap the threads share a lock for the time of finding a block, once for each
+// block that is read from the disk.
