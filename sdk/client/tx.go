@@ -53,8 +53,9 @@ func (t *Tx) Get(ctx context.Context, c *Collection, key string) (Row, error) {
 	return rowOf(resp.GetRow()), nil
 }
 
-// Scan iterates over rows as the batch sees them when it begins. The whole range counts as read, also when the loop is
-// left early.
+// Scan iterates over rows as the batch sees them when it begins. The range counts as read: with Max up to the last row that it
+// allows, so who takes the first of a queue is in nobody's way who appends to it; otherwise all of it, also when the loop is left
+// early.
 func (t *Tx) Scan(ctx context.Context, c *Collection, r Range) iter.Seq2[Row, error] {
 	if err := t.db.owns(c); err != nil {
 		return func(yield func(Row, error) bool) { yield(Row{}, err) }

@@ -142,15 +142,17 @@ func (t *Tx) Get(c id.Collection, key string) (Row, error) {
 func written(op *Op) Row { return Row{op.Key, Content{Value: op.Value, Raw: op.Raw, Type: op.Type}} }
 
 // Scan visits the rows of the range as the batch sees them at this moment, in the order of their keys; writes made during
-// the scan are not seen by it. The whole range counts as read, also when visit stops early.
+// the scan are not seen by it. What counts as read is the range, up to where visit stops.
 func (t *Tx) Scan(c id.Collection, r ScanRange, visit func(*RowView) (bool, error)) error {
 	t.mu.Lock()
 	coll, err := t.enter(c)
 	var own []*Op
 	var from present
+	var noted int
 	if err == nil {
 		from = coll.present
 		span := r.span(from.num)
+		noted = len(t.ranges)
 		t.ranges = append(t.ranges, span)
 		for ref, op := range t.writes {
 			if span.has(ref) {
@@ -162,14 +164,35 @@ func (t *Tx) Scan(c id.Collection, r ScanRange, visit func(*RowView) (bool, erro
 	if err != nil {
 		return err
 	}
-	m := overlay{own: own, reverse: r.Reverse, visit: visit}
+	var last []byte
+	var left bool
+	m := overlay{own: own, reverse: r.Reverse, visit: func(row *RowView) (bool, error) {
+		last = append(last[:0], row.Key...)
+		more, err := visit(row)
+		left = err == nil && !more
+		return more, err
+	}}
 	slices.SortFunc(own, func(a, b *Op) int { return m.compare(a.Key, b.Key) })
 	lo, hi := t.db.bounds(from.num, r)
-	if err := from.scan(txReader{t}, lo, hi, r.Reverse, m.stored); err != nil || m.stopped {
-		return err
+	if err = from.scan(txReader{t}, lo, hi, r.Reverse, m.stored); err == nil && !m.stopped {
+		_, err = m.ownBefore("")
 	}
-	_, err = m.ownBefore("")
+	if left {
+		t.narrow(noted, string(last), r.Reverse)
+	}
 	return err
+}
+
+// narrow makes of a range that counts as read the part up to the last key that was looked at. Until now all of it counted, as
+// a commit beside the scan has to have it.
+func (t *Tx) narrow(noted int, last string, reverse bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if reverse {
+		t.ranges[noted].lo = last
+	} else {
+		t.ranges[noted].hi = last + "\x00"
+	}
 }
 
 // txReader reads the snapshot of a batch that another goroutine may be ending. What was begun goes on to its end.

@@ -73,13 +73,23 @@ func TestBatchConflicts(t *testing.T) {
 		outside  func(d *device)
 		conflict bool
 	}{
-		"read, other row":   {func(tx *Tx) error { _, err := tx.Get(notes, "a"); return err }, func(d *device) { d.put("b", `9`) }, false},
-		"read, same row":    {func(tx *Tx) error { _, err := tx.Get(notes, "a"); return err }, func(d *device) { d.put("a", `9`) }, true},
-		"read, deleted":     {func(tx *Tx) error { _, err := tx.Get(notes, "a"); return err }, func(d *device) { d.del("a") }, true},
-		"read of an absent": {func(tx *Tx) error { tx.Get(notes, "x"); return nil }, func(d *device) { d.put("x", `9`) }, true},
-		"scan, phantom":     {func(tx *Tx) error { return tx.Scan(notes, ScanRange{Prefix: "k"}, keep) }, func(d *device) { d.put("k1", `9`) }, true},
-		"scan, outside it":  {func(tx *Tx) error { return tx.Scan(notes, ScanRange{Prefix: "k"}, keep) }, func(d *device) { d.put("l", `9`) }, false},
-		"blind write":       {func(tx *Tx) error { return nil }, func(d *device) { d.put("new", `9`) }, false},
+		"read, other row":                {func(tx *Tx) error { _, err := tx.Get(notes, "a"); return err }, func(d *device) { d.put("b", `9`) }, false},
+		"read, same row":                 {func(tx *Tx) error { _, err := tx.Get(notes, "a"); return err }, func(d *device) { d.put("a", `9`) }, true},
+		"read, deleted":                  {func(tx *Tx) error { _, err := tx.Get(notes, "a"); return err }, func(d *device) { d.del("a") }, true},
+		"read of an absent":              {func(tx *Tx) error { tx.Get(notes, "x"); return nil }, func(d *device) { d.put("x", `9`) }, true},
+		"scan, phantom":                  {func(tx *Tx) error { return tx.Scan(notes, ScanRange{Prefix: "k"}, keep) }, func(d *device) { d.put("k1", `9`) }, true},
+		"scan, outside it":               {func(tx *Tx) error { return tx.Scan(notes, ScanRange{Prefix: "k"}, keep) }, func(d *device) { d.put("l", `9`) }, false},
+		"first row, changed":             {scanFirst(ScanRange{}), func(d *device) { d.put("a", `9`) }, true},
+		"first row, another before it":   {scanFirst(ScanRange{}), func(d *device) { d.put("0", `9`) }, true},
+		"first row, another after it":    {scanFirst(ScanRange{}), func(d *device) { d.put("a0", `9`) }, false},
+		"last row, another after it":     {scanFirst(ScanRange{Reverse: true}), func(d *device) { d.put("a0", `9`) }, true},
+		"last row, changed":              {scanFirst(ScanRange{Reverse: true}), func(d *device) { d.del("a") }, true},
+		"last row, another before it":    {scanFirst(ScanRange{Reverse: true}), func(d *device) { d.put("0", `9`) }, false},
+		"first row of none, a first one": {scanFirst(ScanRange{Prefix: "k"}), func(d *device) { d.put("k", `9`) }, true},
+		"own write first, stored behind": {func(tx *Tx) error {
+			return errors.Join(tx.Write(put("0", `1`)), scanFirst(ScanRange{})(tx))
+		}, func(d *device) { d.put("a", `9`) }, false},
+		"blind write": {func(tx *Tx) error { return nil }, func(d *device) { d.put("new", `9`) }, false},
 		"access list": {func(tx *Tx) error { return nil }, func(d *device) {
 			if _, err := d.db.SetCollectionPermissions(notes, perm.For(owner, perm.CollectionTags), d.listVersion(), nil); err != nil {
 				d.t.Fatal(err)
@@ -102,6 +112,13 @@ func TestBatchConflicts(t *testing.T) {
 				t.Errorf("second commit: %v, want ErrDone", err)
 			}
 		})
+	}
+}
+
+// scanFirst reads the first row of a range.
+func scanFirst(r ScanRange) func(*Tx) error {
+	return func(tx *Tx) error {
+		return tx.Scan(notes, r, func(*RowView) (bool, error) { return false, nil })
 	}
 }
 

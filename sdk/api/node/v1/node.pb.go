@@ -2537,7 +2537,7 @@ type ScanRequest struct {
 	KeysOnly bool `protobuf:"varint,7,opt,name=keys_only,json=keysOnly,proto3" json:"keys_only,omitempty"`
 	// In descending order; max then counts from the end.
 	Reverse bool `protobuf:"varint,8,opt,name=reverse,proto3" json:"reverse,omitempty"`
-	// Read in this open batch; the range counts as read by it.
+	// Read in this open batch; the range counts as read by it, up to the last row where max ends the scan.
 	Batch         string `protobuf:"bytes,9,opt,name=batch,proto3" json:"batch,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
