@@ -50,17 +50,20 @@ type repairObject struct {
 	checkupObject
 }
 
-type doctorOptions struct{ offline, repair, acceptLoss, all bool }
+type doctorOptions struct{ offline, repair, acceptLoss, all, deep bool }
 
 func (a *app) doctorCommand() *cobra.Command {
 	var opts doctorOptions
 	cmd := command("doctor", "Check that everything in the store is as it should be, and repair it", `
 syncbase doctor
+syncbase doctor --deep
 syncbase doctor --offline --data /var/lib/syncbase -o json
 syncbase doctor --repair --data /var/lib/syncbase`, cobra.NoArgs, func(ctx context.Context, _ []string) error {
 		switch {
 		case opts.acceptLoss && !opts.repair:
 			return usagef("--accept-loss goes with --repair")
+		case opts.deep && (opts.repair || opts.offline):
+			return usagef("--deep takes a running daemon, which has the blob store: run 'syncbase doctor --deep' after the start")
 		case opts.repair:
 			return a.doctorRepair(ctx, opts)
 		case opts.offline:
@@ -71,6 +74,9 @@ syncbase doctor --repair --data /var/lib/syncbase`, cobra.NoArgs, func(ctx conte
 	cmd.Long = `Go through everything in the store and print what breaks an invariant. The daemon goes on working; nothing is changed.
 Exits with 1 if anything was found. Of each kind of finding it prints the first 20, with --all or -o json every one.
 
+--deep also reads the bytes of all blobs that are here, and names those of which something is damaged or gone. That takes as long as reading
+them all from the blob store, and little memory. What is found is written again when the same content is put once more.
+
 --repair works on the data directory itself, which no daemon may have open. It puts right what follows from something else that
 is there: rows and lists of commits from the log, sizes, generations, references of rows to blobs and which blobs are missing.
 What cannot be had again it leaves alone, and says so. With --accept-loss it gives that up: it removes what nothing leads to, and of
@@ -78,6 +84,7 @@ a store with files that are damaged or gone it makes a new one of what can be re
 they compare. Before the first change it puts the store as it was aside. It may be interrupted, and run again.`
 	cmd.Flags().BoolVar(&opts.offline, "offline", false, "look into the data directory itself, which no daemon may have open")
 	cmd.Flags().BoolVar(&opts.repair, "repair", false, "repair what can be repaired without loss; offline")
+	cmd.Flags().BoolVar(&opts.deep, "deep", false, "read the bytes of all blobs, too; takes the daemon")
 	cmd.Flags().BoolVar(&opts.all, "all", false, "print every finding")
 	cmd.Flags().BoolVar(&opts.acceptLoss, "accept-loss", false, "with --repair: give up what cannot be had again")
 	return cmd
@@ -86,7 +93,7 @@ they compare. Before the first change it puts the store as it was aside. It may 
 func (a *app) doctorOnline(ctx context.Context, c *client.Client, opts doctorOptions) error {
 	p := a.findings(opts)
 	steps := a.steps()
-	how := client.DoctorOptions{Progress: func(doing string, done, of uint64) { steps(doing, int(done), int(of)) }}
+	how := client.DoctorOptions{Deep: opts.deep, Progress: func(doing string, done, of uint64) { steps(doing, int(done), int(of)) }}
 	sum, err := c.Doctor(ctx, func(f client.Finding) error {
 		return p.print(findingObject{Database: f.Database, Rule: f.Rule, Key: hex.EncodeToString(f.Key), Text: f.Text})
 	}, how)
@@ -161,6 +168,8 @@ type findings struct {
 	kinds []findingKind
 	// lossy counts what only a repair that accepts loss puts right.
 	lossy int
+	// blobs counts damaged blobs, for which there is another remedy.
+	blobs uint64
 }
 
 // findingKind is a kind of findings, for people.
@@ -180,6 +189,9 @@ func (a *app) findings(opts doctorOptions) *findings {
 func (p *findings) print(f findingObject) error {
 	if f.Loses {
 		p.lossy++
+	}
+	if f.Rule == "blob-bytes" {
+		p.blobs++
 	}
 	if p.app.json() {
 		return p.json.Encode(f)
@@ -236,7 +248,11 @@ func (p *findings) end(err error, sum client.Checkup) error {
 		_, err = fmt.Fprintf(p.lines, "%s, %s, %s: %s\n",
 			count(sum.Databases, "database"), count(sum.Rows, "row"), count(sum.Records, "log record"), count(sum.Findings, "finding"))
 	}
-	if err == nil && sum.Findings > 0 {
+	switch {
+	case err != nil || sum.Findings == 0:
+	case p.blobs == sum.Findings:
+		err = errors.New("blobs are damaged; put the content of each again with 'syncbase blob put', from a file or from a device that has it")
+	default:
 		err = errors.New("the store is damaged; " + whatNow)
 	}
 	return joinFlush(err, p.lines)

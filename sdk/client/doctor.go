@@ -31,6 +31,9 @@ type DoctorOptions struct {
 	// Progress is told what the daemon is doing and how many of so many files, or of keys where of is 0, it is through with; when
 	// that changes, and about once a second meanwhile. It may be nil.
 	Progress func(doing string, done, of uint64)
+	// Deep reads the bytes of all blobs as well, as far as they are on the device. Of one that is damaged or gone the finding has the
+	// rule "blob-bytes", and its reference as key. A daemon that does not know of it leaves them out.
+	Deep bool
 }
 
 // Doctor has the daemon go through everything in its store, while that is in use, and calls report for each thing that
@@ -38,7 +41,7 @@ type DoctorOptions struct {
 func (c *Client) Doctor(ctx context.Context, report func(Finding) error, opts DoctorOptions) (Checkup, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	stream, err := c.api.Doctor(ctx, &nodev1.DoctorRequest{Progress: opts.Progress != nil})
+	stream, err := c.api.Doctor(ctx, &nodev1.DoctorRequest{Progress: opts.Progress != nil, Deep: opts.Deep})
 	if err != nil {
 		return Checkup{}, c.failure(err)
 	}

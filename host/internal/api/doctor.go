@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	nodev1 "github.com/syncbase/syncbase/sdk/api/node/v1"
 
@@ -29,13 +31,16 @@ func (s *Server) Doctor(req *nodev1.DoctorRequest, stream grpc.ServerStreamingSe
 			cancel(err)
 		}
 	}
-	var how rows.Progress
+	var how checkProgress
 	if req.GetProgress() {
-		how = checkProgress(send)
+		how = tellProgress(send)
 	}
 	sum, err := s.opts.Rows.Check(ctx, func(f rows.Finding) {
 		send(&nodev1.DoctorResponse{Message: &nodev1.DoctorResponse_Finding_{Finding: finding(f)}})
-	}, how)
+	}, how.ofRows())
+	if err == nil && req.GetDeep() && ctx.Err() == nil {
+		err = s.verifyBlobs(ctx, send, how, &sum)
+	}
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
@@ -45,13 +50,44 @@ func (s *Server) Doctor(req *nodev1.DoctorRequest, stream grpc.ServerStreamingSe
 	return stream.Send(&nodev1.DoctorResponse{Message: &nodev1.DoctorResponse_Summary_{Summary: summary(sum)}})
 }
 
+// ruleBlobBytes: the bytes of a blob are what they were.
+const ruleBlobBytes = "blob-bytes"
+
+func (s *Server) verifyBlobs(ctx context.Context, send func(*nodev1.DoctorResponse), how checkProgress, sum *rows.Summary) error {
+	if s.opts.BlobBytes == nil {
+		return status.Error(codes.Unimplemented, "this daemon cannot verify the bytes of blobs")
+	}
+	return s.opts.BlobBytes.VerifyBlobs(ctx, func(ref, why string) {
+		sum.Findings++
+		found := &nodev1.DoctorResponse_Finding{Rule: ruleBlobBytes, Key: []byte(ref), Text: strings.ToValidUTF8(why, "?")}
+		send(&nodev1.DoctorResponse{Message: &nodev1.DoctorResponse_Finding_{Finding: found}})
+	}, func(n int) {
+		if how != nil {
+			how("reading the bytes of blobs", n, 0)
+		}
+	})
+}
+
 // progressEvery is how often it is told how far a check is.
 const progressEvery = time.Second
 
-// checkProgress tells how far a check is when it begins with something else, and now and then.
-func checkProgress(send func(*nodev1.DoctorResponse)) rows.Progress {
+// checkProgress is told how far a check is; nil tells nobody.
+type checkProgress func(what string, done, of int)
+
+func (tell checkProgress) ofRows() rows.Progress {
+	if tell == nil {
+		return rows.Progress{}
+	}
+	return rows.Progress{
+		Files: func(done, of int) { tell("reading every file of the store", done, of) },
+		Keys:  func(n int) { tell("checking the store", n, 0) },
+	}
+}
+
+// tellProgress tells how far a check is when it begins with something else, and now and then.
+func tellProgress(send func(*nodev1.DoctorResponse)) checkProgress {
 	last, doing := time.Time{}, ""
-	tell := func(what string, done, of int) {
+	return func(what string, done, of int) {
 		now := time.Now()
 		if what == doing && now.Sub(last) < progressEvery {
 			return
@@ -60,10 +96,6 @@ func checkProgress(send func(*nodev1.DoctorResponse)) rows.Progress {
 		send(&nodev1.DoctorResponse{Message: &nodev1.DoctorResponse_Progress_{
 			Progress: &nodev1.DoctorResponse_Progress{Doing: what, Done: uint64(done), Of: uint64(of)},
 		}})
-	}
-	return rows.Progress{
-		Files: func(done, of int) { tell("reading every file of the store", done, of) },
-		Keys:  func(n int) { tell("checking the store", n, 0) },
 	}
 }
 

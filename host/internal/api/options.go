@@ -25,8 +25,10 @@ type Options struct {
 
 	Syncgroups Syncgroups
 	Blobs      Blobs
-	Peers      Peers
-	Plugins    Plugins
+	// BlobBytes may be nil: then the bytes of blobs cannot be verified.
+	BlobBytes BlobBytes
+	Peers     Peers
+	Plugins   Plugins
 	// Clock is nil but in development.
 	Clock     DevelopmentClock
 	Resolvers Resolvers
@@ -216,6 +218,12 @@ type Plugin struct {
 type Blobs interface {
 	BlobWriter
 	BlobReader
+}
+
+// BlobBytes reads what is here of all blobs.
+type BlobBytes interface {
+	// VerifyBlobs reports each blob of which something is damaged or gone, with why and what to do, and tells how many it is through with.
+	VerifyBlobs(ctx context.Context, report func(ref, why string), done func(blobs int)) error
 }
 
 // BlobWriter takes blobs in.

@@ -6263,7 +6263,9 @@ func (x *BackupResponse) GetBytes() uint64 {
 type DoctorRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// With messages that tell how far it is.
-	Progress      bool `protobuf:"varint,1,opt,name=progress,proto3" json:"progress,omitempty"`
+	Progress bool `protobuf:"varint,1,opt,name=progress,proto3" json:"progress,omitempty"`
+	// Read the bytes of all blobs as well, as far as they are here: of one that is damaged or gone the rule is "blob-bytes".
+	Deep          bool `protobuf:"varint,2,opt,name=deep,proto3" json:"deep,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -6301,6 +6303,13 @@ func (*DoctorRequest) Descriptor() ([]byte, []int) {
 func (x *DoctorRequest) GetProgress() bool {
 	if x != nil {
 		return x.Progress
+	}
+	return false
+}
+
+func (x *DoctorRequest) GetDeep() bool {
+	if x != nil {
+		return x.Deep
 	}
 	return false
 }
@@ -6604,9 +6613,9 @@ type DoctorResponse_Progress struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// What is being done, for people.
 	Doing string `protobuf:"bytes,1,opt,name=doing,proto3" json:"doing,omitempty"`
-	// Files or keys that it is through with.
+	// Files, keys or blobs that it is through with.
 	Done uint64 `protobuf:"varint,2,opt,name=done,proto3" json:"done,omitempty"`
-	// How many files there are; 0 for keys.
+	// How many files there are; 0 for keys and blobs.
 	Of            uint64 `protobuf:"varint,3,opt,name=of,proto3" json:"of,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -7182,9 +7191,10 @@ const file_node_v1_node_proto_rawDesc = "" +
 	"\rwith_identity\x18\x03 \x01(\bR\fwithIdentity\"<\n" +
 	"\x0eBackupResponse\x12\x14\n" +
 	"\x05files\x18\x01 \x01(\x04R\x05files\x12\x14\n" +
-	"\x05bytes\x18\x02 \x01(\x04R\x05bytes\"+\n" +
+	"\x05bytes\x18\x02 \x01(\x04R\x05bytes\"?\n" +
 	"\rDoctorRequest\x12\x1a\n" +
-	"\bprogress\x18\x01 \x01(\bR\bprogress\"\xe7\x04\n" +
+	"\bprogress\x18\x01 \x01(\bR\bprogress\x12\x12\n" +
+	"\x04deep\x18\x02 \x01(\bR\x04deep\"\xe7\x04\n" +
 	"\x0eDoctorResponse\x12D\n" +
 	"\afinding\x18\x01 \x01(\v2(.syncbase.node.v1.DoctorResponse.FindingH\x00R\afinding\x12D\n" +
 	"\asummary\x18\x02 \x01(\v2(.syncbase.node.v1.DoctorResponse.SummaryH\x00R\asummary\x12G\n" +
