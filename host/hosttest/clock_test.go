@@ -66,6 +66,16 @@ func TestClockThatIsSet(t *testing.T) {
 		} else if !at.After(before) {
 			t.Errorf("a write at %v after one at %v", at, before)
 		}
+		last := written(t, a, "k")
+		for _, set := range []time.Duration{-time.Hour, 0, time.Hour} {
+			a.SetClock(set)
+			time.Sleep(2 * time.Second)
+			at := written(t, a, "k")
+			if at.Before(last) {
+				t.Errorf("with the clock set %v off a write is stamped %v, and the one before %v", set, at, last)
+			}
+			last = at
+		}
 		restart(a, trueTime)
 		time.Sleep(2 * time.Second)
 		if own, _ := skews(t, a); !near(own, -time.Hour) {

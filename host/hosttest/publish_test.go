@@ -1,6 +1,7 @@
 package hosttest_test
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -152,7 +153,7 @@ func invitations(t *testing.T, h *hosttest.Host, req *nodev1.ListInvitationsRequ
 			t.Fatal(err)
 		}
 		name := m.GetSyncgroup()[strings.LastIndex(m.GetSyncgroup(), ":")+1:]
-		if len(m.GetPeers()) == 0 || !strings.HasSuffix(m.GetDatabase(), ":"+hosttest.Database) {
+		if len(m.GetPeers()) == 0 || !strings.HasSuffix(m.GetDatabase(), ":"+cmp.Or(req.GetDatabase(), hosttest.Database)) {
 			t.Errorf("incomplete invitation %v", m)
 		}
 		if m.GetDeclined() {
@@ -221,6 +222,21 @@ func TestInvitations(t *testing.T) {
 		b.Wait()
 		eject(t, a, "b")
 		want("after being ejected", here)
+		// Those of another database come under that one alone.
+		second := &nodev1.ListInvitationsRequest{Database: "second"}
+		made, err := a.API().CreateDatabase(t.Context(), &nodev1.CreateDatabaseRequest{Database: "second"})
+		mustDo(t, made, err)
+		coll, err := a.API().CreateCollection(t.Context(), &nodev1.CreateCollectionRequest{Database: "second", Collection: hosttest.Collection})
+		mustDo(t, coll, err)
+		for _, name := range []string{"y", "x"} {
+			sg, err := a.API().CreateSyncgroup(t.Context(), &nodev1.CreateSyncgroupRequest{
+				Database: "second", Syncgroup: name, Collections: []*nodev1.SyncgroupCollection{{Collection: hosttest.Collection}},
+			})
+			mustDo(t, sg, err)
+		}
+		eventually(t, "b is invited to the second database", func() bool { return len(invitations(t, b, second)) == 2 })
+		want("of the second database", second, "x", "y")
+		want("of the first database", here)
 		_, err = b.API().DeclineInvitation(t.Context(), &nodev1.DeclineInvitationRequest{Database: "x\x00", Syncgroup: "other"})
 		wantCode(t, "decline nonsense", err, codes.InvalidArgument)
 	})

@@ -104,8 +104,11 @@ func TestTwoMembersAdmitAtTheSameTime(t *testing.T) {
 		c.Host("d").Join(b)
 		c.Host("c").Wait()
 		c.Host("d").Wait()
+		wantMembers(t, "a b c", a)
+		wantMembers(t, "a b d", b)
 		c.Heal()
 		c.Settle(5 * time.Minute)
+		wantMembers(t, "a b c d", c.Hosts()...)
 	})
 }
 
@@ -179,6 +182,12 @@ func TestChangesTravelAlongALine(t *testing.T) {
 			c.Host("a").Commit(hosttest.Put("from a", `1`))
 			c.Host("d").Commit(hosttest.Put("from d", `1`))
 			c.Settle(time.Minute)
+			wantMembers(t, "a b c d", c.Hosts()...)
+			for _, h := range c.Hosts() {
+				if got := fmt.Sprint(h.Rows()); got != "map[from a:1 from d:1]" {
+					t.Errorf("%s has %s", h.Name(), got)
+				}
+			}
 		})
 }
 

@@ -261,13 +261,27 @@ func TestResolverGetsABatchAtOnce(t *testing.T) {
 	if len(asked) != 6 || !slices.Contains(asked, "b0 1/2, b1 1/2, b2 1/2, b3 1/2, b4 1/2") {
 		t.Errorf("asked for %q", asked)
 	}
-	_, versions, err := q.c.History(t.Context(), "b0")
-	if err != nil {
-		t.Fatal(err)
+	batches := map[string][]string{}
+	for i := range 5 {
+		for _, key := range []string{"b", "single"} {
+			key += fmt.Sprint(i)
+			_, versions, err := q.c.History(t.Context(), key)
+			if err != nil {
+				t.Fatal(err)
+			}
+			batch := versions[0].Batch
+			batches[batch] = append(batches[batch], key)
+			for _, v := range versions[1:] {
+				if v.Batch == batch {
+					t.Errorf("the resolution of %s is in the batch %s of what it resolved", key, batch)
+				}
+			}
+		}
 	}
-	_, others, err := q.c.History(t.Context(), "b4")
-	if err != nil || versions[0].Batch != others[0].Batch {
-		t.Errorf("the resolutions are in the batches %s and %s, %v", versions[0].Batch, others[0].Batch, err)
+	for batch, keys := range batches {
+		if want := []string{"b0", "b1", "b2", "b3", "b4"}; len(keys) > 1 && !slices.Equal(keys, want) || len(batches) != 6 {
+			t.Errorf("in batch %s are the resolutions of %v; want those of %v together, and single rows alone", batch, keys, want)
+		}
 	}
 }
 
@@ -467,8 +481,10 @@ func TestSilentResolverIsPassedBy(t *testing.T) {
 	q.there("a=2")
 	<-asked
 	q.here("other=1")
+	q.there("synced=5")
+	q.want("a=1", "other=1", "synced=5")
 	q.serve(1, func(g client.ConflictGroup) ([]client.Resolution, error) { return sum(g), nil })
-	q.want("a=3", "other=1")
+	q.want("a=3", "other=1", "synced=5")
 	stop()
 	if err := <-ended; !errors.Is(err, context.Canceled) {
 		t.Error(err)

@@ -68,6 +68,10 @@ func TestRefusesWhatNoCorrectPeerSends(t *testing.T) {
 		"scope not asked for":      {{Accepted: []id.Scope{secret}}, message(commitOf(secret.Collection, "k", nil))},
 		"record outside":           {accepted, message(commitOf(secret.Collection, "k", nil))},
 		"progress outside":         {accepted, {Progress: []delta.ScopeVector{{Scope: secret, Vector: id.Vector{}}}}},
+		"unknown kind":             {accepted, message(commitOf(notes.Collection, "k", func(c *wire.Commit) { c.Records[0].Record.Kind = 99 }))},
+		"no generation":            {accepted, message(commitOf(notes.Collection, "k", func(c *wire.Commit) { c.First, c.Records[0].Record.Version.Gen = 0, 0 }))},
+		"no writer":                {accepted, message(commitOf(notes.Collection, "k", func(c *wire.Commit) { c.Writer, c.Records[0].Record.Version.Writer = id.Writer{}, id.Writer{} }))},
+		"key that none can be":     {accepted, message(commitOf(notes.Collection, "a\x00b", nil))},
 		"link without parents":     {accepted, message(commitOf(notes.Collection, "k", func(c *wire.Commit) { c.Records[0].Record.Kind = wire.Link; c.Records[0].Record.Value = nil }))},
 	} {
 		t.Run(name, func(t *testing.T) {

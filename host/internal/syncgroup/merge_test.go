@@ -114,6 +114,8 @@ func TestLaterChangeOfMembershipCounts(t *testing.T) {
 	joined.Changed, joined.Type, joined.Device = at(7), Server, "2"
 	ejected := base
 	ejected.Gone, ejected.By, ejected.Changed = GoneEjected, "admin", at(9)
+	leftAgain := joined
+	leftAgain.Gone, leftAgain.Changed = GoneLeft, at(8)
 	late := joined
 	late.Changed = at(100)
 	pardoned := ejected
@@ -128,6 +130,8 @@ func TestLaterChangeOfMembershipCounts(t *testing.T) {
 	movedOut.Addresses = moved.Addresses
 	for name, c := range map[string]struct{ one, two, want Member }{
 		"left, then joined":     {left, joined, joined},
+		"joined, then left":     {joined, leftAgain, leftAgain},
+		"left, then left again": {left, leftAgain, leftAgain},
 		"left, then ejected":    {left, ejected, ejected},
 		"joined, then ejected":  {joined, ejected, func() Member { m := ejected; m.Type = Server; return m }()},
 		"ejected, then joined":  {ejected, late, func() Member { m := ejected; m.Type = Server; return m }()},
