@@ -172,7 +172,7 @@ func TestBatchBorders(t *testing.T) {
 }
 
 // reference: store-62
-// Of a collection that was destroyed its end is seen, by who could read it; the others go on.
+// Of a collection that was destroyed its end is seen, and not by who could never read it; the others go on.
 // reference: store-303
 // Two watchers with different rights see each its own part; one that loses its access sees no more from then on.
 func TestWatchersWithDifferentRights(t *testing.T) {
