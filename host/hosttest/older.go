@@ -20,7 +20,7 @@ func (h *Host) features() []string {
 // withoutNews takes out of a pull whatever one of both would not know of, as a daemon of the first version leaves it out, and
 // overlooks it: witnesses, scopes within scopes, and inventories.
 func withoutNews(open *delta.Open) Answer {
-	open.Witnesses, open.Holding = nil, nil
+	open.Witnesses, open.Holding, open.Forgotten = nil, nil, false
 	return func(_ context.Context, m delta.Message, send func(delta.Message) error) error {
 		m.Inside, m.Witnesses = nil, nil
 		return send(m)

@@ -24,6 +24,16 @@ var ofRows = []mutant{
 		breaks: "whoever was away for longer does not hear from here of deletes that were forgotten",
 	},
 	{
+		name: "rows-rebase-newcomer", file: rowsDir + "/rebase.go", tests: rowsDir, run: "TestNewcomer",
+		old: "if !known && !inv.Bare {", new: "if !known {",
+		breaks: "a device that begins with nothing writes rows that lose against deletes which others remember",
+	},
+	{
+		name: "rows-rebase-bare", file: rowsDir + "/rebase.go", tests: rowsDir, run: "TestBareInventory",
+		old: "if r.inv.Bare && shown.Version.Writer != r.db.writer {", new: "if r.inv.Bare && len(row.Heads) == 0 {",
+		breaks: "a device that begins with nothing writes anew what others wrote",
+	},
+	{
 		name: "rows-rebase-after", file: rowsDir + "/rebase_anew.go", tests: rowsDir, run: "TestRenewedBatchStaysWhole",
 		old: "at = max(at, row.Time()+1, coll.droppedAt+1)\n", new: "at = max(at, row.Time()+1)\n",
 		breaks: "a row that is written anew loses against a delete that some still remember",

@@ -19,4 +19,7 @@ type Inventory struct {
 	// DroppedAt.
 	Dropped   id.Vector
 	DroppedAt hlc.Time
+	// Bare says that it tells of the deletes alone: there are no keys, and From, To and Held are empty. It is for an initiator that
+	// had nothing in the scope.
+	Bare bool
 }

@@ -25,6 +25,8 @@ type Open struct {
 	Witnesses []Witness
 	// Holding are those of the wanted scopes in which the initiator has something, and so needs an inventory if it was away.
 	Holding []id.Scope
+	// Forgotten says that of the other wanted scopes the initiator takes a bare inventory.
+	Forgotten bool
 }
 
 // Message is what a responder sends. Exactly one field is set, but for Witnesses.

@@ -329,7 +329,7 @@ func (f *follower) session(ctx context.Context, asFor func() bool, turn *turn, n
 	ctx, stop := context.WithCancel(ctx)
 	opened, err := f.open(ctx, delta.Open{
 		Database: f.db.Name(), Syncgroups: names, Window: window, Self: know.Own().Writer,
-		Known: delta.Request(know, scopes), Witnesses: witnesses, Holding: holding,
+		Known: delta.Request(know, scopes), Witnesses: witnesses, Holding: holding, Forgotten: true,
 	})
 	if err != nil {
 		stop()

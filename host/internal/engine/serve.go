@@ -59,13 +59,8 @@ func (e *Engine) Serve(ctx context.Context, caller Peer, open delta.Open, said <
 		r.plan.Update(state.Know)
 		return send(delta.Message{Progress: r.plan.Held()})
 	}
-	for _, k := range r.known {
-		if !slices.Contains(open.Holding, k.Scope) {
-			continue
-		}
-		if err := db.Inventory(ctx, k.Scope, k.Vector, func(v *delta.Inventory) error { return send(delta.Message{Inventory: v}) }); err != nil {
-			return err
-		}
+	if err := r.sendInventories(ctx); err != nil {
+		return err
 	}
 	return r.run(ctx)
 }
@@ -89,6 +84,25 @@ type responder struct {
 	pending [][]byte
 	size    int
 	pace    pace
+}
+
+// sendInventories tells of deletes that were forgotten here and that the initiator has not heard of: all keys where it has anything, and
+// the deletes alone where not.
+func (r *responder) sendInventories(ctx context.Context) error {
+	for _, k := range r.known {
+		emit := func(v *delta.Inventory) error { return r.send(delta.Message{Inventory: v}) }
+		var err error
+		switch {
+		case slices.Contains(r.open.Holding, k.Scope):
+			err = r.db.Inventory(ctx, k.Scope, k.Vector, emit)
+		case r.open.Forgotten:
+			err = r.db.BareInventory(k.Scope, k.Vector, emit)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // authorize finds the scopes that the caller asked for and may have. Once a pull runs, fewer or more of them end it: the

@@ -300,7 +300,7 @@ func encodeOpen(o delta.Open) *peerv1.PullOpen {
 	m := &peerv1.PullOpen{
 		Database: encodeName(o.Database), Known: encodeVectors(o.Known), Window: o.Window,
 		Device: o.Self.Device[:], Epoch: o.Self.Epoch, Probe: o.Probe, Witnesses: encodeWitnesses(o.Witnesses),
-		Holding: encodeHolding(o),
+		Holding: encodeHolding(o), Forgotten: o.Forgotten,
 	}
 	for _, sg := range o.Syncgroups {
 		m.Syncgroups = append(m.Syncgroups, encodeName(sg))
@@ -334,7 +334,7 @@ func decodeOpen(m *peerv1.PullOpen) (o delta.Open, err error) {
 	if o.Window = m.GetWindow(); o.Window < minWindow || o.Window > maxWindow {
 		return o, fmt.Errorf("a window of %d bytes, want %d to %d", o.Window, minWindow, maxWindow)
 	}
-	o.Self.Epoch, o.Probe = m.GetEpoch(), m.GetProbe()
+	o.Self.Epoch, o.Probe, o.Forgotten = m.GetEpoch(), m.GetProbe(), m.GetForgotten()
 	if o.Self.Device, err = decodeDevice(m.GetDevice()); err != nil {
 		return o, err
 	}

@@ -65,12 +65,15 @@ func (p *PullStream) takesInventory(v *delta.Inventory) error {
 	switch next, begun := p.inventories[v.Scope]; {
 	case p.told:
 		return errors.New("an inventory after commits or progress")
-	case !p.accepted[v.Scope] || !p.holding[v.Scope]:
+	case !p.accepted[v.Scope] || !p.holding[v.Scope] && !p.forgotten:
 		return fmt.Errorf("an inventory of the scope %s, which it was not asked for", v.Scope)
 	case begun && next == "":
 		return fmt.Errorf("an inventory of the scope %s after its end", v.Scope)
 	case v.From != next:
 		return fmt.Errorf("an inventory of the scope %s from %q on, which was at %q", v.Scope, v.From, next)
+	}
+	if v.Bare = !p.holding[v.Scope]; v.Bare && (v.To != "" || len(v.Keys)+len(v.Held) > 0) {
+		return fmt.Errorf("an inventory of the scope %s that is not bare, as it was asked for", v.Scope)
 	}
 	p.inventories[v.Scope] = v.To
 	return nil

@@ -23,9 +23,10 @@ type PullStream struct {
 	asked  map[id.Scope]bool
 	// accepted is nil until the first message; used by Recv alone.
 	accepted map[id.Scope]bool
-	// holding are the scopes of which an inventory may come, and inventories are where those stand that have begun; told
-	// is set by the first commits or progress. Used by Recv alone.
+	// holding are the scopes of which an inventory may come, with forgotten a bare one of the others; inventories are where those stand
+	// that have begun; told is set by the first commits or progress. Used by Recv alone.
 	holding     map[id.Scope]bool
+	forgotten   bool
 	inventories map[id.Scope]string
 	told        bool
 
@@ -61,6 +62,7 @@ func (l *Link) Pull(ctx context.Context, open delta.Open) (*PullStream, error) {
 		asked:  make(map[id.Scope]bool, len(open.Known)),
 
 		holding:     make(map[id.Scope]bool, len(open.Holding)),
+		forgotten:   open.Forgotten,
 		inventories: map[id.Scope]string{},
 		room:        int64(open.Window),
 		window:      int64(open.Window),

@@ -39,21 +39,15 @@ func (db *DB) Holding(scopes []id.Scope) ([]id.Scope, error) {
 // this much of it has missed no delete whose tombstone was dropped. A tombstone that came back after that (history.State.Revive) is left
 // out: it may name what the caller has as a value, and the caller learns of the delete by its not being there.
 func (db *DB) Inventory(ctx context.Context, s id.Scope, known id.Vector, emit func(*delta.Inventory) error) error {
-	db.mu.Lock()
-	part := delta.Inventory{Scope: s}
-	coll := db.colls[s.Collection]
-	if coll != nil {
-		part.Dropped, part.DroppedAt = coll.dropped, coll.droppedAt
-	}
-	db.mu.Unlock()
-	if coll == nil || known.Dominates(part.Dropped) {
+	part, coll := db.forgotten(s)
+	if known.Dominates(part.Dropped) {
 		return nil
 	}
 	// What is known is taken first: everything in it that is still there is in the snapshot. What was set aside is not among
 	// the rows, and so must not be taken for deleted.
 	part.Held = db.Applied(s)
 	snap := db.s.kv.Snapshot()
-	w, err := db.walkKeys(snap, coll.num, s, "", "")
+	w, err := db.walkKeys(snap, coll, s, "", "")
 	if err != nil {
 		return errors.Join(err, snap.Close())
 	}
@@ -76,6 +70,31 @@ func (db *DB) Inventory(ctx context.Context, s id.Scope, known id.Vector, emit f
 		part.From, part.Keys, size = key, []string{key}, len(key)
 	}
 	return errors.Join(err, ctx.Err(), w.close(), snap.Close())
+}
+
+// BareInventory calls emit with the deletes alone whose tombstones were dropped, on the same condition. It is for who has nothing in
+// the scope: nothing there can be gone, but what is written there has to win against those deletes.
+func (db *DB) BareInventory(s id.Scope, known id.Vector, emit func(*delta.Inventory) error) error {
+	bare, _ := db.forgotten(s)
+	if known.Dominates(bare.Dropped) {
+		return nil
+	}
+	bare.Bare = true
+	return emit(&bare)
+}
+
+// forgotten begins an inventory with the deletes that it tells of, and returns the number of the collection. There are none where
+// nobody has heard of the collection.
+func (db *DB) forgotten(s id.Scope) (delta.Inventory, uint32) {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	inv := delta.Inventory{Scope: s}
+	coll := db.colls[s.Collection]
+	if coll == nil {
+		return inv, 0
+	}
+	inv.Dropped, inv.DroppedAt = coll.dropped, coll.droppedAt
+	return inv, coll.num
 }
 
 // walkKeys walks the keys of rows and tombstones of a scope in order, from the first key on to before the last; an empty

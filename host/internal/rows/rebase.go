@@ -42,14 +42,15 @@ func (db *DB) BeginRebase() *Rebasing { return &Rebasing{db: db, known: map[comm
 
 // Take holds what this device has in a part of a scope against a peer's inventory of it, in bounded atomic steps: a row
 // that the peer knew of and has no more was deleted, and goes, also where it was only set aside; one that the peer never
-// knew stays. It returns when all of it is durable. Errors: ErrPaused, ErrReadOnlyStore, ErrDestroyed.
+// knew stays. A bare inventory takes nothing away, and may be of a collection that nothing is known of yet. It returns when all of it is
+// durable. Errors: ErrPaused, ErrReadOnlyStore, ErrDestroyed.
 func (r *Rebasing) Take(inv *delta.Inventory) (sum Rebased, err error) {
 	db := r.db
 	if inv.DroppedAt > hlc.MaxTime {
 		return sum, fmt.Errorf("%w: deletes with the impossible time %v", ErrRefused, inv.DroppedAt.Wall())
 	}
 	num, known := db.CollectionNum(inv.Scope.Collection)
-	if !known {
+	if !known && !inv.Bare {
 		return sum, nil
 	}
 	for from, more := inv.From, true; more; {
@@ -116,7 +117,8 @@ func (r *Rebasing) takeLocked(inv *delta.Inventory, keys []string, last bool) (*
 	if db.rec.Settings.SyncPaused {
 		return nil, Published{}, Rebased{}, fmt.Errorf("%w: %s", ErrPaused, db.name)
 	}
-	t := rebase{txn: db.begin(), inv: inv, coll: db.colls[inv.Scope.Collection]}
+	t := rebase{txn: db.begin(), inv: inv}
+	t.coll = db.enter(t.b, inv.Scope.Collection, t.fresh)
 	var err error
 	for i := 0; i < len(keys) && err == nil; i++ {
 		err = t.look(keys[i])
@@ -164,6 +166,10 @@ func (r *rebase) look(key string) error {
 	}
 	known := func(h history.Head) bool { return r.inv.Held.Covers(h.Version) }
 	shown := &row.Heads[row.at()]
+	// What others wrote came from somebody who told of forgotten deletes before.
+	if r.inv.Bare && shown.Version.Writer != r.db.writer {
+		return nil
+	}
 	switch {
 	case !slices.ContainsFunc(row.Heads, func(h history.Head) bool { return !known(h) }):
 		r.drop = append(r.drop, row)

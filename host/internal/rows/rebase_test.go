@@ -24,16 +24,19 @@ func (d *device) rebase(from *device, parts int) (sum Rebased, err error) {
 	}
 	known := d.db.Published().Know.At(whole[0])
 	r := d.db.BeginRebase()
-	for range holding {
-		err = from.db.Inventory(d.t.Context(), whole[0], known, func(inv *delta.Inventory) error {
-			if parts--; parts < 0 {
-				return errCut
-			}
-			got, err := r.Take(inv)
-			sum.Dropped += got.Dropped
-			sum.Renewed += got.Renewed
-			return err
-		})
+	take := func(inv *delta.Inventory) error {
+		if parts--; parts < 0 {
+			return errCut
+		}
+		got, err := r.Take(inv)
+		sum.Dropped += got.Dropped
+		sum.Renewed += got.Renewed
+		return err
+	}
+	if len(holding) > 0 {
+		err = from.db.Inventory(d.t.Context(), whole[0], known, take)
+	} else {
+		err = from.db.BareInventory(whole[0], known, take)
 	}
 	if err == nil {
 		var got Rebased

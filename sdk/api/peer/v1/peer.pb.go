@@ -1059,7 +1059,9 @@ type PullOpen struct {
 	// Records that the caller holds of the responder's device, so that it finds out if it was set back; at most 512.
 	Witnesses []*Witness `protobuf:"bytes,8,rep,name=witnesses,proto3" json:"witnesses,omitempty"`
 	// Positions in known of the scopes in which the caller has rows or tombstones, ascending: of these it takes an inventory.
-	Holding       []uint32 `protobuf:"varint,9,rep,packed,name=holding,proto3" json:"holding,omitempty"`
+	Holding []uint32 `protobuf:"varint,9,rep,packed,name=holding,proto3" json:"holding,omitempty"`
+	// Of the other scopes the caller takes a bare inventory: which deletes the responder has forgotten.
+	Forgotten     bool `protobuf:"varint,10,opt,name=forgotten,proto3" json:"forgotten,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1155,6 +1157,13 @@ func (x *PullOpen) GetHolding() []uint32 {
 		return x.Holding
 	}
 	return nil
+}
+
+func (x *PullOpen) GetForgotten() bool {
+	if x != nil {
+		return x.Forgotten
+	}
+	return false
 }
 
 // PullResponse is one message of the responder on the stream of Pull.
@@ -1265,8 +1274,8 @@ type PullResponse_Progress struct {
 }
 
 type PullResponse_Inventory struct {
-	// What the responder has in a scope whose tombstones it dropped in the caller's absence. All parts of it come after
-	// accepted and before any commits, in order.
+	// What the responder has in a scope whose tombstones it dropped in the caller's absence, or only that it did so. All parts of it come
+	// after accepted and before any commits, in order.
 	Inventory *Inventory `protobuf:"bytes,4,opt,name=inventory,proto3,oneof"`
 }
 
@@ -1279,10 +1288,11 @@ func (*PullResponse_Progress) isPullResponse_Message() {}
 func (*PullResponse_Inventory) isPullResponse_Message() {}
 
 // Inventory is a part of the keys of one scope of which the responder has a row, or a tombstone of a delete beyond dropped. What the caller has in the
-// part beside that, and the responder knew, was deleted while the caller was away.
+// part beside that, and the responder knew, was deleted while the caller was away. A bare one tells only of deletes to a caller that held
+// nothing: from, to, keys and held are empty, and nothing follows from there being no keys.
 type Inventory struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// An accepted one that the caller is holding.
+	// An accepted one. The inventory is bare if the caller is not holding the scope; then the open says `forgotten`.
 	Scope *Scope `protobuf:"bytes,1,opt,name=scope,proto3" json:"scope,omitempty"`
 	// The part begins with this key: empty for the first, then where the part before it ended.
 	From []byte `protobuf:"bytes,2,opt,name=from,proto3" json:"from,omitempty"`
@@ -1939,7 +1949,7 @@ const file_peer_v1_peer_proto_rawDesc = "" +
 	"\tElsewhere\x123\n" +
 	"\awriters\x18\x01 \x01(\v2\x19.syncbase.peer.v1.WritersR\awriters\x123\n" +
 	"\x05known\x18\x02 \x03(\v2\x1d.syncbase.peer.v1.ScopeVectorR\x05known\x121\n" +
-	"\x04news\x18\x03 \x03(\v2\x1d.syncbase.peer.v1.ScopeVectorR\x04news\"\xda\x02\n" +
+	"\x04news\x18\x03 \x03(\v2\x1d.syncbase.peer.v1.ScopeVectorR\x04news\"\xf8\x02\n" +
 	"\bPullOpen\x122\n" +
 	"\bdatabase\x18\x01 \x01(\v2\x16.syncbase.peer.v1.NameR\bdatabase\x126\n" +
 	"\n" +
@@ -1951,7 +1961,9 @@ const file_peer_v1_peer_proto_rawDesc = "" +
 	"\x05epoch\x18\x06 \x01(\rR\x05epoch\x12\x14\n" +
 	"\x05probe\x18\a \x01(\bR\x05probe\x127\n" +
 	"\twitnesses\x18\b \x03(\v2\x19.syncbase.peer.v1.WitnessR\twitnesses\x12\x18\n" +
-	"\aholding\x18\t \x03(\rR\aholding\"\x89\x02\n" +
+	"\aholding\x18\t \x03(\rR\aholding\x12\x1c\n" +
+	"\tforgotten\x18\n" +
+	" \x01(\bR\tforgotten\"\x89\x02\n" +
 	"\fPullResponse\x12<\n" +
 	"\baccepted\x18\x01 \x01(\v2\x1e.syncbase.peer.v1.PullAcceptedH\x00R\baccepted\x125\n" +
 	"\acommits\x18\x02 \x01(\v2\x19.syncbase.peer.v1.CommitsH\x00R\acommits\x12<\n" +
