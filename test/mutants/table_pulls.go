@@ -57,4 +57,19 @@ var ofPulls = []mutant{
 		old: "if len(p.owed) == 0 {\n\t\treturn nil\n\t}\n\treturn time.After", new: "if len(p.owed) == 0 || p.commits == 0 {\n\t\treturn nil\n\t}\n\treturn time.After",
 		breaks: "progress that was put off is not reported until something else happens",
 	},
+	{
+		name: "engine-told-again", file: engineDir + "/echo.go", tests: engineDir, run: "TestHeldBackAgain",
+		old: "held, e.Writers = writers, writers\n\t\t\tforgetOthers(told, writers)\n", new: "held, e.Writers = writers, writers\n",
+		breaks: "a peer that holds a writer back again is not told what it has forgotten",
+	},
+	{
+		name: "engine-news-held", file: engineDir + "/news.go", tests: engineDir, run: "TestNoNewsOf",
+		old: "w.Device != f.peer.Device && !back && len(lacked)", new: "w.Device != f.peer.Device && (!back || back) && len(lacked)",
+		breaks: "a peer is told as news what it was asked to hold back",
+	},
+	{
+		name: "engine-news-since", file: engineDir + "/news.go", tests: engineDir, run: "TestWhoJustLeft",
+		old: "\tc.since = time.Now()\n\tclose(c.changed)\n", new: "\tclose(c.changed)\n",
+		breaks: "nobody is counted on who pulled a moment ago",
+	},
 }

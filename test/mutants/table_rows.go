@@ -123,4 +123,9 @@ var ofRows = []mutant{
 		old: "\t\treach.Add(named)\n", new: "\t\t_ = named\n",
 		breaks: "after a renewal rows come back that were destroyed with their collection",
 	},
+	{
+		name: "rows-renew-count", file: rowsDir + "/renew.go", tests: rowsDir, run: "TestRenewalIsCounted",
+		old: "\tdb.standing.reset() // rows name other versions now\n", new: "",
+		breaks: "after a renewal what is in force is not what is stored",
+	},
 }
