@@ -16,12 +16,13 @@ import (
 // maxLinkWalk bounds how many records are looked at below a head.
 const maxLinkWalk = 256
 
-// public adds to seen what others say of former names in the version, which is none of this device's, and in the links on top of it. It
-// reports whether the links of this device would not tell everybody of all of that.
+// public adds to seen what others say of former names in the version, whose name is not doubted, and in the links on top of it. Of the
+// writer of the version itself there is nothing to add: a version covers what its writer made before, and nothing later. It reports
+// whether the links of this device would not tell everybody of all of that.
 func (r *renewal) public(coll *collection, v id.Version, tips []id.Version, seen id.Vector) (more bool, err error) {
 	note := func(said id.Vector, told bool) {
 		for _, p := range r.parts {
-			if g := said[p.writer]; g > p.keep && seen[p.writer] < g {
+			if g := said[p.writer]; g > p.keep && seen[p.writer] < g && p.writer != v.Writer {
 				seen[p.writer] = g
 				more = more || !told
 			}
