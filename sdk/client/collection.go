@@ -21,7 +21,8 @@ type Value struct {
 	Type string
 }
 
-// valueOf reads what an application hands over: a Value or json.RawMessage goes as it is, the rest through encoding/json.
+// valueOf reads what an application hands over: a Value or json.RawMessage goes as it is, the rest through encoding/json, which
+// must not have to change a text for that.
 func valueOf(v any) (Value, error) {
 	switch v := v.(type) {
 	case Value:
@@ -29,7 +30,7 @@ func valueOf(v any) (Value, error) {
 	case json.RawMessage:
 		return Value{Bytes: v}, nil
 	}
-	data, err := json.Marshal(v)
+	data, err := marshal(v)
 	if err != nil {
 		return Value{}, &Error{Message: fmt.Sprintf("value of type %T: %v", v, err), kind: ErrInvalid}
 	}
@@ -124,7 +125,7 @@ func (c *Collection) Get(ctx context.Context, key string) (Row, error) {
 }
 
 // Put writes a row and returns its version. The value is encoded with encoding/json, unless it is a Value or a
-// json.RawMessage, which are stored byte for byte.
+// json.RawMessage, which are stored byte for byte. A text in it that is not UTF-8, which JSON cannot hold, is ErrInvalid.
 func (c *Collection) Put(ctx context.Context, key string, value any) (version string, err error) {
 	op, err := c.PutOp(key, value)
 	if err != nil {
