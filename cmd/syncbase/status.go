@@ -123,10 +123,10 @@ func (a *app) describe(s *client.Status) error {
 	if err := a.refusedCounts(names, s.Refused); err != nil {
 		return err
 	}
-	columns := []string{"DATABASE", "SYNCGROUP", "MEMBERS", "CONNECTED", "LAG"}
+	columns := []string{"DATABASE", "SYNCGROUP", "STATE", "MEMBERS", "CONNECTED", "LAG"}
 	return a.section("syncgroups", len(s.Syncgroups), columns, func(t *table) error {
 		return each(s.Syncgroups, t, func(t *table, g client.SyncgroupState) error {
-			return t.row(g, names.short(g.Database), names.short(g.Name), g.Members, g.Connected, g.LagRecords)
+			return t.row(g, names.short(g.Database), names.short(g.Name), g.State, g.Members, g.Connected, g.LagRecords)
 		})
 	})
 }

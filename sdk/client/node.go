@@ -116,6 +116,8 @@ type SyncgroupState struct {
 	Members    uint64 `json:"members"`
 	Connected  uint64 `json:"connected"`
 	LagRecords uint64 `json:"lag_records"`
+	// State is "member", or "pending" while this device waits for the metadata: then the figures say little.
+	State string `json:"state"`
 }
 
 // Identity is who a daemon is.
@@ -174,7 +176,7 @@ func (c *Client) Status(ctx context.Context) (Status, error) {
 	for _, g := range resp.GetSyncgroups() {
 		s.Syncgroups = append(s.Syncgroups, SyncgroupState{
 			Database: g.GetDatabase(), Name: g.GetName(),
-			Members: g.GetMembers(), Connected: g.GetConnected(), LagRecords: g.GetLagRecords(),
+			Members: g.GetMembers(), Connected: g.GetConnected(), LagRecords: g.GetLagRecords(), State: g.GetState(),
 		})
 	}
 	return s, nil

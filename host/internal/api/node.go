@@ -63,7 +63,7 @@ func (s *Server) Status(ctx context.Context, _ *nodev1.StatusRequest) (*nodev1.S
 		}
 		resp.Syncgroups = append(resp.Syncgroups, &nodev1.SyncgroupState{
 			Database: sg.Database.String(), Name: sg.Name.String(),
-			Members: sg.Members, Connected: sg.Connected, LagRecords: sg.LagRecords,
+			Members: sg.Members, Connected: sg.Connected, LagRecords: sg.LagRecords, State: sg.State,
 		})
 	}
 	return resp, err

@@ -825,7 +825,9 @@ type SyncgroupState struct {
 	Connected uint64 `protobuf:"varint,4,opt,name=connected,proto3" json:"connected,omitempty"`
 	// Largest lag behind one connected member, in records of the database; an upper bound, since it counts records
 	// outside the syncgroup too.
-	LagRecords    uint64 `protobuf:"varint,5,opt,name=lag_records,json=lagRecords,proto3" json:"lag_records,omitempty"`
+	LagRecords uint64 `protobuf:"varint,5,opt,name=lag_records,json=lagRecords,proto3" json:"lag_records,omitempty"`
+	// "member", or "pending" while the metadata has not arrived: then members, connected and lag_records say little.
+	State         string `protobuf:"bytes,6,opt,name=state,proto3" json:"state,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -893,6 +895,13 @@ func (x *SyncgroupState) GetLagRecords() uint64 {
 		return x.LagRecords
 	}
 	return 0
+}
+
+func (x *SyncgroupState) GetState() string {
+	if x != nil {
+		return x.State
+	}
+	return ""
 }
 
 // CreateDatabaseRequest takes Write on the service and a name of the caller's own, or Admin on the service.
@@ -6828,14 +6837,15 @@ const file_node_v1_node_proto_rawDesc = "" +
 	" \x01(\x04R\tbytesSent\x12\x14\n" +
 	"\x05error\x18\v \x01(\tR\x05error\x126\n" +
 	"\bverified\x18\f \x01(\v2\x1a.google.protobuf.TimestampR\bverified\x12 \n" +
-	"\vdivergences\x18\r \x01(\x04R\vdivergences\"\x99\x01\n" +
+	"\vdivergences\x18\r \x01(\x04R\vdivergences\"\xaf\x01\n" +
 	"\x0eSyncgroupState\x12\x1a\n" +
 	"\bdatabase\x18\x01 \x01(\tR\bdatabase\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x18\n" +
 	"\amembers\x18\x03 \x01(\x04R\amembers\x12\x1c\n" +
 	"\tconnected\x18\x04 \x01(\x04R\tconnected\x12\x1f\n" +
 	"\vlag_records\x18\x05 \x01(\x04R\n" +
-	"lagRecords\"U\n" +
+	"lagRecords\x12\x14\n" +
+	"\x05state\x18\x06 \x01(\tR\x05state\"U\n" +
 	"\x15CreateDatabaseRequest\x12\x1a\n" +
 	"\bdatabase\x18\x01 \x01(\tR\bdatabase\x12 \n" +
 	"\vpermissions\x18\x02 \x01(\fR\vpermissions\"\xbc\x01\n" +
