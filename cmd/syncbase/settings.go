@@ -36,7 +36,7 @@ syncbase db settings notes --quota 1000000000`, cobra.ExactArgs(1), func(ctx con
 		}
 		return a.connect(ctx, func(c *client.Client) error { return a.settings(ctx, c.Database(args[0]), change) })
 	})
-	cmd.Flags().StringVar(&durability, "durability", "", "sync: what is acknowledged survives power loss; async: a moment later")
+	cmd.Flags().StringVar(&durability, "durability", "", "sync: what is acknowledged survives power loss; async: a moment later, also the end of the daemon if it is killed")
 	cmd.Flags().Uint64Var(&quota, "quota", 0, "bytes of keys and values in force, without history, that the database may hold (0 for no bound)")
 	return cmd
 }

@@ -13,7 +13,9 @@ type Durability string
 const (
 	// Sync: what is acknowledged survives power loss.
 	Sync Durability = "sync"
-	// Async: what is acknowledged survives the end of the daemon, and power loss a moment later.
+	// Async: what is acknowledged is seen by readers here, and survives a moment later. The last commits may be lost, each of them
+	// whole, when the daemon is killed or the power fails; none are when it is told to end. Peers and watchers never see what
+	// can be lost, and the version of a lost row is never given out again.
 	Async Durability = "async"
 )
 

@@ -81,7 +81,7 @@ func (db *DB) renew(b *kv.Batch, epoch uint32) error {
 	if own := db.know.Own(); own.Gen > 0 {
 		rec.Former = append(slices.Clone(rec.Former), formerEpoch{Epoch: own.Writer.Epoch, Gen: own.Gen, Seq: db.seq})
 	}
-	rec.epoch = epoch
+	rec.epoch, rec.Reserved = epoch, 0
 	data, err := rec.encode()
 	if err != nil {
 		return err

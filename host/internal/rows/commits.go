@@ -148,6 +148,10 @@ func (db *DB) writeSome(lists [][]Op, all []Started, ready readiness, ahead int)
 			return n, nil, err
 		}
 	}
+	if err := db.reserve(t); err != nil {
+		t.b.Discard()
+		return n, nil, err
+	}
 	g = &together{t: t}
 	if g.p, err = t.apply(db.know); err != nil {
 		return n, nil, err

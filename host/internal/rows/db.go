@@ -167,6 +167,7 @@ func (db *DB) loadLog() error {
 	if n := len(db.rec.Former); n > 0 && db.seq <= db.rec.Former[n-1].Seq {
 		head.ownGen = 0
 	}
+	head.ownGen = max(head.ownGen, db.rec.Reserved)
 	db.know = delta.NewKnowledge(id.Version{Writer: db.writer, Gen: head.ownGen})
 	return errors.Join(err, it.Close())
 }

@@ -8,6 +8,21 @@ import (
 // maxUnsynced bounds how many asynchronous commits may wait to become durable; the next one waits for room.
 const maxUnsynced = 1024
 
+// reserveAhead is how many generations are noted at a time before asynchronous commits take them. As many may be passed over when the
+// database is opened.
+const reserveAhead = 1 << 16
+
+// reserve notes durably which generations may be given out, before a commit that is acknowledged first and made durable then takes
+// one. If it is lost, the version that its caller has stands for nothing for ever. Called with mu held.
+func (db *DB) reserve(t *txn) error {
+	if !t.async || t.ownGen <= db.rec.Reserved {
+		return nil
+	}
+	rec := db.rec
+	rec.Reserved = t.ownGen + reserveAhead
+	return db.store(rec)
+}
+
 // unsynced are commits that were acknowledged and are not yet durable.
 type unsynced struct {
 	// queue hands them to Run.

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/syncbase/syncbase/host/internal/delta"
+	"github.com/syncbase/syncbase/host/internal/id"
 	"github.com/syncbase/syncbase/host/internal/kv"
 	"github.com/syncbase/syncbase/host/internal/wire"
 )
@@ -102,6 +103,42 @@ func checkWholePrefix(t *testing.T, d *device, shown Published, synced int) {
 	}
 	if n < synced {
 		t.Errorf("%d commits are left, of which %d were acknowledged as durable", n, synced)
+	}
+}
+
+// A version that was given out is never given out again, also if a power loss took what it stood for: who kept it, to write only
+// over that, would write over something else.
+func TestLostVersionsAreNotGivenOutAgain(t *testing.T) {
+	d := newDevice(t, 1).create()
+	d.set(func(s *Settings) { s.Durability = Async })
+	stop := d.run()
+	var given []id.Version
+	var lost []*kv.MemFS
+	for i := range 40 {
+		given = append(given, d.put("k", fmt.Sprint(i)))
+		lost = append(lost, d.fs.CrashClone())
+	}
+	d.set(func(s *Settings) { s.Durability = Sync })
+	given, lost = append(given, d.put("k", `"last"`)), append(lost, d.fs.CrashClone())
+	stop()
+	for i, fs := range lost {
+		after := &device{t: t, num: 1, fs: fs}
+		after.open()
+		db, err := after.s.Database(dbName)
+		if err != nil {
+			t.Fatal(err)
+		}
+		after.db = db
+		for again := range 2 {
+			if v := after.put("k", `"again"`); v.Writer == given[i].Writer && v.Gen <= given[i].Gen {
+				t.Errorf("opened %d times after %s was given out, the next one is %s", again+1, given[i], v)
+			}
+			after.sound()
+			after.crash()
+		}
+		if err := after.kv.Close(); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 

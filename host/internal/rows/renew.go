@@ -122,7 +122,7 @@ func (db *DB) renewSince(sure id.Version, now time.Time) (Renewed, error) {
 		}
 	}
 	rec := db.rec
-	rec.epoch, rec.Former = to.Epoch, r.former()
+	rec.epoch, rec.Former, rec.Reserved = to.Epoch, r.former(), 0
 	var data []byte
 	if err == nil {
 		data, err = rec.encode()

@@ -19,7 +19,7 @@ const (
 	// Sync: what is acknowledged survives power loss.
 	Sync Durability = "sync"
 	// Async: a commit is acknowledged as soon as readers here see it, and made durable a little later, in order; a power
-	// loss may take the last ones, each of them whole. Peers and watchers see only what is durable. Without Store.Run it is
+	// loss or the end of the process may take the last ones, each of them whole, with versions that are never given out again. Peers and watchers see only what is durable. Without Store.Run it is
 	// like Sync.
 	Async Durability = "async"
 )
@@ -56,6 +56,8 @@ type databaseRecord struct {
 type databaseDoc struct {
 	Permissions perm.List `json:"permissions"`
 	Settings    Settings  `json:"settings"`
+	// Reserved is the generation up to which versions may have been given out that a power loss has taken since, all of this epoch.
+	Reserved uint64 `json:"reserved,omitempty"`
 	// Former are the epochs in which this device wrote before its data was restored, oldest first.
 	Former []formerEpoch `json:"former,omitempty"`
 }

@@ -40,7 +40,8 @@ const (
 	Durability_DURABILITY_UNSPECIFIED Durability = 0
 	// After the commit survives power loss.
 	Durability_DURABILITY_SYNC Durability = 1
-	// After the commit is visible; it survives the end of the daemon, and power loss a moment later.
+	// After the commit is visible here; it survives a moment later. When the daemon is killed or the power fails, the last commits may
+	// be lost, each of them whole; none are when it is told to end.
 	Durability_DURABILITY_ASYNC Durability = 2
 )
 
