@@ -154,6 +154,9 @@ type permissionsObject struct {
 	Version     string             `json:"version"`
 }
 
+// emptyVersion is what who gives a variable that is not set is told: any version would be replaced.
+const emptyVersion = "--version takes the version that is to be replaced, not an empty text"
+
 // permsCommand shows or sets the access list of what find gives.
 func (a *app) permsCommand(use, short, example string, args int, find func(*client.Client, []string) guarded) *cobra.Command {
 	var set, version string
@@ -164,6 +167,8 @@ func (a *app) permsCommand(use, short, example string, args int, find func(*clie
 			return usagef("--version says what --set replaces; give both")
 		case replaces && set == "":
 			return usagef("--set takes an access list, not an empty text")
+		case cmd.Flags().Changed("version") && version == "":
+			return usagef(emptyVersion)
 		}
 		list, shown, err := a.readPermissions(ctx, set)
 		if err != nil {

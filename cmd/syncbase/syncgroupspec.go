@@ -17,12 +17,16 @@ import (
 
 func (a *app) syncgroupSpecCommand() *cobra.Command {
 	var file, version string
-	cmd := command("spec DB SG", "Show or change the specification of a syncgroup", `
+	var cmd *cobra.Command
+	cmd = command("spec DB SG", "Show or change the specification of a syncgroup", `
 syncbase syncgroup spec notes family
 syncbase syncgroup spec notes family -o json
 syncbase syncgroup spec notes family --set changed.json --version 3775143cc6015c26.1-2`, cobra.ExactArgs(2), func(ctx context.Context, args []string) error {
 		if file == "" && version != "" {
 			return usagef("--version says what --set replaces; give both")
+		}
+		if cmd.Flags().Changed("version") && version == "" {
+			return usagef(emptyVersion)
 		}
 		return a.connect(ctx, func(c *client.Client) error {
 			sg := c.Database(args[0]).Syncgroup(args[1])
