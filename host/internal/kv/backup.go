@@ -149,15 +149,20 @@ func VerifyBackup(ctx context.Context, dir string, opts Options) (Manifest, erro
 // ErrRestoring; what a restore that was cut short leaves behind is removed by the next.
 func Restore(ctx context.Context, backup, dir string, opts Options, renew func(*Store, Manifest) error) (Manifest, error) {
 	fs := opts.fileSystem()
-	m, err := VerifyBackup(ctx, backup, opts)
-	if err != nil {
-		return m, err
-	}
 	if err := emptyDir(fs, dir); err != nil {
-		return m, err
+		return Manifest{}, err
 	}
+	// It is there before the backup is read, which takes a while: nobody is to begin an empty store meanwhile.
 	half := restoring(dir)
+	_, cutShort := fs.Stat(half)
 	if err := errors.Join(fs.RemoveAll(half), fs.MkdirAll(half, 0o700)); err != nil {
+		return Manifest{}, err
+	}
+	m, err := VerifyBackup(ctx, backup, opts)
+	if err != nil && errors.Is(cutShort, iofs.ErrNotExist) {
+		err = errors.Join(err, fs.RemoveAll(half))
+	}
+	if err != nil {
 		return m, err
 	}
 	for _, f := range m.Files {

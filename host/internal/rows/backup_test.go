@@ -155,6 +155,45 @@ func TestRestoreRefusesWhatIsDamaged(t *testing.T) {
 	if _, err = Restore(t.Context(), "nowhere", "to", kv.Options{FS: d.fs}, nil, nothingBeside); !errors.Is(err, kv.ErrBackup) {
 		t.Errorf("no backup: got %v, want ErrBackup", err)
 	}
+	s, err := kv.Open("to", kv.Options{FS: d.fs})
+	if err != nil {
+		t.Fatalf("where nothing was restored: %v", err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// asking is a context that does something whenever it is asked whether it has ended.
+type asking struct {
+	context.Context
+	ask func()
+}
+
+func (a asking) Err() error {
+	a.ask()
+	return a.Context.Err()
+}
+
+// While a restore still reads the backup nobody begins an empty store where it is to be.
+func TestRestoreIsAnnouncedBeforeTheBackupIsRead(t *testing.T) {
+	d := newDevice(t, 1).create()
+	d.backup("copy")
+	asked := 0
+	ctx := asking{t.Context(), func() {
+		if asked++; asked > 1 {
+			return
+		}
+		if s, err := kv.Open("to", kv.Options{FS: d.fs}); !errors.Is(err, kv.ErrRestoring) {
+			t.Errorf("opened %v, %v; want ErrRestoring", s, err)
+		}
+	}}
+	if _, err := Restore(ctx, "copy", "to", kv.Options{FS: d.fs}, func() uint32 { return 1 }, nothingBeside); err != nil {
+		t.Fatal(err)
+	}
+	if asked == 0 {
+		t.Error("the restore did not look whether it is to end")
+	}
 }
 
 func nothingBeside(kv.Manifest) error { return nil }
