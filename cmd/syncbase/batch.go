@@ -90,7 +90,15 @@ func (a *app) batch(ctx context.Context, db *client.Database, in io.Reader) erro
 	if len(ops) == 0 {
 		return errors.New("the batch has no operations; it takes one JSON object a line")
 	}
-	versions, err := db.Commit(ctx, ops...)
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	sent, giveUp := outlasting(ctx, patience)
+	defer giveUp()
+	versions, err := db.Commit(sent, ops...)
+	if err != nil && ctx.Err() != nil && !answered(err) {
+		return fmt.Errorf("%w; nobody has said whether the batch was applied", errInterrupted)
+	}
 	if err != nil {
 		return atLine(at, err)
 	}

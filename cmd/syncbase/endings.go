@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"syscall"
+	"time"
 )
 
 // screen is standard output. It remembers the first failure, so that no command ends well whose output was lost.
@@ -43,6 +44,16 @@ func plainly(ctx context.Context, err error) error {
 		return err
 	}
 	return errInterrupted
+}
+
+// patience is how long a command that is interrupted waits for the answer to what it has sent: only that tells what is stored.
+const patience = 10 * time.Second
+
+// outlasting returns a context that ends so much later than ctx.
+func outlasting(ctx context.Context, by time.Duration) (context.Context, context.CancelFunc) {
+	later, end := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() { time.AfterFunc(by, end) })
+	return later, func() { stop(); end() }
 }
 
 // advise adds what to do next to the error of a command that a signal ended, and leaves others alone.

@@ -19,8 +19,6 @@ const (
 	importRows     = 1000
 	importBytes    = 4 << 20
 	importInFlight = 4
-	// importPatience is how long an interrupted import waits for the answers to what it has sent.
-	importPatience = 10 * time.Second
 )
 
 type importOptions struct {
@@ -78,7 +76,7 @@ func (a *app) importFile(ctx context.Context, db *client.Database, collection, f
 		return err
 	}
 	start := time.Now()
-	i := importer{db: db, c: db.Collection(collection), patience: importPatience, busy: map[string]struct{}{}}
+	i := importer{db: db, c: db.Collection(collection), busy: map[string]struct{}{}}
 	err = i.run(ctx, from, opts.skip)
 	bar.end()
 	if err = plainly(ctx, err); err != nil {
@@ -118,9 +116,8 @@ func size(in io.Reader) int64 {
 // importer keeps several batches under way. Batches that are under way together have no key in common, so rows of one key
 // are stored in the order in which they come.
 type importer struct {
-	db       *client.Database
-	c        *client.Collection
-	patience time.Duration
+	db *client.Database
+	c  *client.Collection
 
 	ops  []client.Op
 	keys []string
@@ -147,9 +144,8 @@ type flight struct {
 // run stores the records. When ctx ends it sends nothing more, and waits a while for the answers to what it has sent: only
 // they tell what is stored.
 func (i *importer) run(ctx context.Context, from records, skip uint64) (err error) {
-	sent, giveUp := context.WithCancel(context.WithoutCancel(ctx))
+	sent, giveUp := outlasting(ctx, patience)
 	defer giveUp()
-	defer context.AfterFunc(ctx, func() { time.AfterFunc(i.patience, giveUp) })()
 	defer func() { err = i.land(err) }()
 	for n := uint64(0); ; n++ {
 		r, err := from.next()

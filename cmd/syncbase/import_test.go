@@ -15,15 +15,20 @@ import (
 	"time"
 )
 
-// TestInterruptedImportKnowsWhatIsStored interrupts an import whose rows are stored although the daemon's answer is still on
-// its way, and wants them counted; and, where the connection breaks instead, wants it to claim nothing.
-func TestInterruptedImportKnowsWhatIsStored(t *testing.T) {
+// TestInterruptedKnowsWhatIsStored interrupts commands whose rows are stored although the daemon's answer is still on its way, and
+// wants them to wait for it; and, where the connection breaks instead, to claim nothing.
+func TestInterruptedKnowsWhatIsStored(t *testing.T) {
+	late, never := (*slowAnswers).release, (*slowAnswers).cut
 	for name, test := range map[string]struct {
+		args []string
+		line string
 		end  func(*slowAnswers)
 		want string
 	}{
-		"answered late": {(*slowAnswers).release, `^syncbase: interrupted; 1000 rows are stored, go on with --skip 1000\n$`},
-		"not answered":  {(*slowAnswers).cut, `^syncbase: .*; nothing is known to be stored\n$`},
+		"import answered late": {[]string{"import", "d", "c", "-"}, `{"key":"%d","value":1}`, late, `^syncbase: interrupted; 1000 rows are stored, go on with --skip 1000\n$`},
+		"import not answered":  {[]string{"import", "d", "c", "-"}, `{"key":"%d","value":1}`, never, `^syncbase: .*; nothing is known to be stored\n$`},
+		"batch answered late":  {[]string{"batch", "d"}, `{"op":"put","collection":"c","key":"%d","value":1}`, late, `^applied 1,?000 operations\n$`},
+		"batch not answered":   {[]string{"batch", "d"}, `{"op":"put","collection":"c","key":"%d","value":1}`, never, `^syncbase: interrupted; nobody has said whether the batch was applied\n$`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -31,12 +36,15 @@ func TestInterruptedImportKnowsWhatIsStored(t *testing.T) {
 			slow := delayAnswers(t, filepath.Join(daemon.data, "syncbase.sock"), filepath.Join(daemon.data, "..", "slow"))
 			ctx, interrupt := context.WithCancel(t.Context())
 			rows, feed := io.Pipe()
-			var out, errs bytes.Buffer
-			a := &app{in: rows, out: &out, err: &errs, getenv: os.Getenv}
+			var said bytes.Buffer // by one goroutine, which has ended when it is read
+			a := &app{in: rows, out: &said, err: &said, getenv: os.Getenv}
 			ended := make(chan int, 1)
-			go func() { ended <- a.run(ctx, []string{"--address", "unix://" + slow.path, "import", "d", "c", "-"}) }()
+			go func() { ended <- a.run(ctx, append([]string{"--address", "unix://" + slow.path}, test.args...)) }()
 			for i := range importRows {
-				fmt.Fprintf(feed, "{\"key\":\"%d\",\"value\":1}\n", i)
+				fmt.Fprintf(feed, test.line+"\n", i)
+			}
+			if test.args[0] == "batch" { // which begins when it has everything
+				_ = feed.Close()
 			}
 			for exec.Command(daemon.bin, "--data", daemon.data, "get", "d", "c", fmt.Sprint(importRows-1)).Run() != nil {
 				time.Sleep(10 * time.Millisecond)
@@ -44,14 +52,14 @@ func TestInterruptedImportKnowsWhatIsStored(t *testing.T) {
 			interrupt()
 			select {
 			case <-ended:
-				t.Fatalf("it ended without the answer: %s%s", &out, &errs)
-			case <-time.After(100 * time.Millisecond): // an import that does not wait has ended by then
+				t.Fatalf("it ended without the answer: %s", &said)
+			case <-time.After(100 * time.Millisecond): // a command that does not wait has ended by then
 			}
 			test.end(slow)
 			<-ended
 			_ = feed.Close()
-			if !regexp.MustCompile(test.want).MatchString(errs.String()) {
-				t.Errorf("it said %q, want %q", &errs, test.want)
+			if !regexp.MustCompile(test.want).MatchString(said.String()) {
+				t.Errorf("it said %q, want %q", &said, test.want)
 			}
 		})
 	}
