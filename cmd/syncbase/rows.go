@@ -184,11 +184,14 @@ syncbase delete-range notes todo --all`, cobra.ExactArgs(2),
 			return a.connect(ctx, func(c *client.Client) error {
 				deleted, err := c.Database(args[0]).Collection(args[1]).DeleteRange(ctx, r)
 				if err != nil {
-					return err
+					return advise(ctx, err, "some rows may be deleted; run it again for the rest")
 				}
 				return a.say(map[string]uint64{"deleted": deleted}, "deleted %s", count(deleted, "row"))
 			})
 		})
+	cmd.Long = cmd.Short + `.
+
+They are deleted in batches of 10,000. When it fails or is interrupted, some rows may be deleted; run it again for the rest.`
 	cmd.Flags().StringVar(&r.Prefix, "prefix", "", "the keys that begin with this")
 	cmd.Flags().StringVar(&r.Start, "start", "", "first key")
 	cmd.Flags().StringVar(&r.Limit, "limit", "", "the key before which to end")
