@@ -18,6 +18,9 @@ func (a *app) backupCommand() *cobra.Command {
 	cmd := command("backup DIR", "Copy the store into a directory while the daemon runs", `
 syncbase backup /mnt/backup/2026-11-22
 syncbase backup /mnt/backup/2026-11-22 --identity`, cobra.ExactArgs(1), func(ctx context.Context, args []string) error {
+		if args[0] == "" {
+			return usagef("DIR is an empty text")
+		}
 		return a.backup(ctx, args[0], client.BackupOptions{WithoutBlobs: !blobs, WithIdentity: identity})
 	})
 	cmd.Long = `Copy the store into a directory, absent or empty and outside of the data directory, of the daemon's machine, and verify the copy, while the daemon goes on working.
@@ -71,6 +74,9 @@ What the device wrote after the backup was taken comes back from those peers tha
 }
 
 func (a *app) restore(ctx context.Context, args []string) error {
+	if args[0] == "" { // it would be the working directory
+		return usagef("DIR is an empty text")
+	}
 	backup, err := filepath.Abs(args[0])
 	if err != nil {
 		return err

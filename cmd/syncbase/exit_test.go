@@ -38,6 +38,17 @@ func TestUsage(t *testing.T) {
 	}
 }
 
+// TestEmptyDirectories wants a directory that is an empty text refused: it would be the working directory.
+func TestEmptyDirectories(t *testing.T) {
+	for _, command := range []string{"backup", "restore"} {
+		var out, errs bytes.Buffer
+		a := &app{in: strings.NewReader(""), out: &out, err: &errs, getenv: func(string) string { return "unix:///nowhere" }}
+		if code := a.run(context.Background(), []string{command, ""}); code != exitUsage || !strings.Contains(errs.String(), "DIR is an empty text") {
+			t.Errorf("%s: exit code %d, want %d; %s", command, code, exitUsage, errs.String())
+		}
+	}
+}
+
 // TestHelp wants an example with every command.
 func TestHelp(t *testing.T) {
 	a := &app{}
