@@ -93,7 +93,7 @@ func (a *app) batch(ctx context.Context, db *client.Database, in io.Reader) erro
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	sent, giveUp := outlasting(ctx, patience)
+	sent, giveUp := outlasting(ctx)
 	defer giveUp()
 	versions, err := db.Commit(sent, ops...)
 	if err != nil && ctx.Err() != nil && !answered(err) {

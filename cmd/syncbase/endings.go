@@ -49,10 +49,10 @@ func plainly(ctx context.Context, err error) error {
 // patience is how long a command that is interrupted waits for the answer to what it has sent: only that tells what is stored.
 const patience = 10 * time.Second
 
-// outlasting returns a context that ends so much later than ctx.
-func outlasting(ctx context.Context, by time.Duration) (context.Context, context.CancelFunc) {
+// outlasting returns a context that ends later than ctx, by patience.
+func outlasting(ctx context.Context) (context.Context, context.CancelFunc) {
 	later, end := context.WithCancel(context.WithoutCancel(ctx))
-	stop := context.AfterFunc(ctx, func() { time.AfterFunc(by, end) })
+	stop := context.AfterFunc(ctx, func() { time.AfterFunc(patience, end) })
 	return later, func() { stop(); end() }
 }
 

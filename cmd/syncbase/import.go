@@ -144,7 +144,7 @@ type flight struct {
 // run stores the records. When ctx ends it sends nothing more, and waits a while for the answers to what it has sent: only
 // they tell what is stored.
 func (i *importer) run(ctx context.Context, from records, skip uint64) (err error) {
-	sent, giveUp := outlasting(ctx, patience)
+	sent, giveUp := outlasting(ctx)
 	defer giveUp()
 	defer func() { err = i.land(err) }()
 	for n := uint64(0); ; n++ {
