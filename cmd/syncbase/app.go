@@ -176,7 +176,7 @@ func (a *app) connect(ctx context.Context, use func(*client.Client) error) error
 	if errors.Is(err, client.ErrInvalid) {
 		return usage{err}
 	}
-	if errors.Is(err, client.ErrUnavailable) {
+	if errors.Is(err, client.ErrUnavailable) && !errors.Is(err, client.ErrSilent) {
 		return fmt.Errorf("%w; start one with 'syncbase serve', or say with --address or --data which one you mean", err)
 	}
 	if err != nil {

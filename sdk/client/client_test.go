@@ -65,6 +65,18 @@ func TestFailure(t *testing.T) {
 	if got := c.failure(dialing("permission denied")); !errors.Is(got, ErrNoAccess) || errors.Is(got, ErrUnavailable) {
 		t.Errorf("a socket of somebody else: %v", got)
 	}
+	for why, want := range map[string]bool{
+		"error reading server preface: raw-read unix @->/s: use of closed network connection":     true,
+		"authentication handshake failed: context deadline exceeded":                              true,
+		"transport: Error while dialing: dial unix /s: connect: resource temporarily unavailable": true,
+		"error reading server preface: EOF":                                                       false,
+		"transport: Error while dialing: dial tcp 192.0.2.1:1: i/o timeout":                       false,
+	} {
+		got := c.failure(status.Error(codes.Unavailable, `connection error: desc = "`+why+`"`))
+		if is := errors.Is(got, ErrSilent); is != want || !errors.Is(got, ErrUnavailable) {
+			t.Errorf("%s: silent %v, want %v; %v", why, is, want, got)
+		}
+	}
 	if got := c.failure(status.Error(codes.Canceled, "stream terminated by RST_STREAM")); got.Error() != "the call was canceled" {
 		t.Errorf("a canceled call: %q", got)
 	}

@@ -38,6 +38,9 @@ var (
 	ErrMarkerTooOld = fmt.Errorf("resume marker too old: %w", ErrPrecondition)
 	// ErrUnavailable: the daemon, or a part of it, is not there at the moment; trying again later may help.
 	ErrUnavailable = errors.New("unavailable")
+	// ErrSilent: something takes connections at the address of the daemon, and does not answer: it is stopped, or has too much to
+	// do. It is also ErrUnavailable.
+	ErrSilent = fmt.Errorf("no answer: %w", ErrUnavailable)
 	// ErrClosed: Close of the client was called. It is neither ErrUnavailable, as trying again does not help, nor
 	// context.Canceled, which is said of the caller's context alone.
 	ErrClosed = errors.New("the client is closed")
@@ -118,6 +121,8 @@ func (c *Client) failure(err error) error {
 	switch why := plainly(st.Message()); {
 	case st.Code() == codes.Unavailable && strings.HasSuffix(why, "permission denied"):
 		e.Message, e.kind = fmt.Sprintf("no permission to speak to the daemon at %s; call as the user who runs it", c.address), ErrNoAccess
+	case st.Code() == codes.Unavailable && silent(why):
+		e.Message, e.kind = c.silence(), ErrSilent
 	case st.Code() == codes.Unavailable:
 		e.Message = fmt.Sprintf("no Syncbase daemon answers at %s: %s", c.address, why)
 	case st.Code() == codes.Canceled:

@@ -108,3 +108,23 @@ func plainly(text string) string {
 		text = rest
 	}
 }
+
+// silent tells a daemon that accepts and says nothing from one that is not there, by the reason of the transport. The kernel
+// accepts in place of a process that is stopped, until nobody else can be kept waiting.
+func silent(why string) bool {
+	unanswered := strings.HasPrefix(why, "error reading server preface: ") || strings.HasPrefix(why, "authentication handshake failed: ")
+	for _, late := range []string{"use of closed network connection", "i/o timeout", "deadline exceeded"} {
+		if unanswered && strings.HasSuffix(why, late) {
+			return true
+		}
+	}
+	return strings.HasSuffix(why, "connect: resource temporarily unavailable")
+}
+
+// silence says of a daemon that it is silent.
+func (c *Client) silence() string {
+	if path, isSocket := strings.CutPrefix(c.address, "unix://"); isSocket {
+		return "a daemon holds the socket " + path + " but does not answer; is it stopped or overloaded?"
+	}
+	return "a daemon accepts connections at " + c.address + " but does not answer; is it stopped or overloaded?"
+}
