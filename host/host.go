@@ -119,6 +119,9 @@ func New(opts Options) (*Host, error) {
 	h.refusals.h, h.disk = h, &diskWatch{h: h}
 	h.development()
 	h.draining, h.drain = context.WithCancel(context.Background())
+	if err := h.socketFits(); err != nil {
+		return nil, err
+	}
 	dir := opts.Config.Node.DataDir
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("create data directory: %w", err)

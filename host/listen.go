@@ -18,12 +18,17 @@ const stopGrace = 3 * time.Second
 // maxSocketPath is the longest path of a Unix socket on every system we know of.
 const maxSocketPath = 103
 
+// socketFits refuses a data directory in which there cannot be a socket, before anything is made there.
+func (h *Host) socketFits() error {
+	if path := h.Socket(); h.opts.Seams.Clients == nil && len(path) > maxSocketPath {
+		return fmt.Errorf("socket path %s has %d bytes, systems allow %d: choose a shorter data directory", path, len(path), maxSocketPath)
+	}
+	return nil
+}
+
 // listenSocket listens for local clients. Whoever holds the data directory's lock owns the socket, so one that is left
 // over is nobody's.
 func listenSocket(path string) (net.Listener, error) {
-	if len(path) > maxSocketPath {
-		return nil, fmt.Errorf("socket path %s has %d bytes, systems allow %d: choose a shorter data directory", path, len(path), maxSocketPath)
-	}
 	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("remove the old socket: %w", err)
 	}
