@@ -69,11 +69,11 @@ func (a *app) importFile(ctx context.Context, db *client.Database, collection, f
 	defer bar.end()
 	plain, err := plainText(bar.reading(in))
 	if err != nil {
-		return fmt.Errorf("%s: %w", file, err)
+		return advise(ctx, fmt.Errorf("%s: %w", inputName(file), err), "nothing is stored")
 	}
 	from, err := newRecords(opts.format, plain, opts.key)
 	if err != nil {
-		return err
+		return advise(ctx, err, "nothing is stored")
 	}
 	start := time.Now()
 	i := importer{db: db, c: db.Collection(collection), busy: map[string]struct{}{}}
@@ -97,7 +97,11 @@ func (i *importer) account(err error, skip uint64) error {
 	if i.stored == 0 {
 		return fmt.Errorf("%w; nothing is %sstored", err, known)
 	}
-	return fmt.Errorf("%w; %d rows are %sstored, go on with --skip %d", err, i.stored, known, skip+i.stored)
+	are := "are"
+	if i.stored == 1 {
+		are = "is"
+	}
+	return fmt.Errorf("%w; %s %s %sstored, go on with --skip %d", err, count(i.stored, "row"), are, known, skip+i.stored)
 }
 
 // size is what a bar needs to know of a file; 0 where nobody knows.
@@ -246,10 +250,17 @@ func answered(err error) bool {
 
 // refused says where in the file the batch stands or, if one row is to blame, that row.
 func (f *flight) refused(err error) error {
-	if placed := atLine(f.lines, err); placed != err {
-		return fmt.Errorf("%w; nothing of lines %d to %d was stored", placed, f.lines[0], f.lines[len(f.lines)-1])
+	first, last := f.lines[0], f.lines[len(f.lines)-1]
+	placed := atLine(f.lines, err)
+	switch {
+	case placed != err && first == last:
+		return placed
+	case placed != err:
+		return fmt.Errorf("%w; nothing of lines %d to %d was stored", placed, first, last)
+	case first == last:
+		return fmt.Errorf("line %d: %w", first, err)
 	}
-	return fmt.Errorf("lines %d to %d: %w", f.lines[0], f.lines[len(f.lines)-1], err)
+	return fmt.Errorf("lines %d to %d: %w", first, last, err)
 }
 
 // land waits for everything that is under way and returns the first error.

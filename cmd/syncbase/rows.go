@@ -49,6 +49,17 @@ func (a *app) fileInputOrJSON(ctx context.Context, text string) ([]byte, error) 
 	return a.fileOrInput(ctx, text)
 }
 
+// inputName is what messages call what fileInputOrJSON reads.
+func inputName(text string) string {
+	switch {
+	case text == "-":
+		return "standard input"
+	case strings.HasPrefix(strings.TrimSpace(text), "{"):
+		return "the object"
+	}
+	return strings.TrimPrefix(text, "@")
+}
+
 func readAll(r io.Reader) ([]byte, error) { return io.ReadAll(io.LimitReader(r, maxValueBytes)) }
 
 func (a *app) putCommand() *cobra.Command {

@@ -87,7 +87,7 @@ func (a *app) readSchema(ctx context.Context, file string) (client.Schema, error
 	}
 	var object schemaObject
 	if err := strictjson.Decode(data, &object); err != nil {
-		return client.Schema{}, fmt.Errorf(`schema %s: %w; it looks like {"version":1,"rules":[]}`, file, err)
+		return client.Schema{}, fmt.Errorf(`schema from %s: %w; it looks like {"version":1,"rules":[]}`, inputName(file), err)
 	}
 	if object.Rules == nil {
 		object.Rules = []schemaRule{}

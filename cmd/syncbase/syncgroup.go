@@ -109,7 +109,7 @@ func (a *app) readSpec(ctx context.Context, file string, opts *client.SyncgroupO
 	}
 	var spec specFile
 	if err := strictjson.Decode(data, &spec); err != nil {
-		return fmt.Errorf("%s: %w", file, err)
+		return fmt.Errorf("%s: %w", inputName(file), err)
 	}
 	opts.Description, opts.Permissions = spec.Description, spec.Permissions
 	opts.Publish, opts.Private = spec.Publish, spec.Private

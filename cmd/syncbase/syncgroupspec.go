@@ -69,7 +69,7 @@ func (a *app) setSpec(ctx context.Context, sg *client.Syncgroup, names namer, fi
 	}
 	change, shown, err := readChange(data)
 	if err != nil {
-		return fmt.Errorf("%s: %w", file, err)
+		return fmt.Errorf("%s: %w", inputName(file), err)
 	}
 	if version == "" {
 		version = shown

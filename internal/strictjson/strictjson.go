@@ -99,7 +99,8 @@ func Syntax(data []byte) error {
 	switch {
 	case strings.HasSuffix(text, "exceeded max depth"):
 		return at(data, int(syntax.Offset)-1, "", "it is nested more than 10,000 deep")
-	case strings.HasPrefix(text, "unexpected end"):
+	case strings.HasPrefix(text, "unexpected end"), strings.HasPrefix(text, "invalid character ' '") && data[syntax.Offset-1] != ' ':
+		// The second is how a word that is cut short looks to the decoder.
 		return at(data, len(data), "", "the text ends too early")
 	case strings.HasSuffix(text, "after top-level value"):
 		return at(data, int(syntax.Offset)-1, "", "something follows the JSON value")

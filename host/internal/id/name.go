@@ -19,6 +19,15 @@ const (
 // ErrInvalid is wrapped by every error of this package that refuses a name.
 var ErrInvalid = errors.New("invalid name")
 
+// refusal is ErrInvalid of a text that says enough without that word.
+type refusal struct{ text string }
+
+func (r refusal) Error() string { return r.text }
+
+func (refusal) Unwrap() error { return ErrInvalid }
+
+func refuse(format string, args ...any) error { return refusal{fmt.Sprintf(format, args...)} }
+
 // Principal is who somebody is: a SPIFFE ID without its scheme, that is a trust domain followed by path segments, such as
 // "syncbase-3f9a.local/owner/device/laptop". A principal extends another when it continues its path; devices extend
 // their owner.
@@ -139,20 +148,20 @@ func ValidateType(name string) error {
 
 func checkText(what, text string, limit int) error {
 	if text == "" {
-		return fmt.Errorf("%w: %s is empty", ErrInvalid, what)
+		return refuse("%s is empty", what)
 	}
 	if len(text) > limit {
-		return fmt.Errorf("%w: %s of %d bytes, the limit is %d", ErrInvalid, what, len(text), limit)
+		return refuse("%s of %d bytes, the limit is %d", what, len(text), limit)
 	}
 	if isPlain(text) {
 		return nil
 	}
 	if !utf8.ValidString(text) {
-		return fmt.Errorf("%w: %s %q is not UTF-8", ErrInvalid, what, text)
+		return refuse("%s %q is not UTF-8", what, text)
 	}
 	for i, c := range text {
 		if unicode.IsControl(c) {
-			return fmt.Errorf("%w: %s %q has a control character at byte %d", ErrInvalid, what, text, i)
+			return refuse("%s %q has a control character at byte %d", what, text, i)
 		}
 	}
 	return nil

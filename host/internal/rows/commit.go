@@ -228,12 +228,12 @@ func (db *DB) validateOps(ops []Op) error {
 		op := &ops[i]
 		if op.Collection != last {
 			if err := op.Collection.Validate(); err != nil {
-				return atOp(i, ops, fmt.Errorf("%w: %w", ErrInvalid, err))
+				return atOp(i, ops, refusal{err})
 			}
 			last = op.Collection
 		}
 		if err := op.validate(db.s.opts.References); err != nil {
-			return atOp(i, ops, fmt.Errorf("%w: %w", ErrInvalid, err))
+			return atOp(i, ops, refusal{err})
 		}
 		size += len(op.Key) + len(op.Value)
 	}
@@ -269,7 +269,7 @@ func (op *Op) validate(refs References) error {
 func (op *Op) validateJSON(refs References) error {
 	plain := plainJSON(op.Value)
 	if !plain && !json.Valid(op.Value) {
-		return fmt.Errorf("value for %q cannot be kept as JSON: %w; store bytes as raw", op.Key, strictjson.Syntax(op.Value))
+		return fmt.Errorf("value for %q cannot be kept as JSON: %w; store bytes as raw (--raw)", op.Key, strictjson.Syntax(op.Value))
 	}
 	// What json.Valid calls a text may hold any bytes, and readers would each see something else in their place.
 	if !plain && !utf8.Valid(op.Value) {
@@ -321,13 +321,13 @@ func (db *DB) SetCollectionPermissions(c id.Collection, list perm.List, version 
 
 func validateCollection(c id.Collection, list perm.List) error {
 	if err := c.Validate(); err != nil {
-		return fmt.Errorf("%w: %w", ErrInvalid, err)
+		return refusal{err}
 	}
 	if c.Kind != id.Rows {
 		return fmt.Errorf("%w: %s is not a collection of rows", ErrInvalid, c)
 	}
 	if err := list.Validate(perm.CollectionTags); err != nil {
-		return fmt.Errorf("%w: %w", ErrInvalid, err)
+		return refusal{err}
 	}
 	return nil
 }
@@ -342,7 +342,7 @@ func listOp(c id.Collection, list perm.List) Op {
 // not that of each row.
 func (db *DB) DestroyCollection(c id.Collection, guard Guard) error {
 	if err := c.Validate(); err != nil {
-		return fmt.Errorf("%w: %w", ErrInvalid, err)
+		return refusal{err}
 	}
 	_, err := db.commit([]Op{{Kind: OpDelete, Collection: c}}, func(_ *txn, colls []*collection) error {
 		if err := db.admit(colls[0], OpDelete, guard); err != nil {

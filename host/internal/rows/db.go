@@ -347,7 +347,7 @@ func listVersion(n uint64) string { return strconv.FormatUint(n, 10) }
 // SetPermissions replaces the access list. With a version it fails with ErrConflict unless that is still the list's.
 func (db *DB) SetPermissions(list perm.List, version string) (string, error) {
 	if err := list.Validate(perm.DatabaseTags); err != nil {
-		return "", fmt.Errorf("%w: %w", ErrInvalid, err)
+		return "", refusal{err}
 	}
 	db.mu.Lock()
 	defer db.mu.Unlock()

@@ -35,7 +35,7 @@ type Node struct {
 // row has a history; a row never heard of is ErrNoRow.
 func (db *DB) History(c id.Collection, key string) (id.Version, []Node, error) {
 	if err := id.ValidateKey(key); err != nil {
-		return id.Version{}, nil, fmt.Errorf("%w: %w", ErrInvalid, err)
+		return id.Version{}, nil, refusal{err}
 	}
 	v, err := db.readable(c)
 	if err != nil {

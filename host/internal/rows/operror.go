@@ -27,3 +27,8 @@ func atOp(i int, ops []Op, err error) error {
 	}
 	return &OpError{Op: i, Of: len(ops), Err: err}
 }
+
+// refusal is ErrInvalid of what says enough without that word.
+type refusal struct{ error }
+
+func (r refusal) Unwrap() []error { return []error{ErrInvalid, r.error} }

@@ -41,7 +41,7 @@ type ScanRange struct {
 // Get returns a row, or ErrNoRow.
 func (db *DB) Get(c id.Collection, key string) (Row, error) {
 	if err := id.ValidateKey(key); err != nil {
-		return Row{}, fmt.Errorf("%w: %w", ErrInvalid, err)
+		return Row{}, refusal{err}
 	}
 	v, err := db.readable(c)
 	if err != nil {

@@ -418,7 +418,7 @@ func (db *DB) Track(scopes []id.Scope) error {
 	for _, s := range scopes {
 		if err := s.Validate(); err != nil {
 			t.b.Discard()
-			return fmt.Errorf("%w: %w", ErrInvalid, err)
+			return refusal{err}
 		}
 		if !know.Tracks(s) {
 			know.Track(s)

@@ -201,7 +201,7 @@ func (db *DB) SetSchema(s Schema) error {
 	}
 	policy, err := merge.ParsePolicy(s.Policy, db.name.Owner)
 	if err != nil {
-		return fmt.Errorf("%w: %w", ErrInvalid, err)
+		return refusal{err}
 	}
 	db.mu.Lock()
 	defer db.mu.Unlock()
@@ -277,7 +277,7 @@ func (s *Store) Permissions() (perm.List, string) {
 // the list's.
 func (s *Store) SetPermissions(list perm.List, version string) (string, error) {
 	if err := list.Validate(perm.ServiceTags); err != nil {
-		return "", fmt.Errorf("%w: %w", ErrInvalid, err)
+		return "", refusal{err}
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -132,7 +132,7 @@ func (s *Store) loadWriter() error {
 // Create makes an empty database that belongs to name.Owner.
 func (s *Store) Create(name id.Name, list perm.List) (*DB, error) {
 	if err := errors.Join(name.Validate(), list.Validate(perm.DatabaseTags)); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
+		return nil, refusal{err}
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

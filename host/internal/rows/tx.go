@@ -114,7 +114,7 @@ func (t *Tx) note(ref txRef) error {
 // Get returns a row as the batch sees it, or ErrNoRow. A row that the batch itself wrote has no version yet.
 func (t *Tx) Get(c id.Collection, key string) (Row, error) {
 	if err := id.ValidateKey(key); err != nil {
-		return Row{}, fmt.Errorf("%w: %w", ErrInvalid, err)
+		return Row{}, refusal{err}
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -285,7 +285,7 @@ func (t *Tx) Write(ops ...Op) error {
 			return atOp(i, ops, fmt.Errorf("%w: a check in a batch that reads", ErrInvalid))
 		}
 		if err := ops[i].validate(t.db.s.opts.References); err != nil {
-			return atOp(i, ops, fmt.Errorf("%w: %w", ErrInvalid, err))
+			return atOp(i, ops, refusal{err})
 		}
 	}
 	for i := range ops {
