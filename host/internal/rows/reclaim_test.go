@@ -54,7 +54,6 @@ func (d *device) logSize() (n int) {
 // reference: sync-019 without a limit everything goes that other versions of its row follow, and rows that are deleted go
 // altogether.
 //
-// reference: sync-212 the log is trimmed behind the watcher.
 // What is left after everything was reclaimed is each row once: a newcomer gets that, and the history of a row ends there.
 func TestReclaimLeavesEachRowOnce(t *testing.T) {
 	d := newDevice(t, 1).create()
@@ -118,6 +117,8 @@ func TestReclaimKeepsHistory(t *testing.T) {
 }
 
 // reference: store-090 the log begins behind the slowest watcher; one that stands before its beginning is told so.
+//
+// reference: sync-212 the log is trimmed behind who watches, and no further.
 func TestReclaimBehindReaders(t *testing.T) {
 	d := newDevice(t, 1).create()
 	sub, err := d.db.Subscribe(d.db.Published().Seq)
