@@ -7,6 +7,8 @@ FUZZTIME  ?= 30000x
 SOAKTIME  ?= 600
 # The first of the random histories that a soak simulates; each round takes the 200 that come after those of the last one.
 SOAKFIRST ?= 201
+# How many random histories a soak simulates one time each, before the rounds: some seven hours of one processor.
+SOAKSEEDS  ?= 20000
 # Faults that befall five daemons each time in a soak.
 NETROUNDS ?= 40
 # Packages whose tests run the built binary. The race detector sees nothing in another process.
@@ -16,7 +18,7 @@ INPROCESS  = $(shell $(GO) list ./... | grep -v '/test/')
 BUBBLES    = $(shell $(GO) list $$(grep -rl --include='*.go' '"testing/synctest"' host sdk plugins cmd | xargs -n1 dirname | sort -u | sed 's|^|./|'))
 ONEPROC    = -exec 'env GOMAXPROCS=1'
 
-.PHONY: build test race lint fmt generate check-generated lint-proto demo bench microbench fuzz soak mutants acceptance tools clean help
+.PHONY: build test race lint fmt generate check-generated lint-proto demo bench microbench fuzz histories soak mutants acceptance tools clean help
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -68,8 +70,11 @@ fuzz: ## run each fuzz target with FUZZTIME inputs (3000x), or for so long (10s)
 		$(GO) test -run '^$$' -fuzz "^$$name$$" -fuzztime $(FUZZTIME) "./$$dir" </dev/null || exit 1; \
 	done
 
-soak: mutants ## try the mutants, then repeat the tests under the race detector, with new seeds each time, for SOAKTIME seconds
-	@end=$$(($$(date +%s) + $(SOAKTIME))); first=$(SOAKFIRST); \
+histories: ## simulate SOAKSEEDS random histories from SOAKFIRST on
+	$(GO) test -count=1 -timeout=48h -run 'TestRandomHistoriesConverge$$' ./host/hosttest -args -sim.first=$(SOAKFIRST) -sim.seeds=$(SOAKSEEDS)
+
+soak: mutants histories ## try the mutants, simulate SOAKSEEDS histories, then repeat all tests under the race detector for SOAKTIME seconds
+	@end=$$(($$(date +%s) + $(SOAKTIME))); first=$$(($(SOAKFIRST) + $(SOAKSEEDS))); \
 	while [ $$(date +%s) -lt $$end ]; do \
 		echo "random histories from $$first on"; \
 		$(GO) test -race -count=1 $(filter-out $(BUBBLES),$(INPROCESS)) || exit 1; \

@@ -300,7 +300,7 @@ func (s *simulation) checkKey(key, value string) {
 	at := timeIn(hist, hist.GetHead())
 	known := false
 	for _, w := range slices.Concat(s.acknowledged[key], s.doubtful[key]) {
-		known = known || w.version == hist.GetHead() || (w.version == "" || s.setBack[w.host] || s.plan.Flavour == withLiar) && w.value == value
+		known = known || w.version == hist.GetHead() || s.renames(w, hist.GetHead()) && w.value == value
 		if s.mended() && w.value == "" && value == "" {
 			continue // a delete that was withheld where there was nothing to delete
 		}
@@ -312,4 +312,15 @@ func (s *simulation) checkKey(key, value string) {
 	if !known {
 		s.t.Errorf("the version %s of row %s is nobody's", hist.GetHead(), key)
 	}
+}
+
+// renames tells whether the write may stand there as the given version without having been acknowledged as that: it was never
+// acknowledged, its host was set back, somebody lied; or its host wrote it anew, because somebody who was set back had forgotten that
+// host and then, without its word, a delete.
+func (s *simulation) renames(w write, version string) bool {
+	if w.version == "" || s.setBack[w.host] || s.plan.Flavour == withLiar {
+		return true
+	}
+	device, _, _ := strings.Cut(w.version, ".")
+	return len(s.setBack) > 0 && strings.HasPrefix(version, device+".")
 }
