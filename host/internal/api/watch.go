@@ -105,23 +105,7 @@ func (w *watcher) begin() error {
 
 // initial sends the present rows, as one batch, and the marker from which the log goes on.
 func (w *watcher) initial() error {
-	var scopes []id.Scope
-	first := map[id.Collection]*nodev1.Change{}
-	var order []id.Collection
-	for _, c := range w.db.Collections() {
-		if !w.wants(c, "") {
-			continue
-		}
-		list, version, err := w.db.CollectionPermissions(c)
-		if err != nil || !w.knows(c, list) {
-			continue
-		}
-		order, first[c] = append(order, c), w.collectionChange(c, list, version)
-		if w.decide(c, list, perm.Read) == nil {
-			w.known[c] = true
-			scopes = append(scopes, w.scope(c))
-		}
-	}
+	order, first, scopes := w.shown()
 	// announce tells of the collections up to one of them, or of all that are left.
 	announce := func(upTo *id.Collection) error {
 		var changes []*nodev1.Change
@@ -163,18 +147,45 @@ func (w *watcher) initial() error {
 	if err := errors.Join(out.flush(), announce(nil)); err != nil {
 		return err
 	}
-	// The snapshot may lie ahead of what would survive a crash; its marker may not.
+	if err := w.published(seq); err != nil {
+		return err
+	}
+	w.after = seq
+	return w.send(&nodev1.WatchResponse{Resume: markerAt(w.db, seq).String()})
+}
+
+// shown returns the collections that the client is told of, in order, what it is told first of each, and the scopes of those whose rows
+// it may read.
+func (w *watcher) shown() (order []id.Collection, first map[id.Collection]*nodev1.Change, scopes []id.Scope) {
+	first = map[id.Collection]*nodev1.Change{}
+	for _, c := range w.db.Collections() {
+		if !w.wants(c, "") {
+			continue
+		}
+		list, version, err := w.db.CollectionPermissions(c)
+		if err != nil || !w.knows(c, list) {
+			continue
+		}
+		order, first[c] = append(order, c), w.collectionChange(c, list, version)
+		if w.decide(c, list, perm.Read) == nil {
+			w.known[c] = true
+			scopes = append(scopes, w.scope(c))
+		}
+	}
+	return order, first, scopes
+}
+
+// published waits until the commit is durable: a snapshot may lie ahead of what would survive a crash, its marker may not.
+func (w *watcher) published(seq uint64) error {
 	for {
 		published, more := w.db.More()
 		if published.Seq >= seq {
-			break
+			return nil
 		}
 		if err := w.wait(more); err != nil {
 			return err
 		}
 	}
-	w.after = seq
-	return w.send(&nodev1.WatchResponse{Resume: markerAt(w.db, seq).String()})
 }
 
 // follow sends batches as they become durable, until something ends the stream. What the client wants and may see of a
