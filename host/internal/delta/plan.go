@@ -121,6 +121,33 @@ func (p *Plan) Behind(c id.Collection, v id.Vector) (behind, newcomer bool) {
 	return behind, newcomer
 }
 
+// Collections returns the collections of the session.
+func (p *Plan) Collections() []id.Collection {
+	var list []id.Collection
+	for i := range p.scopes {
+		if c := p.scopes[i].scope.Collection; !slices.Contains(list, c) {
+			list = append(list, c)
+		}
+	}
+	return list
+}
+
+// Had returns what the initiator holds, or has been sent, of each scope of the collection, and whether there is any. The result is the
+// caller's.
+func (p *Plan) Had(c id.Collection) (least id.Vector, found bool) {
+	for i := range p.scopes {
+		s := &p.scopes[i]
+		switch {
+		case s.scope.Collection != c:
+		case found:
+			least = Least(least, s.have)
+		default:
+			least, found = s.have.Clone(), true
+		}
+	}
+	return least, found
+}
+
 // Held returns what the responder held of every scope at the last Update.
 func (p *Plan) Held() []ScopeVector {
 	list := make([]ScopeVector, 0, len(p.scopes))

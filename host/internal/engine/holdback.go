@@ -20,9 +20,8 @@ type holdBack struct {
 	since time.Time
 }
 
-// hear takes in what the initiator says.
-func (h *holdBack) hear(e delta.Elsewhere, plan *delta.Plan) {
-	plan.Learned(e.Known)
+// hear takes in what the initiator says about whom it gets commits from.
+func (h *holdBack) hear(e delta.Elsewhere) {
 	if e.Writers == nil {
 		return
 	}

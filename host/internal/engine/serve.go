@@ -59,6 +59,7 @@ func (e *Engine) Serve(ctx context.Context, caller Peer, open delta.Open, said <
 		r.plan.Update(state.Know)
 		return send(delta.Message{Progress: r.plan.Held()})
 	}
+	defer db.Answer(r.plan)()
 	if err := r.sendInventories(ctx); err != nil {
 		return err
 	}
@@ -165,7 +166,8 @@ func (r *responder) run(ctx context.Context) error {
 		case <-r.pace.due():
 		case <-over:
 		case e := <-r.said:
-			r.hold.hear(e, r.plan)
+			r.db.Learned(r.plan, e.Known)
+			r.hold.hear(e)
 			if r.lacks(e.News) {
 				r.want()
 			}
@@ -190,7 +192,7 @@ func (r *responder) sendAll(ctx context.Context, first bool) error {
 	if err == nil {
 		err = r.flush()
 	}
-	if errors.Is(err, ErrPaused) {
+	if errors.Is(err, ErrPaused) || errors.Is(err, rows.ErrOutrun) {
 		return fmt.Errorf("%w: %w", ErrHidden, err)
 	}
 	if err != nil {

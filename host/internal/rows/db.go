@@ -79,6 +79,9 @@ type DB struct {
 	littered atomic.Uint64
 	readers  readers
 
+	// answers are the pulls that are being answered.
+	answers answers
+
 	// tail serves subscriptions.
 	tail tail
 

@@ -139,6 +139,7 @@ func (r *Rebasing) takeLocked(inv *delta.Inventory, keys []string, last bool) (*
 		t.b.Discard()
 		return nil, Published{}, Rebased{}, nil
 	}
+	db.answers.told.Add(1)
 	t.write()
 	p, err := t.apply(db.know)
 	if err != nil {

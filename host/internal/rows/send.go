@@ -17,7 +17,8 @@ import (
 // Send streams to emit what the plan's initiator lacks of what is durable here: encoded commits in the order in which
 // this device learned them, so that whatever a record was made from goes before it. The plan then counts them as sent.
 // The bytes are valid only during the call. It returns the progress to report after the last commit; none means that there
-// was nothing to say. While syncing is paused it sends nothing and returns ErrPaused.
+// was nothing to say. While syncing is paused it sends nothing and returns ErrPaused. Of a plan that is being answered (Answer) it may
+// also return ErrOutrun.
 func (db *DB) Send(ctx context.Context, plan *delta.Plan, emit func(commit []byte) error) ([]delta.ScopeVector, error) {
 	state := db.Published()
 	if state.Paused {
@@ -25,23 +26,33 @@ func (db *DB) Send(ctx context.Context, plan *delta.Plan, emit func(commit []byt
 	}
 	runs := plan.Update(state.Know)
 	if len(runs) == 0 {
-		return plan.Sent(), nil
+		return db.answers.sent(plan), nil
 	}
-	s := sender{db: db, plan: plan, emit: emit, current: map[uint32]bool{}, mail: db.openMail(runs)}
+	s := sender{db: db, plan: plan, answer: db.answers.find(plan), current: map[uint32]bool{}, mail: db.openMail(runs)}
+	s.emit = func(commit []byte) error {
+		if err := s.outrun(); err != nil {
+			return err
+		}
+		return emit(commit)
+	}
 	err := s.open(runs)
 	if err == nil {
 		err = s.stream(ctx)
 	}
+	if err == nil {
+		err = s.outrun()
+	}
 	if err = errors.Join(err, s.close()); err != nil {
 		return nil, err
 	}
-	return plan.Sent(), nil
+	return db.answers.sent(plan), nil
 }
 
 // sender merges the runs of the log by the order in which the records were learned.
 type sender struct {
 	db      *DB
 	plan    *delta.Plan
+	answer  *answer
 	emit    func([]byte) error
 	runs    runHeap
 	all     []*run

@@ -22,6 +22,8 @@ type tombs struct {
 	size int
 	// seen are the tombstones that were looked at, some of which are listed more than once.
 	seen map[litter]bool
+	// pulled is, for each collection that was looked at, what those who pull it now hold at least; nil where nobody does.
+	pulled map[*collection]id.Vector
 }
 
 // drops is what was dropped from a collection: deletes up to these generations, the latest of them made at a time.
@@ -31,7 +33,7 @@ type drops struct {
 }
 
 func newTombs(s *reclaiming) *tombs {
-	return &tombs{reclaiming: s, dropped: map[*collection]drops{}, seen: map[litter]bool{}}
+	return &tombs{reclaiming: s, dropped: map[*collection]drops{}, seen: map[litter]bool{}, pulled: map[*collection]id.Vector{}}
 }
 
 // bury handles the tombstones below the new floor and those that have been waiting.
@@ -127,11 +129,11 @@ func (t *tombs) forget(l litter, waits bool) {
 // ready reports whether everybody knows of the delete and of the links on top of it, and whether all that lost against it
 // has been reclaimed before it.
 func (t *tombs) ready(coll *collection, head *history.Head) (bool, error) {
-	if !t.limits.stable(coll.id, head.Version) {
+	if !t.stable(coll, head.Version) {
 		return false, nil
 	}
 	for _, tip := range head.Tips {
-		if !t.limits.stable(coll.id, tip) {
+		if !t.stable(coll, tip) {
 			return false, nil
 		}
 		_, h, err := t.db.logRecord(coll.num, tip)
@@ -143,6 +145,20 @@ func (t *tombs) ready(coll *collection, head *history.Head) (bool, error) {
 		}
 	}
 	return true, nil
+}
+
+// stable reports whether everybody who shares the collection has said that he holds the version, and everybody who pulls it now has been
+// sent it, who need not be the same.
+func (t *tombs) stable(coll *collection, v id.Version) bool {
+	if !t.limits.stable(coll.id, v) {
+		return false
+	}
+	held, looked := t.pulled[coll]
+	if !looked {
+		held, _ = t.db.answers.held(coll.id)
+		t.pulled[coll] = held
+	}
+	return held == nil || held.Covers(v)
 }
 
 // drop removes the log records on top of a tombstone and takes note that it is gone.
@@ -189,7 +205,7 @@ func (t *tombs) queue(room int) error {
 		if !valid || coll == nil {
 			return corrupt("tombstone that waits", nil)
 		}
-		if !t.limits.stable(coll.id, l.version) {
+		if !t.stable(coll, l.version) {
 			next := l
 			next.version.Gen = 1<<64 - 1
 			ok = it.SeekGE(append(waitingKey(t.db.num, next), 0))
