@@ -31,6 +31,9 @@ const unpackDir = "blobs-to-restore"
 
 // backup writes a backup while the daemon runs.
 func (h *Host) backup(ctx context.Context, dir string, with api.BackupContents) (kv.Manifest, error) {
+	if err := h.dir.gone(); err != nil {
+		return kv.Manifest{}, err
+	}
 	for _, own := range []string{h.opts.Config.Node.DataDir, h.opts.Config.Identity.Dir} {
 		if within, err := filepath.Rel(realPath(own), realPath(dir)); err == nil && filepath.IsLocal(within) {
 			return kv.Manifest{}, fmt.Errorf("directory %s is in %s, which it would be lost with; choose another", dir, own)

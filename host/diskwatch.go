@@ -46,7 +46,7 @@ func (w *diskWatch) since(failed bool) (shortSince, failedSince time.Time) {
 
 // alarms are what somebody has to see to.
 func (h *Host) alarms() []api.Alarm {
-	return slices.Concat(h.disk.alarms(h.kv.Space(), h.kv.Failed()), h.copyAlarms(), h.apart.alarms(h), h.wrong.alarms(h.opts.Seams.Now()))
+	return slices.Concat(h.disk.alarms(h.kv.Space(), h.kv.Failed()), h.dir.alarms(h), h.copyAlarms(), h.apart.alarms(h), h.wrong.alarms(h.opts.Seams.Now()))
 }
 
 // alarms are about what the disk is like now, so they end with what they tell of.

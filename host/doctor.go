@@ -99,7 +99,7 @@ type Repair struct {
 func CheckStore(ctx context.Context, dataDir string, opts CheckOptions, report func(Finding)) (Checkup, error) {
 	o := RepairOptions{Progress: opts.Progress}
 	dir := filepath.Join(dataDir, storeDir)
-	store, err := kv.Open(dir, kv.Options{ReadOnly: true, Steps: formatSteps})
+	store, err := openUnlocked(func() (*kv.Store, error) { return kv.Open(dir, kv.Options{ReadOnly: true, Steps: formatSteps}) }, time.Sleep)
 	if errors.Is(err, kv.ErrDamaged) {
 		found, err := o.lookInto(ctx, dir, report, err)
 		return Checkup{Findings: found}, err
@@ -148,7 +148,7 @@ func (o RepairOptions) checkAll(ctx context.Context, store *kv.Store, report fun
 func RepairStore(ctx context.Context, dataDir string, opts RepairOptions, report func(Finding)) (r Repair, err error) {
 	dir, now := filepath.Join(dataDir, storeDir), time.Now()
 	aside := filepath.Join(dataDir, "before-repair-"+now.UTC().Format("20060102T150405.000"))
-	store, err := kv.Open(dir, kv.Options{Steps: formatSteps})
+	store, err := openUnlocked(func() (*kv.Store, error) { return kv.Open(dir, kv.Options{Steps: formatSteps}) }, time.Sleep)
 	switch {
 	case errors.Is(err, kv.ErrDamaged) && opts.AcceptLoss:
 		return salvage(ctx, dir, aside, opts, report)

@@ -69,6 +69,8 @@ type Host struct {
 	web *gateway.Gateway
 	// copies of this device that run.
 	copies *ownCopies
+	// dir is whether the data directory is still there.
+	dir *dirWatch
 	// disk is how much room there is.
 	disk *diskWatch
 	// wrong are devices with wrong clocks.
@@ -126,11 +128,11 @@ func New(opts Options) (*Host, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("create data directory: %w", err)
 	}
-	store, err := kv.Open(filepath.Join(dir, storeDir), h.storeOptions())
+	store, err := openUnlocked(func() (*kv.Store, error) { return kv.Open(filepath.Join(dir, storeDir), h.storeOptions()) }, time.Sleep)
 	if err != nil {
 		return nil, err
 	}
-	h.kv = store
+	h.kv, h.dir = store, watchDir(dir, filepath.Join(dir, storeDir))
 	for _, step := range []func() error{h.settle, h.openIdentity, h.openStores, h.newPeers, h.newFetcher, h.newDesks, h.newAPI, h.newGateway} {
 		if err := step(); err != nil {
 			return nil, errors.Join(err, h.Close())

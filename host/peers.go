@@ -314,7 +314,7 @@ func (h *Host) newAPI() (err error) {
 	h.api, err = api.New(api.Options{
 		Rows: h.rows, Owner: h.identity.Owner(), Caller: identity.Caller, Node: node{h},
 		Syncgroups: syncgroups{h}, Blobs: blobService{h}, BlobBytes: blobBytes{h}, Peers: peerList{h}, Plugins: pluginList{h},
-		Resolvers: h.desks, Clock: h.shiftable(), Backup: h.backup, Holders: h.holders, Alarms: h.alarms,
+		Resolvers: h.desks, Clock: h.shiftable(), Backup: h.backup, Gone: h.dir.gone, Holders: h.holders, Alarms: h.alarms,
 		Refusals: refusals{h},
 	})
 	return err

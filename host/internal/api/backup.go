@@ -43,7 +43,7 @@ func (s *Server) Backup(ctx context.Context, req *nodev1.BackupRequest) (*nodev1
 		return nil, context.Cause(ctx)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%w: backup: %w", ErrPrecondition, err)
+		return nil, Kind(ErrPrecondition, fmt.Errorf("backup: %w", err))
 	}
 	files := append(manifest.Files, manifest.Beside...)
 	resp := &nodev1.BackupResponse{Files: uint64(len(files))}

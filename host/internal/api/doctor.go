@@ -21,6 +21,11 @@ func (s *Server) Doctor(req *nodev1.DoctorRequest, stream grpc.ServerStreamingSe
 	if _, err := s.service(stream.Context(), perm.Admin); err != nil {
 		return err
 	}
+	if s.opts.Gone != nil {
+		if err := s.opts.Gone(); err != nil {
+			return Kind(ErrPrecondition, err)
+		}
+	}
 	ctx, stop := s.untilDrained(stream.Context())
 	defer stop()
 	// Who does not listen any more ends the work.

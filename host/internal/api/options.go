@@ -32,6 +32,8 @@ type Options struct {
 	// Clock is nil but in development.
 	Clock     DevelopmentClock
 	Resolvers Resolvers
+	// Gone says that the data directory is not where it was, so that nothing can be told of its files; nil if nobody knows.
+	Gone func() error
 	// Alarms tells what somebody has to see to; nil is nothing.
 	Alarms func() []Alarm
 	// Refusals may be nil: then nobody knows what others refuse.

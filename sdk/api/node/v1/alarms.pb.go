@@ -30,6 +30,7 @@ type Alarm struct {
 	// clock: a device writes with a time far in the future, which wins conflicts until then.
 	// disk: the disk of the store has little space left, or none, so that writes are refused; it ends by itself when there is room.
 	// store: the disk failed under a write, and nothing is written until the daemon is started again.
+	// moved: the data directory is not where it was when the daemon was started; it ends when the directory is back.
 	// Others may be added.
 	Kind string `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`
 	// What it is and what to do, for people.
