@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"testing"
 
@@ -15,10 +14,7 @@ import (
 	"github.com/syncbase/syncbase/host/internal/perm"
 )
 
-// need is a set of tags that suffices for a call: on the service, the database and the collection. X on the database is
-// any tag there.
-type need struct{ service, database, collection string }
-
+// tagNames are the tags by their letters.
 var tagNames = map[byte]perm.Tag{'A': perm.Admin, 'R': perm.Read, 'W': perm.Write, 'X': perm.Resolve}
 
 func tagsIn(letters string) []perm.Tag {
@@ -27,85 +23,6 @@ func tagsIn(letters string) []perm.Tag {
 		tags = append(tags, tagNames[letters[i]])
 	}
 	return tags
-}
-
-// anyTag is every way to have a tag on the database.
-var anyTag = []need{{"", "X", ""}, {"", "R", ""}, {"", "W", ""}, {"", "A", ""}}
-
-// sufficient are, for the methods that a list decides about, the smallest sets of tags that suffice.
-var sufficient = map[string][]need{
-	"Status": {{"A", "", ""}}, "ListPeers": {{"A", "", ""}}, "ListPlugins": {{"A", "", ""}}, "ShowIdentity": {{"A", "", ""}}, "Doctor": {{"A", "", ""}},
-	"GetDatabase": anyTag, "UpdateDatabase": {{"", "A", ""}}, "GetSchema": {{"", "R", ""}}, "SetSchema": {{"", "A", ""}},
-	"GetPermissions": {{"", "A", ""}}, "ListCollections": {{"", "R", ""}}, "CreateCollection": {{"", "W", ""}},
-	"BeginBatch": anyTag, "CommitBatch": anyTag, "AbortBatch": anyTag, "WriteBatch": {{"", "X", "W"}},
-	"Get": {{"", "X", "R"}}, "Scan": {{"", "X", "R"}}, "History": {{"", "X", "R"}}, "Watch": {{"", "X", "R"}},
-	"Commit": {{"", "X", "W"}}, "DeleteRange": {{"", "X", "W"}},
-	"DestroyCollection": {{"", "X", "A"}, {"", "A", ""}}, "DestroyDatabase": {{"A", "", ""}, {"", "A", ""}},
-	"PutBlob": {{"", "W", ""}}, "GetBlob": {{"", "R", ""}}, "FetchBlob": {{"", "R", ""}}, "StatBlob": {{"", "R", ""}}, "ListBlobs": {{"", "R", ""}},
-	"ListRefused": {{"", "A", ""}}, "RetryRefused": {{"", "A", ""}}, "DiscardRefused": {{"", "A", ""}},
-	"LeaveSyncgroup": {{"", "W", ""}}, "ListInvitations": {{"", "R", ""}}, "DeclineInvitation": {{"", "W", ""}},
-	"ListSyncgroups": {{"", "R", ""}}, "JoinSyncgroup": {{"", "W", ""}}, "CreateSyncgroup": {{"", "W", "R"}},
-}
-
-// reference: store-33
-// For every method each smallest set of tags suffices, and without any one of them the call is refused or hidden.
-func TestSmallestAccess(t *testing.T) {
-	for _, a := range accesses {
-		for _, n := range sufficient[a.method] {
-			t.Run(fmt.Sprintf("%s %+v", a.method, n), func(t *testing.T) {
-				if got := callWith(t, a, n); got != ok {
-					t.Errorf("with everything: %s", got)
-				}
-				for _, less := range n.without() {
-					if slices.Contains(sufficient[a.method], less) {
-						continue
-					}
-					if got := callWith(t, a, less); got != refused && got != hidden && got != noColl {
-						t.Errorf("with only %+v: %s", less, got)
-					}
-				}
-			})
-		}
-	}
-}
-
-// without are the sets that lack one tag, or have another in its place that does not suffice for anything.
-func (n need) without() []need {
-	var list []need
-	for _, other := range []string{"", "R"} {
-		if n.service != "" {
-			list = append(list, need{other, n.database, n.collection})
-		}
-	}
-	if n.database != "" {
-		list = append(list, need{n.service, "", n.collection})
-	}
-	if n.collection != "" {
-		list = append(list, need{n.service, n.database, ""})
-		for _, other := range []string{"R", "W", "A"} {
-			if other != n.collection {
-				list = append(list, need{n.service, n.database, other})
-			}
-		}
-	}
-	if n.collection == "" && n.database != "" {
-		list = append(list, need{n.service, "X", ""})
-	}
-	return list
-}
-
-func callWith(t *testing.T, a access, n need) string {
-	t.Helper()
-	w := newWorld(t)
-	ctx := t.Context()
-	w.collection("db", "c")
-	prepare := must(w.client().Database("db").Collection("c").Put(ctx, "k", 1))
-	_, _, blob := w.client().Database("db").PutBlob(ctx, strings.NewReader("data"))
-	if err := errors.Join(prepare, blob); err != nil {
-		t.Fatal(err)
-	}
-	w.grantTags(tagsIn(n.service), tagsIn(n.database), tagsIn(n.collection))
-	return trimmed(a.call(as(ctx, friend), w.raw))
 }
 
 // reference: store-34
@@ -302,8 +219,9 @@ func TestRowsFollowTheList(t *testing.T) {
 // reference: store-28
 // A list is refused that is empty, has a tag that its level does not know, or gives nobody Admin; entries that exclude are
 // fine beside those.
-// reference: store-29
-// Which tags there are depends on the level; to make a database or a collection no list is needed, to change one it is.
+// reference: store-029
+// To change a list of the service, a database or a collection one is needed, with Admin for somebody and with the tags of
+// its level: Resolve is one of databases alone, and there is no Debug.
 // reference: store-37
 // A list that lets everybody in and excludes one keeps that one out.
 // reference: store-38
@@ -343,54 +261,5 @@ func TestWhichListsAreTaken(t *testing.T) {
 		if got := trimmed(drain(w.raw.Scan(as(t.Context(), who), scan))); got != want {
 			t.Errorf("%s: %s, want %s", who, got, want)
 		}
-	}
-}
-
-// reference: store-30
-// A name without an owner is the caller's own, and that of the person whose device calls.
-// reference: store-31
-// Without a list it is that person who gets everything.
-// reference: store-32
-// Names can be given by who extends their owner, and by nobody else; only databases also by who administers the service.
-func TestWhoMayGiveWhichName(t *testing.T) {
-	w := newWorld(t)
-	w.collection("db", "c")
-	w.grantTags(tagsIn("W"), tagsIn("WR"), tagsIn("R"))
-	open := perm.For(owner, perm.DatabaseTags)
-	open[perm.Write] = perm.Access{In: []perm.Pattern{perm.Everyone}}
-	open[perm.Read] = open[perm.Write]
-	if _, err := w.raw.SetPermissions(t.Context(), &nodev1.SetPermissionsRequest{Database: "db", Permissions: open.Marshal()}); err != nil {
-		t.Fatal(err)
-	}
-	caller := friend + "/device/phone"
-	for name, want := range map[string]string{
-		"bare": ok, "friends.local/anna:own": ok, "friends.local:domain": ok, "friends.local/anna/device/phone:device": ok,
-		"friends.local/anna/device/tablet:other": refused, "friends.local/bob:other": refused, "home.local/owner:other": refused,
-		"friends.local/ann:other": refused, "no:": "InvalidArgument INVALID_NAME", "$:x": "InvalidArgument INVALID_NAME",
-	} {
-		ctx := as(t.Context(), caller)
-		for what, err := range map[string]error{
-			"database":   must(w.raw.CreateDatabase(ctx, &nodev1.CreateDatabaseRequest{Database: name})),
-			"collection": must(w.raw.CreateCollection(ctx, &nodev1.CreateCollectionRequest{Database: "home.local/owner:db", Collection: name})),
-			"syncgroup": must(w.raw.CreateSyncgroup(ctx, &nodev1.CreateSyncgroupRequest{
-				Database: "home.local/owner:db", Syncgroup: name, Collections: []*nodev1.SyncgroupCollection{{Collection: "friends.local/anna:bare"}},
-			})),
-		} {
-			if got := trimmed(err); got != want && !(what == "syncgroup" && want == ok && got == noColl) {
-				t.Errorf("%s %s: %s, want %s", what, name, got, want)
-			}
-		}
-	}
-	got, err := w.raw.GetPermissions(as(t.Context(), friend), &nodev1.GetPermissionsRequest{Database: "bare"})
-	if want := perm.For(friend, perm.DatabaseTags).Marshal(); err != nil || string(got.GetPermissions()) != string(want) {
-		t.Errorf("list of a database made by a device: %s, %v; want %s", got.GetPermissions(), err, want)
-	}
-	for name, want := range map[string]string{"friends.local/bob:lifted": ok, "home.local/owner:own": ok} {
-		if got := trimmed(must(w.raw.CreateDatabase(t.Context(), &nodev1.CreateDatabaseRequest{Database: name}))); got != want {
-			t.Errorf("%s by who administers the service: %s, want %s", name, got, want)
-		}
-	}
-	if _, err := w.raw.GetPermissions(t.Context(), &nodev1.GetPermissionsRequest{Database: "friends.local/bob:lifted"}); err != nil {
-		t.Errorf("who made it cannot administer it: %v", err)
 	}
 }

@@ -114,7 +114,8 @@ func TestBatchBasics(t *testing.T) {
 }
 
 // reference: store-46
-// A read-only batch reads the same, however much is written beside it; a new one sees that.
+// A read-only batch reads the same, however much is written beside it; a new one sees that. A collection that is not there,
+// or was not yet when the batch began, cannot be read in it.
 // reference: store-49
 // It can neither put nor delete nor be committed.
 func TestReadOnlyBatch(t *testing.T) {
@@ -128,6 +129,12 @@ func TestReadOnlyBatch(t *testing.T) {
 			t.Errorf("-wanted +scanned:\n%s", diff)
 		}
 	}
+	later := w.collection("db", "later")
+	for _, c := range []*client.Collection{later, w.db.Collection("none")} {
+		if err := firstError(tx.Scan(ctx, c, client.Range{})); !errors.Is(err, client.ErrNotFound) {
+			t.Errorf("scan of %s: %v", c.Name(), err)
+		}
+	}
 	for what, err := range map[string]error{
 		"put": tx.Put(ctx, w.c, "a", 2), "delete": tx.Delete(ctx, w.c, "a"), "commit": tx.Commit(ctx),
 	} {
@@ -137,8 +144,11 @@ func TestReadOnlyBatch(t *testing.T) {
 		}
 	}
 	fresh := w.begin(client.TxOptions{ReadOnly: true})
-	if got := scanned(t, fresh.Scan(ctx, w.c, client.Range{})); len(got) != 4 {
-		t.Errorf("a new batch sees %v", got)
+	if diff := cmp.Diff([]string{"a=1", "n0=0", "n1=1", "n2=2"}, scanned(t, fresh.Scan(ctx, w.c, client.Range{}))); diff != "" {
+		t.Errorf("-wanted +scanned by a new batch:\n%s", diff)
+	}
+	if err := firstError(fresh.Scan(ctx, later, client.Range{})); err != nil {
+		t.Errorf("scan of the new collection in a new batch: %v", err)
 	}
 	if err := fresh.Abort(ctx); err != nil {
 		t.Error(err)

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -14,6 +15,7 @@ import (
 	"github.com/syncbase/syncbase/sdk/client"
 
 	"github.com/syncbase/syncbase/host/internal/perm"
+	"github.com/syncbase/syncbase/host/internal/rows"
 )
 
 // take reads the next so many batches that have changes, and stops the watch.
@@ -273,14 +275,18 @@ func TestWaitingWatch(t *testing.T) {
 
 // reference: store-72
 // Keys with slashes in awkward places arrive as they are, in the initial state and afterwards; without a marker and
-// without the initial state only what is new arrives.
+// without the initial state nothing of what is there arrives, but what is new. A marker from before what was reclaimed is
+// refused as such, and a fresh one of the same database is not.
 func TestAwkwardKeys(t *testing.T) {
 	w := newTxWorld(t)
 	keys := []string{"/z", "w/", "x//y", "%2F", "a%b", "//"}
 	slices.Sort(keys)
 	w.put("before", 1)
 	seen := watch(t, w.db, client.WatchOptions{Collection: "c"})
-	seen.next(t)
+	now := seen.next(t)
+	if len(now.Changes) > 0 {
+		t.Errorf("from now on begins with %s", text(now))
+	}
 	var want, got []string
 	for _, key := range keys {
 		w.put(key, 1)
@@ -296,6 +302,26 @@ func TestAwkwardKeys(t *testing.T) {
 	}
 	if diff := cmp.Diff(keys, got); diff != "" {
 		t.Errorf("-wanted +initial:\n%s", diff)
+	}
+	db, err := w.rows.Database(dbName("db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.put("before", 2) // so that there is history, which no reader holds back
+	stale, fresh := now.Resume, watch(t, w.db, client.WatchOptions{}).next(t).Resume
+	for more := true; more; {
+		step, err := db.Reclaim(rows.Limits{Before: time.Now().Add(time.Hour)})
+		if more = step.More; err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := trimmed(drain(w.raw.Watch(t.Context(), &nodev1.WatchRequest{Database: "db", Resume: stale}))); got != "FailedPrecondition MARKER_TOO_OLD" {
+		t.Errorf("a stale marker: %s", got)
+	}
+	seen = watch(t, w.db, client.WatchOptions{Resume: fresh})
+	w.put("after", 1)
+	if diff := cmp.Diff([]string{"+after=1"}, texts(seen.take(t, 1))); diff != "" {
+		t.Errorf("after a fresh marker: -wanted +seen:\n%s", diff)
 	}
 }
 

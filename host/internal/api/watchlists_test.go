@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -8,10 +9,12 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"google.golang.org/grpc"
 
 	nodev1 "github.com/syncbase/syncbase/sdk/api/node/v1"
 	"github.com/syncbase/syncbase/sdk/client"
 
+	"github.com/syncbase/syncbase/host/internal/id"
 	"github.com/syncbase/syncbase/host/internal/perm"
 )
 
@@ -176,7 +179,8 @@ func TestWatchPatterns(t *testing.T) {
 }
 
 // reference: store-069
-// Patterns that cannot be read, have an empty part or are too many are refused, each with what is wrong.
+// A pattern is refused whose owner, name or key ends in an escape or escapes what needs none, alone or after a good one; one
+// with an empty owner or name; and too many. No pattern at all is no fault: it is everything.
 func TestWatchPatternsRefused(t *testing.T) {
 	w := newWorld(t)
 	w.collection("db", "c")
@@ -185,16 +189,24 @@ func TestWatchPatternsRefused(t *testing.T) {
 		many[i] = &nodev1.WatchPattern{Collection: "c", Key: "%"}
 	}
 	for what, req := range map[string]*nodev1.WatchRequest{
-		"no name":                {Patterns: []*nodev1.WatchPattern{{Collection: "home.local/owner:"}}},
-		"no owner":               {Patterns: []*nodev1.WatchPattern{{Collection: ":c"}}},
-		"nothing":                {Patterns: []*nodev1.WatchPattern{{}}},
-		"dangling escape":        {Patterns: []*nodev1.WatchPattern{{Collection: "c", Key: `a\`}}},
-		"misplaced escape":       {Patterns: []*nodev1.WatchPattern{{Collection: `\c`, Key: "%"}}},
-		"bad after a good":       {Patterns: []*nodev1.WatchPattern{{Collection: "c", Key: "%"}, {Collection: "c", Key: `\a`}}},
-		"too many":               {Patterns: many},
-		"beside a collection":    {Collection: "c", Patterns: []*nodev1.WatchPattern{{Collection: "c"}}},
-		"beside a prefix":        {Prefix: "a", Patterns: []*nodev1.WatchPattern{{Collection: "c"}}},
-		"invalid text in prefix": {Patterns: []*nodev1.WatchPattern{{Collection: "c", Key: strings.Repeat("a", 10_000)}}},
+		"no name":               {Patterns: []*nodev1.WatchPattern{{Collection: "home.local/owner:"}}},
+		"no owner":              {Patterns: []*nodev1.WatchPattern{{Collection: ":c"}}},
+		"nothing":               {Patterns: []*nodev1.WatchPattern{{}}},
+		"nothing but a key":     {Patterns: []*nodev1.WatchPattern{{Key: "%"}}},
+		"nothing after a good":  {Patterns: []*nodev1.WatchPattern{{Collection: "c", Key: "%"}, {}}},
+		"no name after a good":  {Patterns: []*nodev1.WatchPattern{{Collection: "c", Key: "%"}, {Collection: "%:", Key: "%"}}},
+		"dangling in key":       {Patterns: []*nodev1.WatchPattern{{Collection: "c", Key: `a\`}}},
+		"dangling in name":      {Patterns: []*nodev1.WatchPattern{{Collection: `%:c\`, Key: "%"}}},
+		"dangling in owner":     {Patterns: []*nodev1.WatchPattern{{Collection: `home\:c`, Key: "%"}}},
+		"misplaced in key":      {Patterns: []*nodev1.WatchPattern{{Collection: "c", Key: `\ab`}}},
+		"misplaced in name":     {Patterns: []*nodev1.WatchPattern{{Collection: `\c`, Key: "%"}}},
+		"misplaced in owner":    {Patterns: []*nodev1.WatchPattern{{Collection: `h\ome:c`, Key: "%"}}},
+		"bad key after a good":  {Patterns: []*nodev1.WatchPattern{{Collection: "c", Key: "%"}, {Collection: "c", Key: `\a`}}},
+		"bad name after a good": {Patterns: []*nodev1.WatchPattern{{Collection: "c", Key: "%"}, {Collection: `c\`, Key: "%"}}},
+		"too many":              {Patterns: many},
+		"beside a collection":   {Collection: "c", Patterns: []*nodev1.WatchPattern{{Collection: "c"}}},
+		"beside a prefix":       {Prefix: "a", Patterns: []*nodev1.WatchPattern{{Collection: "c"}}},
+		"too long":              {Patterns: []*nodev1.WatchPattern{{Collection: "c", Key: strings.Repeat("a", 10_000)}}},
 	} {
 		req.Database = "db"
 		stream, err := w.raw.Watch(t.Context(), req)
@@ -203,6 +215,77 @@ func TestWatchPatternsRefused(t *testing.T) {
 		}
 		if got := reasonOf(err); got != "InvalidArgument INVALID" {
 			t.Errorf("%s: %s", what, got)
+		}
+	}
+	if err := first(t.Context(), func(ctx context.Context) (grpc.ServerStreamingClient[nodev1.WatchResponse], error) {
+		return w.raw.Watch(ctx, &nodev1.WatchRequest{Database: "db", Patterns: []*nodev1.WatchPattern{}})
+	}); err != nil {
+		t.Errorf("no pattern: %v", err)
+	}
+}
+
+// reference: store-068
+// A pattern selects by owner, name and key, each with wildcards, with escapes that take one literally, and beyond ASCII; one
+// without a key selects collections and none of their rows.
+func TestWatchPatternSelects(t *testing.T) {
+	w := newWorld(t)
+	ctx := t.Context()
+	const anna, under = "friends.local/anna", "friends.local/an_a"
+	rows := map[string][]string{
+		anna + ":todo": {"a%b", "a_b", "axb"}, anna + ":to_do": {"k"}, under + ":tâche": {"clé", "cle", "世界"}, under + ":todo": {"k"},
+	}
+	w.collection("db", "c")
+	everyone := perm.For(owner, perm.DatabaseTags)
+	everyone[perm.Write] = perm.Access{In: []perm.Pattern{perm.Everyone}}
+	err := must(w.raw.SetPermissions(ctx, &nodev1.SetPermissionsRequest{Database: "db", Permissions: everyone.Marshal()}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	list := perm.List{perm.Admin: {In: []perm.Pattern{perm.Everyone}}, perm.Read: {In: []perm.Pattern{perm.Everyone}}, perm.Write: {In: []perm.Pattern{perm.Everyone}}}
+	for c, keys := range rows {
+		maker, _, _ := strings.Cut(c, ":")
+		theirs := as(ctx, id.Principal(maker))
+		err := must(w.raw.CreateCollection(theirs, &nodev1.CreateCollectionRequest{Database: ownersDB, Collection: c, Permissions: list.Marshal()}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, key := range keys {
+			if err := must(w.raw.Commit(ctx, &nodev1.CommitRequest{Database: "db", Ops: []*nodev1.Op{putInto(c, key)}})); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for _, x := range []struct {
+		pattern client.WatchPattern
+		want    []string
+	}{
+		{client.WatchPattern{Collection: "%:%"}, []string{under + ":todo", under + ":tâche", anna + ":to_do", anna + ":todo", ownersC}},
+		{client.WatchPattern{Collection: "friends.local/an_a:todo", Key: "a%b"}, []string{under + ":todo", anna + ":todo", "a%b", "a_b", "axb"}},
+		{client.WatchPattern{Collection: `friends.local/an\_a:%`, Key: "k%"}, []string{under + ":todo", "k", under + ":tâche"}},
+		{client.WatchPattern{Collection: anna + ":todo", Key: `a\%b`}, []string{anna + ":todo", "a%b"}},
+		{client.WatchPattern{Collection: anna + ":todo", Key: `a\_%`}, []string{anna + ":todo", "a_b"}},
+		{client.WatchPattern{Collection: `%:to\_do`, Key: "%"}, []string{anna + ":to_do", "k"}},
+		{client.WatchPattern{Collection: "%:t_che", Key: "cl_"}, []string{under + ":tâche", "cle", "clé"}},
+		{client.WatchPattern{Collection: under + ":tâ%", Key: "世_"}, []string{under + ":tâche", "世界"}},
+		{client.WatchPattern{Collection: "%:todo", Key: "none"}, []string{under + ":todo", anna + ":todo"}},
+		{client.WatchPattern{Collection: "todo", Key: "%"}, nil},
+	} {
+		var got []string
+		seen := watch(t, w.client().Database("db"), client.WatchOptions{Initial: true, Patterns: []client.WatchPattern{x.pattern}})
+		for b := seen.next(t); ; b = seen.next(t) {
+			for _, ch := range b.Changes {
+				if ch.Row.Key != "" {
+					got = append(got, ch.Row.Key)
+				} else {
+					got = append(got, ch.Collection)
+				}
+			}
+			if b.Resume != "" && !b.Reset {
+				break
+			}
+		}
+		if diff := cmp.Diff(x.want, got); diff != "" {
+			t.Errorf("%q with %q: -wanted +seen:\n%s", x.pattern.Collection, x.pattern.Key, diff)
 		}
 	}
 }

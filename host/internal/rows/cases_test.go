@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/syncbase/syncbase/host/internal/hlc"
 )
 
 // reference: store-077 ten thousand random puts and deletes of fifty keys leave what a map has, and a hundred snapshots that were
@@ -55,7 +57,8 @@ func TestRandomWritesAndSnapshots(t *testing.T) {
 	}
 }
 
-// reference: store-084 what a batch writes has one time, and is one entry of the log, after which the log is one longer.
+// reference: store-084 what a batch writes has one time, later than that of the batch before, and is one entry of the log, after
+// which the log is one longer; what a batch read is no part of it.
 //
 // reference: store-085 the entries of the log are the operations in order, with the versions that they were given.
 //
@@ -66,9 +69,22 @@ func TestLogTellsTheBatches(t *testing.T) {
 	var want []string
 	for i := range 5 {
 		ops := []Op{put("a", fmt.Sprint(i)), put("b", fmt.Sprint(i)), {Kind: OpDelete, Collection: notes, Key: fmt.Sprint("c", i-1)}, put(fmt.Sprint("c", i), `1`)}
-		versions, err := d.db.Commit(ops, nil)
+		before := d.db.Published().Seq
+		tx := d.begin()
+		for _, key := range []string{"a", "b"} {
+			if _, err := tx.Get(notes, key); i > 0 && err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := tx.Write(ops...); err != nil {
+			t.Fatal(err)
+		}
+		versions, err := tx.Commit(nil)
 		if err != nil {
 			t.Fatal(err)
+		}
+		if after := d.db.Published().Seq; after != before+1 {
+			t.Errorf("batch %d moved the log from %d to %d", i, before, after)
 		}
 		for k, op := range ops {
 			if !versions[k].IsZero() {
@@ -77,7 +93,12 @@ func TestLogTellsTheBatches(t *testing.T) {
 		}
 	}
 	var got []string
+	var last hlc.Time
 	for i, b := range d.log(start) {
+		if b.Changes[0].Time <= last {
+			t.Errorf("batch %d has the time %d, and the one before %d", i, b.Changes[0].Time, last)
+		}
+		last = b.Changes[0].Time
 		for _, ch := range b.Changes {
 			got = append(got, fmt.Sprintf("%d %v %s %s %v", i, ch.Version, ch.Key, ch.Value, ch.Deleted))
 			if ch.Time != b.Changes[0].Time {
@@ -121,7 +142,8 @@ func TestLogGoesOnAfterOpening(t *testing.T) {
 	}
 }
 
-// reference: store-089 who does not read holds up no writer; leaving twice is harmless, and who stays learns why it ends.
+// reference: store-089 who does not read holds up no writer; leaving twice is harmless, and so is asking for more after it; who
+// stays learns why it ends, as often as it asks, also after it has left.
 func TestIdleSubscriber(t *testing.T) {
 	d := newDevice(t, 1).create()
 	d.db.tail.maxBatches = 4
@@ -138,6 +160,9 @@ func TestIdleSubscriber(t *testing.T) {
 	}
 	gone.Close()
 	gone.Close()
+	if b, err := gone.Next(t.Context()); err != nil || string(b.Changes[0].Value) != "0" {
+		t.Errorf("who has left and asks all the same: %+v, %v", b, err)
+	}
 	for i := range 100 {
 		if b, err := idle.Next(t.Context()); err != nil || string(b.Changes[0].Value) != fmt.Sprint(i) {
 			t.Fatalf("change %d: %+v, %v", i, b, err)

@@ -116,7 +116,8 @@ func TestReclaimKeepsHistory(t *testing.T) {
 	}
 }
 
-// reference: store-090 the log begins behind the slowest watcher; one that stands before its beginning is told so.
+// reference: store-090 the log begins behind the slowest watcher and the oldest batch; one that stands before its beginning, or
+// asks for more than there is, is told so.
 //
 // reference: sync-212 the log is trimmed behind who watches, and no further.
 func TestReclaimBehindReaders(t *testing.T) {
@@ -173,14 +174,56 @@ func TestReclaimBehindReaders(t *testing.T) {
 		t.Fatalf("subscribing at the floor: %v", err)
 	}
 	again.Close()
-	d.put("a", `x1`[1:])
-	for range 4 {
-		if _, err = sub.Next(t.Context()); err != nil {
-			break
+	if _, err := d.db.Subscribe(d.db.Published().Seq + 1); !errors.Is(err, ErrMarker) {
+		t.Errorf("subscribing beyond the end: %v", err)
+	}
+}
+
+// reference: store-090 once the log begins at its last entry it does so until more is written: to reclaim again changes nothing, with
+// other limits neither, and it begins there and goes on from there after opening again. A watcher that was overtaken is told so.
+func TestReclaimedLogStays(t *testing.T) {
+	d := newDevice(t, 1).create()
+	d.db.tail.maxBatches = 1 // the rest is read from the log
+	overtaken, err := d.db.Subscribe(d.db.Published().Seq)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 10 {
+		d.put("a", fmt.Sprint(i))
+	}
+	d.reclaim(d.everything())
+	end := d.db.Published().Seq
+	floor := d.db.Floor()
+	if floor != end-1 {
+		t.Errorf("the log begins at %d and ends at %d", floor, end)
+	}
+	if _, err := overtaken.Next(t.Context()); !errors.Is(err, ErrMarkerTooOld) {
+		t.Errorf("a watcher that was overtaken: %v", err)
+	}
+	overtaken.Close()
+	for what, limits := range map[string]Limits{"again": d.everything(), "keeping all": {MaxBytes: 1 << 40, ReaderBytes: 1 << 40}} {
+		if got := d.reclaim(limits); got != (Reclaimed{}) || d.db.Floor() != floor {
+			t.Errorf("reclaiming %s: %+v, and the log begins at %d, not %d", what, got, d.db.Floor(), floor)
 		}
 	}
-	if err != nil && !errors.Is(err, ErrMarkerTooOld) {
-		t.Errorf("a watcher that was overtaken: %v", err)
+	d.crash() // nothing was acknowledged since, so what was reclaimed may be there again
+	d.reclaim(d.everything())
+	d.put("a", `"durable"`)
+	for range 2 {
+		end = d.db.Published().Seq
+		d.crash()
+		if d.db.Floor() != floor || d.db.Published().Seq != end {
+			t.Errorf("after opening again the log reaches from %d to %d, and from %d to %d before", d.db.Floor(), d.db.Published().Seq, floor, end)
+		}
+	}
+	d.put("a", `"next"`)
+	sub, err := d.db.Subscribe(end)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer sub.Close()
+	if b, err := sub.Next(t.Context()); err != nil || b.Seq != end+1 || string(b.Changes[0].Value) != `"next"` {
+		t.Errorf("after %d comes %+v, %v", end, b, err)
 	}
 }
 

@@ -140,10 +140,10 @@ func TestReadOnlyBatch(t *testing.T) {
 	}
 }
 
-// reference: store-080 read-modify-write batches of many goroutines, retried on conflict, keep their invariant.
+// reference: store-080 read-modify-write batches of a hundred goroutines, retried on conflict, keep their invariant.
 func TestConcurrentBatchesAreSerializable(t *testing.T) {
 	d := newDevice(t, 1).create()
-	const accounts, workers, moves = 5, 8, 20
+	const accounts, workers, moves = 5, 100, 3
 	for i := range accounts {
 		d.put(fmt.Sprint("acct", i), `100`)
 	}

@@ -98,7 +98,11 @@ func TestPendingEndsWhenTheAdmitterIsAnotherWriter(t *testing.T) {
 // reference: sync-149 description and access list can be changed; other collections and a list without Read for whoever
 // changes it are refused, and change nothing.
 //
-// reference: store-109 a version that is not the present one is refused, and so is what is no specification.
+// reference: store-109 description and access list can be changed, over the present version or over any; another version, other
+// collections, a list without Read for whoever changes it and what is no specification are refused, and change nothing.
+//
+// reference: store-029 a list is replaced by one that has Admin for somebody, Read for whoever replaces it, and no tag that
+// syncgroups do not have.
 func TestEdit(t *testing.T) {
 	d := newDevice(t, "a").create()
 	first := d.find().Version
@@ -129,6 +133,9 @@ func TestEdit(t *testing.T) {
 		"no Read for the device": {
 			`{"permissions":{"Admin":{"in":["` + string(owner) + `"]},"Read":{"in":["` + string(owner) + `/$"]}}}`, second, ErrInvalid,
 		},
+		"an empty list":      {`{"permissions":{}}`, second, perm.ErrInvalid},
+		"null for a list":    {`{"permissions":null}`, second, perm.ErrInvalid},
+		"Admin alone":        {`{"permissions":{"Admin":{"in":["` + string(owner) + `"]}}}`, second, ErrInvalid},
 		"nobody with Admin":  {`{"permissions":{"Read":{"in":["` + string(owner) + `"]}}}`, second, perm.ErrInvalid},
 		"an unknown tag":     {`{"permissions":{"Admin":{"in":["` + string(owner) + `"]},"Write":{}}}`, second, perm.ErrInvalid},
 		"an unknown field":   {`{"descripton":"x"}`, second, ErrInvalid},
@@ -334,7 +341,8 @@ func TestDestroyedCollectionIsMadeAnew(t *testing.T) {
 
 // reference: sync-150 syncgroups are listed by owner, then by name, with whatever characters are in them.
 //
-// reference: store-110 a comma in a name does not change its place.
+// reference: store-110 the order is that of the owners and then of the names, in bytes: a name with a comma has the place of its
+// bytes, not another for what stands before the comma.
 func TestListedInOrder(t *testing.T) {
 	d := newDevice(t, "a").create()
 	for _, name := range []id.Name{{Owner: "z.net/o", Local: "a"}, {Owner: owner, Local: "sg,b"}, {Owner: "a.net/o", Local: "z"}, {Owner: owner, Local: "sg b"}, {Owner: owner, Local: "Sg"}} {
