@@ -146,7 +146,7 @@ func chain(t *testing.T, test func(t *testing.T, c *hosttest.Cluster)) {
 }
 
 // reference: store-131
-// Time spreads two hops and no further.
+// The time of a server spreads two hops and no further.
 // reference: sync-139
 // The time of a server reaches two devices from the one that asked it, and not the third.
 // reference: sync-132
@@ -169,6 +169,8 @@ func TestTimeTravelsTwoHops(t *testing.T) {
 	})
 }
 
+// reference: store-131
+// Of the times of two servers the fresher one wins.
 // reference: sync-140
 // Of two servers' answers the fresher one wins, wherever in the chain it comes from, and goes on spreading.
 func TestTheFreshestTimeWins(t *testing.T) {
@@ -190,6 +192,8 @@ func TestTheFreshestTimeWins(t *testing.T) {
 	})
 }
 
+// reference: store-131
+// What was told by a server before a restart is told to nobody.
 // reference: sync-141
 // A device that was restarted since its server answered, and whose time is far off, is not followed.
 func TestRestartedDeviceIsNotFollowed(t *testing.T) {

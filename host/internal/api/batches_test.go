@@ -32,9 +32,16 @@ func mustBegin(t testing.TB, b *batches, caller id.Principal, db *rows.DB) strin
 }
 
 // reference: store-302
-// A batch that is not used for a minute is given up; every use puts that off, however long it lasts.
+// A batch that is not used for a minute is given up; every use by who began it puts that off, however long it lasts, and what
+// it wrote can be committed then. For anybody else it is none.
 func TestBatchExpires(t *testing.T) {
-	db := newDB(t, newWorld(t))
+	w := newWorld(t)
+	db := newDB(t, w)
+	c := id.Collection{Name: dbName("c")}
+	if err := db.CreateCollection(c, perm.For(owner, perm.CollectionTags)); err != nil {
+		t.Fatal(err)
+	}
+	var taken *openBatch
 	synctest.Test(t, func(t *testing.T) {
 		b := newBatches()
 		defer b.close()
@@ -43,13 +50,25 @@ func TestBatchExpires(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for range 3 {
+		for i := range 3 {
 			time.Sleep(batchIdle - time.Second)
+			if _, err := b.use(used, friend); !errors.Is(err, errUnknownBatch) {
+				t.Errorf("by somebody else: %v", err)
+			}
 			x, err := b.use(used, owner)
+			if err == nil {
+				err = x.tx.Write(rows.Op{Collection: c, Key: fmt.Sprint("k", i), Value: []byte("1")})
+			}
 			if err != nil {
 				t.Fatal(err)
 			}
 			b.release(x)
+		}
+		if _, err := b.take(used, friend); !errors.Is(err, errUnknownBatch) {
+			t.Errorf("taken by somebody else: %v", err)
+		}
+		if taken, err = b.take(used, owner); err != nil {
+			t.Fatal(err)
 		}
 		if _, err := b.use(idle, owner); !errors.Is(err, errUnknownBatch) {
 			t.Errorf("a batch that nobody used for three minutes: %v", err)
@@ -64,6 +83,14 @@ func TestBatchExpires(t *testing.T) {
 			t.Errorf("after everything has expired %d batches are counted, %d open, %d bytes", b.total, len(b.open), b.bytes)
 		}
 	})
+	if _, err := taken.tx.Commit(nil); err != nil {
+		t.Fatalf("commit after three minutes: %v", err)
+	}
+	for i := range 3 {
+		if _, err := db.Get(c, fmt.Sprint("k", i)); err != nil {
+			t.Errorf("what was written before minute %d: %v", i, err)
+		}
+	}
 }
 
 // reference: store-302

@@ -10,6 +10,8 @@ import (
 
 	nodev1 "github.com/syncbase/syncbase/sdk/api/node/v1"
 	"github.com/syncbase/syncbase/sdk/client"
+
+	"github.com/syncbase/syncbase/host/internal/perm"
 )
 
 // reference: store-001 handles tell the names that they were made with, and the full names that lists give open the same
@@ -50,13 +52,14 @@ func TestNamesOfHandles(t *testing.T) {
 }
 
 // reference: store-073 a scan that was left or had come to its end can be made again, what it gave stays as it was, and one whose
-// context ends says so.
+// context ends, before it begins or in its midst, gives nothing more but that.
 func TestScanEnds(t *testing.T) {
 	w := newTxWorld(t)
 	for _, key := range []string{"a", "b", "c"} {
 		w.put(key, key)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
 	scan := w.c.Scan(ctx, client.Range{})
 	var first client.Row
 	for first = range scan {
@@ -68,22 +71,25 @@ func TestScanEnds(t *testing.T) {
 			t.Errorf("-wanted +scanned:\n%s", diff)
 		}
 	}
-	cancel()
-	rows, last := 0, error(nil)
-	for _, err := range scan {
-		if last = err; err == nil {
-			rows++
+	for _, left := range []int{1, 0} { // at first its context ends when it has given a row
+		rows, last := 0, error(nil)
+		for _, err := range scan {
+			if last = err; err == nil {
+				rows++
+			}
+			cancel()
 		}
-	}
-	if rows > 0 || !errors.Is(last, context.Canceled) {
-		t.Errorf("after its context has ended: %d rows, %v", rows, last)
+		if rows != left || !errors.Is(last, context.Canceled) {
+			t.Errorf("after its context has ended: %d rows, %v", rows, last)
+		}
 	}
 	if first.Key != "a" || string(first.Value.Bytes) != `"a"` {
 		t.Errorf("the first row has become %+v", first)
 	}
 }
 
-// reference: store-074 a read-only batch shows the past, whatever is written, and nothing once it was aborted.
+// reference: store-074 a read-only batch shows the past, whatever is written, made or given away, and once it was aborted nothing:
+// whatever is asked of it then is refused as of a batch that has ended.
 func TestSnapshotEnds(t *testing.T) {
 	w := newTxWorld(t)
 	ctx := t.Context()
@@ -91,8 +97,21 @@ func TestSnapshotEnds(t *testing.T) {
 	tx := w.begin(client.TxOptions{ReadOnly: true})
 	w.put("a", 2)
 	w.put("b", 2)
+	w.collection("db", "later")
+	if _, err := w.c.SetPermissions(ctx, listFor(perm.Read), ""); err != nil {
+		t.Fatal(err)
+	}
 	if diff := cmp.Diff([]string{"a=1"}, scanned(t, tx.Scan(ctx, w.c, client.Range{}))); diff != "" {
 		t.Errorf("-wanted +scanned:\n%s", diff)
+	}
+	if _, err := tx.Get(ctx, w.c, "b"); !errors.Is(err, client.ErrNotFound) {
+		t.Errorf("get of a later row: %v", err)
+	}
+	if diff := cmp.Diff([]string{ownersC}, names(t, tx.Collections(ctx))); diff != "" {
+		t.Errorf("-wanted +listed:\n%s", diff)
+	}
+	if list, _, err := tx.Permissions(ctx, w.c); err != nil || len(list["Read"].In) != 1 {
+		t.Errorf("list: %+v, %v", list, err)
 	}
 	if row, err := tx.Get(ctx, w.c, "a"); err != nil || string(row.Value.Bytes) != "1" {
 		t.Errorf("get: %+v, %v", row, err)
@@ -100,17 +119,19 @@ func TestSnapshotEnds(t *testing.T) {
 	if err := tx.Abort(ctx); err != nil {
 		t.Fatal(err)
 	}
-	var scan error
-	for _, scan = range tx.Scan(ctx, w.c, client.Range{}) {
-	}
-	for op, err := range map[string]error{"get": must(tx.Get(ctx, w.c, "a")), "scan": scan} {
+	_, _, list := tx.Permissions(ctx, w.c)
+	for op, err := range map[string]error{
+		"get": must(tx.Get(ctx, w.c, "a")), "scan": firstError(tx.Scan(ctx, w.c, client.Range{})),
+		"collections": firstError(tx.Collections(ctx)), "list": list,
+	} {
 		if !errors.Is(err, client.ErrUnknownBatch) {
 			t.Errorf("%s after abort: %v", op, err)
 		}
 	}
 }
 
-// reference: store-075 once a client is closed all its calls fail, those of a new batch too, and closing it again as well.
+// reference: store-075 before a client is closed what was put is got and scanned; once it is, all its calls fail and say so, those of
+// batches and watches too, and closing it again as well.
 func TestClosedClient(t *testing.T) {
 	w := newTxWorld(t)
 	ctx := t.Context()
@@ -125,12 +146,15 @@ func TestClosedClient(t *testing.T) {
 	if err := errors.Join(err, app.Close()); err != nil {
 		t.Fatal(err)
 	}
-	var scan error
-	for _, scan = range c.Scan(ctx, client.Range{}) {
-	}
+	_, _, list := c.Permissions(ctx)
 	for op, err := range map[string]error{
-		"get": must(c.Get(ctx, "a")), "put": must(c.Put(ctx, "a", 2)), "scan": scan, "begin": must(db.Begin(ctx, client.TxOptions{})),
-		"get in a batch": must(tx.Get(ctx, c, "a")), "commit": tx.Commit(ctx),
+		"get": must(c.Get(ctx, "a")), "put": must(c.Put(ctx, "a", 2)), "scan": firstError(c.Scan(ctx, client.Range{})),
+		"delete": must(c.Delete(ctx, "a")), "delete range": must(c.DeleteRange(ctx, client.Range{})), "list": list,
+		"exists": must(c.Exists(ctx)), "create": must(db.Collection("d").Create(ctx, nil)), "destroy": c.Destroy(ctx),
+		"databases": firstError(app.Databases(ctx)), "collections": firstError(db.Collections(ctx)),
+		"watch": firstError(db.Watch(ctx, client.WatchOptions{})), "begin": must(db.Begin(ctx, client.TxOptions{})),
+		"get in a batch": must(tx.Get(ctx, c, "a")), "scan in a batch": firstError(tx.Scan(ctx, c, client.Range{})),
+		"commit": tx.Commit(ctx),
 	} {
 		if !errors.Is(err, client.ErrClosed) || errors.Is(err, context.Canceled) || errors.Is(err, client.ErrUnavailable) {
 			t.Errorf("%s: %v", op, err)

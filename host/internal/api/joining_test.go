@@ -23,8 +23,9 @@ func create(w *world, ctx context.Context, name, permissions string, collections
 // reference: sync-147 a syncgroup needs a collection, which exists and may be read by who creates it, and a name that is
 // free; several may share one collection.
 //
-// reference: store-107 whoever has nothing on the database neither creates nor lists; a list that shuts out its creator is
-// refused.
+// reference: store-107 a syncgroup is over at least one collection, which exists, may have rows and is readable for who creates it;
+// one name is given once, and one collection may have several. Who has nothing on the database, and whom its list denies what it
+// gives to everybody, neither creates nor lists.
 func TestCreateSyncgroup(t *testing.T) {
 	w := newWorld(t)
 	ctx := t.Context()
@@ -62,6 +63,34 @@ func TestCreateSyncgroup(t *testing.T) {
 	if got := trimmed(drain(w.raw.ListSyncgroups(stranger, &nodev1.ListSyncgroupsRequest{Database: "home.local/owner:db"}))); got != hiddenDatabase {
 		t.Errorf("list by a stranger: %s", got)
 	}
+	if err := must(w.raw.SetPermissions(ctx, &nodev1.SetPermissionsRequest{Database: "db", Collection: "c", Permissions: everybody(perm.CollectionTags).Marshal()})); err != nil {
+		t.Fatal(err)
+	}
+	for denied, want := range map[perm.Tag][2]string{
+		"": {ok, ok}, perm.Write: {refused, ok}, perm.Read: {ok, refused}, perm.Admin: {ok, ok},
+	} {
+		list := everybody(perm.DatabaseTags)
+		if denied != "" {
+			list[denied] = perm.Access{In: list[denied].In, NotIn: []perm.Pattern{perm.Pattern(friend)}}
+		}
+		if err := must(w.raw.SetPermissions(ctx, &nodev1.SetPermissionsRequest{Database: "db", Permissions: list.Marshal()})); err != nil {
+			t.Fatal(err)
+		}
+		created := create(w, stranger, "friends.local/anna:without"+string(denied), "", "home.local/owner:c")
+		listed := trimmed(drain(w.raw.ListSyncgroups(stranger, &nodev1.ListSyncgroupsRequest{Database: "home.local/owner:db"})))
+		if got := [2]string{created, listed}; got != want {
+			t.Errorf("create and list by who is denied %q: %q, want %q", denied, got, want)
+		}
+	}
+}
+
+// everybody is a list that gives these tags to all.
+func everybody(tags []perm.Tag) perm.List {
+	list := perm.List{}
+	for _, tag := range tags {
+		list[tag] = perm.Access{In: []perm.Pattern{perm.Everyone}}
+	}
+	return list
 }
 
 const hiddenDatabase = "NotFound NO_DATABASE"
