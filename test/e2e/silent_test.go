@@ -15,7 +15,9 @@ func TestStoppedDaemon(t *testing.T) {
 	a := n.start("a")
 	socket := a.data + "/syncbase.sock"
 	a.signal(syscall.SIGSTOP)
-	r := a.try("status")
+	var r result
+	// A signal takes a moment to reach all threads.
+	until(t, "the daemon is silent", patience, func() (bool, string) { r = a.try("status"); return r.code != 0, "it answers" })
 	a.signal(syscall.SIGCONT)
 	r.refused(t, 1, "a daemon holds the socket "+socket+" but does not answer")
 	if strings.Contains(r.stderr, "serve") {
