@@ -183,8 +183,8 @@ func (g *goldenStore) pull(from *goldenStore) {
 	g.ok(db.Track(scopes))
 	step := rows.Step{Scopes: scopes}
 	plan := delta.NewPlan(db.Writer(), delta.Request(db.Published().Know, scopes))
-	progress, err := other.Send(context.Background(), plan, func(data []byte) error {
-		c, err := wire.DecodeCommit(bytes.Clone(data))
+	progress, err := other.Send(context.Background(), plan, func(o rows.Outgoing) error {
+		c, err := wire.DecodeCommit(bytes.Clone(o.Commit))
 		step.Commits = append(step.Commits, c)
 		return err
 	})

@@ -215,7 +215,7 @@ func (p puller) ServePull(ctx context.Context, caller peer.Caller, open delta.Op
 	defer cancel()
 	defer context.AfterFunc(p.h.draining, cancel)()
 	from := engine.Peer{Principal: caller.Principal, Device: caller.Device, Name: caller.Name}
-	err := p.h.engine.Serve(ctx, from, open, stream.Said(), stream.Send)
+	err := p.h.engine.Serve(ctx, from, open, stream)
 	if errors.Is(err, engine.ErrHidden) && errors.Is(err, engine.ErrPaused) {
 		return fmt.Errorf("%w: %w: %w", peer.ErrNotFound, peer.ErrPaused, err)
 	}
@@ -275,7 +275,8 @@ func (l peerList) List(context.Context) ([]api.Peer, error) {
 		}
 		shared := false // a database with it; of several, the one that was compared longest ago counts
 		for _, db := range dbs {
-			p.LagRecords += l.h.engine.Lag(s.Principal, db)
+			p.LagRecords = delta.AddRecords(p.LagRecords, l.h.engine.Lag(s.Principal, db))
+			p.ToSendRecords = delta.AddRecords(p.ToSendRecords, l.h.engine.ToSend(s.Principal, db))
 			if fault := l.h.engine.Fault(s.Principal, db); fault != nil {
 				errs = append(errs, fmt.Sprintf("database %s: %v", db.Name(), fault))
 			}

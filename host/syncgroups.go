@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/syncbase/syncbase/host/internal/api"
@@ -175,9 +176,14 @@ func (s syncgroups) state(db *rows.DB, g syncgroup.Group) (api.SyncgroupState, e
 	if err != nil {
 		return api.SyncgroupState{}, err
 	}
+	known := s.knownMembers(g, members)
 	state := api.SyncgroupState{
-		Database: db.Name(), Name: g.Name, Members: uint64(len(members)), Connected: uint64(countPeers(links)), State: string(g.State), Reason: g.Outside,
+		Database: db.Name(), Name: g.Name, Members: uint64(len(known)), State: string(g.State), Reason: g.Outside,
 	}
+	state.Connected = uint64(countPeers(slices.DeleteFunc(slices.Clone(links), func(link *peer.Link) bool {
+		p := link.Peer().Principal
+		return p == s.h.identity.Principal() || !known[p]
+	})))
 	if err := s.h.describePublication(db, g, &state); err != nil {
 		return state, err
 	}
@@ -185,6 +191,21 @@ func (s syncgroups) state(db *rows.DB, g syncgroup.Group) (api.SyncgroupState, e
 		state.LagRecords = max(state.LagRecords, s.h.engine.Lag(link.Peer().Principal, db))
 	}
 	return state, nil
+}
+
+// knownMembers returns the members that this device knows of: while their registers are on the way itself and who let it in, too.
+func (s syncgroups) knownMembers(g syncgroup.Group, registered []syncgroup.Member) map[id.Principal]bool {
+	known := make(map[id.Principal]bool, len(registered)+2)
+	for _, m := range registered {
+		known[m.Principal] = true
+	}
+	if g.State == syncgroup.Pending {
+		known[s.h.identity.Principal()] = true
+		if g.Admitter != "" {
+			known[g.Admitter] = true
+		}
+	}
+	return known
 }
 
 func (s syncgroups) find(dbName, name id.Name) (*rows.DB, syncgroup.Group, error) {

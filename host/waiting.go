@@ -112,15 +112,15 @@ func countPeers(links []*peer.Link) int {
 
 // level reports false when a peer went away, or serves nothing, while it was asked; of the latter it takes note.
 func (s syncgroups) level(ctx context.Context, db *rows.DB, g syncgroup.Group, links []*peer.Link, silent map[id.Principal]time.Time) (bool, error) {
-	openers := make([]engine.Opener, 0, len(links))
+	sources := make([]engine.Source, 0, len(links))
 	for _, link := range links {
 		// Whether a pause lasts is asked anew.
 		if fault := s.h.engine.Fault(link.Peer().Principal, db); fault != nil && !errors.Is(fault, engine.ErrPaused) {
 			return false, fmt.Errorf("%w: nothing is taken from %s: %w", api.ErrPrecondition, link.Peer().Name, fault)
 		}
-		openers = append(openers, naming(opener(link), link.Peer().Principal))
+		sources = append(sources, engine.Source{Peer: enginePeer(link.Peer()), Open: naming(opener(link), link.Peer().Principal)})
 	}
-	err := s.h.engine.Level(ctx, db, g, openers)
+	err := s.h.engine.Level(ctx, db, g, sources)
 	if here := pausedHere(db); err != nil && here != nil {
 		return false, here
 	}

@@ -185,10 +185,10 @@ func oneLineText(text string) string {
 	return strings.Join(strings.Fields(visible), " ")
 }
 
-var peerColumns = []string{"PEER", "ADDRESS", "VIA", "CONNECTED", "LAST CONTACT", "LAG", "ERROR"}
+var peerColumns = []string{"PEER", "ADDRESS", "VIA", "CONNECTED", "LAST CONTACT", "LAG", "TO SEND", "ERROR"}
 
 func peerRow(t *table, p client.Peer) error {
-	return t.row(peerObjectOf(p), dash(p.Name), dash(p.Address), p.Via, yesNo(p.Connected), ago(p.LastContact), p.LagRecords, oneLineText(p.Error))
+	return t.row(peerObjectOf(p), dash(p.Name), dash(p.Address), p.Via, yesNo(p.Connected), ago(p.LastContact), p.LagRecords, p.ToSendRecords, oneLineText(p.Error))
 }
 
 func (a *app) peerCommand() *cobra.Command {

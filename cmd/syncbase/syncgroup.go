@@ -334,14 +334,16 @@ func whyNotLevel(ctx context.Context, c *client.Client, sg *client.Syncgroup, be
 	return missing(status, members, begun)
 }
 
-// missing says what keeps a daemon from being level with the other members of a syncgroup. All of them were asked at begun.
+// missing says what keeps a daemon from being level with the other members of a syncgroup. All of them were asked at begun. While it is not
+// among the members itself, it has not heard of all of them; then whoever has something for it is one.
 func missing(s *client.Status, members map[string]bool, begun time.Time) string {
 	var behind, away, quiet []string
+	pending := !members[s.Principal]
 	for i := range s.Peers {
 		p := &s.Peers[i]
 		name := cmp.Or(p.Name, p.Address, p.Principal)
 		switch {
-		case p.Principal == s.Principal || p.Principal != "" && !members[p.Principal]:
+		case p.Principal == s.Principal || p.Principal != "" && !members[p.Principal] && !(pending && p.LagRecords > 0):
 		case !p.Connected && p.Error != "":
 			away = append(away, fmt.Sprintf("%s is not connected: %s", name, oneLineText(p.Error)))
 		case !p.Connected:
@@ -356,10 +358,12 @@ func missing(s *client.Status, members map[string]bool, begun time.Time) string 
 		}
 	}
 	switch {
+	case len(behind)+len(quiet) == 0 && pending:
+		return strings.Join(append([]string{"this device has not heard yet who the other members are"}, away...), "; ")
 	case len(behind)+len(quiet) == 0:
 		return strings.Join(append([]string{"no other member is reachable"}, away...), "; ")
 	case len(behind) == 0:
-		behind = []string{strings.Join(quiet, ", ") + " connected, but not compared to the end, or with nothing of it for this device: was the database deleted there?"}
+		behind = []string{strings.Join(quiet, ", ") + " connected, but has not answered yet, or has nothing of it for this device (was the database deleted there?)"}
 	}
 	return strings.Join(append(behind, away...), "; ")
 }

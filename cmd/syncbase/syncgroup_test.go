@@ -27,7 +27,7 @@ func TestMissing(t *testing.T) {
 		{"behind two", "still 2 records behind phone; still 3 records behind laptop", []client.Peer{
 			{Name: "phone", Principal: phone, Connected: true, LagRecords: 2}, {Name: "laptop", Principal: laptop, Connected: true, LagRecords: 3},
 		}},
-		{"nothing known to be missing", "phone connected, but not compared to the end, or with nothing of it for this device: was the database deleted there?", []client.Peer{{Name: "phone", Principal: phone, Connected: true}}},
+		{"nothing known to be missing", "phone connected, but has not answered yet, or has nothing of it for this device (was the database deleted there?)", []client.Peer{{Name: "phone", Principal: phone, Connected: true}}},
 		{"silent", "phone is connected, but has not said anything since " + ago(before) + "; still 1 record behind laptop", []client.Peer{
 			{Name: "phone", Principal: phone, Connected: true, LastContact: before},
 			{Name: "laptop", Principal: laptop, Connected: true, LastContact: begun.Add(time.Second), LagRecords: 1},
@@ -37,6 +37,20 @@ func TestMissing(t *testing.T) {
 		got := missing(&client.Status{Principal: me, Peers: c.peers}, map[string]bool{me: true, phone: true, laptop: true}, begun)
 		if got != c.want {
 			t.Errorf("%s: %q, want %q", c.what, got, c.want)
+		}
+	}
+}
+
+// Who was let in and has not heard of the members yet knows by what is lacking who they are.
+func TestMissingWhilePending(t *testing.T) {
+	const me, phone = "h/owner/device/me", "h/owner/device/phone"
+	stranger := client.Peer{Name: "other", Principal: "x/owner/device/other", Connected: true}
+	for want, peers := range map[string][]client.Peer{
+		"this device has not heard yet who the other members are": {stranger, {Name: "phone", Principal: phone, Connected: true}},
+		"still 9 records behind phone":                            {stranger, {Name: "phone", Principal: phone, Connected: true, LagRecords: 9}},
+	} {
+		if got := missing(&client.Status{Principal: me, Peers: peers}, map[string]bool{}, time.Now()); got != want {
+			t.Errorf("%q, want %q", got, want)
 		}
 	}
 }

@@ -18,11 +18,14 @@ func (h *Host) features() []string {
 }
 
 // withoutNews takes out of a pull whatever one of both would not know of, as a daemon of the first version leaves it out, and
-// overlooks it: witnesses, scopes within scopes, and inventories.
+// overlooks it: witnesses, scopes within scopes, inventories, and what is left.
 func withoutNews(open *delta.Open) Answer {
 	open.Witnesses, open.Holding, open.Forgotten = nil, nil, false
 	return func(_ context.Context, m delta.Message, send func(delta.Message) error) error {
-		m.Inside, m.Witnesses = nil, nil
+		m.Inside, m.Witnesses, m.Left = nil, nil, 0
+		if m.Accepted == nil && m.Commits == nil && m.Progress == nil && m.Inventory == nil {
+			return nil
+		}
 		return send(m)
 	}
 }

@@ -94,10 +94,12 @@ type Peer struct {
 	Via         string    `json:"via"`
 	Connected   bool      `json:"connected"`
 	LastContact time.Time `json:"last_contact,omitzero"`
-	// LagRecords counts the records that the peer is known to hold and this daemon lacks.
-	LagRecords uint64 `json:"lag_records"`
-	Principal  string `json:"principal"`
-	Device     string `json:"device"`
+	// LagRecords counts the records that the peer is known to hold and this daemon lacks, ToSendRecords those that the peer pulls from
+	// this daemon and has not confirmed. Both are about right, and rather too large.
+	LagRecords    uint64 `json:"lag_records"`
+	ToSendRecords uint64 `json:"to_send_records"`
+	Principal     string `json:"principal"`
+	Device        string `json:"device"`
 	// BytesReceived and BytesSent count from the start of the daemon.
 	BytesReceived uint64 `json:"bytes_received"`
 	BytesSent     uint64 `json:"bytes_sent"`
@@ -116,7 +118,7 @@ type SyncgroupState struct {
 	Members    uint64 `json:"members"`
 	Connected  uint64 `json:"connected"`
 	LagRecords uint64 `json:"lag_records"`
-	// State is "member", or "pending" while this device waits for the metadata: then the figures say little.
+	// State is "member", or "pending" while this device waits for the metadata: then not all members are known.
 	State string `json:"state"`
 }
 
@@ -192,8 +194,8 @@ func pluginOf(p *nodev1.Plugin) Plugin {
 func peerOf(p *nodev1.Peer) Peer {
 	return Peer{
 		Name: p.GetName(), Address: p.GetAddress(), Via: p.GetVia(), Connected: p.GetConnected(),
-		LastContact: timeOf(p.GetLastContact()), LagRecords: p.GetLagRecords(), Principal: p.GetPrincipal(),
-		Device: p.GetDevice(), BytesReceived: p.GetBytesReceived(), BytesSent: p.GetBytesSent(), Error: p.GetError(),
+		LastContact: timeOf(p.GetLastContact()), LagRecords: p.GetLagRecords(), ToSendRecords: p.GetToSendRecords(),
+		Principal: p.GetPrincipal(), Device: p.GetDevice(), BytesReceived: p.GetBytesReceived(), BytesSent: p.GetBytesSent(), Error: p.GetError(),
 		Verified: timeOf(p.GetVerified()), Divergences: p.GetDivergences(),
 	}
 }

@@ -104,7 +104,7 @@ func (s *Server) eachPeer(ctx context.Context, visit func(*nodev1.Peer) error) e
 		p := &list[i]
 		err = visit(&nodev1.Peer{
 			Name: p.Name, Address: p.Address, Via: p.Via, Connected: p.Connected, LastContact: optionalTime(p.LastContact),
-			LagRecords: p.LagRecords, Principal: string(p.Principal), Device: p.Device,
+			LagRecords: p.LagRecords, ToSendRecords: p.ToSendRecords, Principal: string(p.Principal), Device: p.Device,
 			BytesReceived: p.BytesReceived, BytesSent: p.BytesSent, Error: p.Error,
 			Verified: optionalTime(p.Verified), Divergences: p.Divergences,
 		})

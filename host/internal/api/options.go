@@ -188,7 +188,8 @@ type Peer struct {
 	Via         string
 	Connected   bool
 	LastContact time.Time
-	LagRecords  uint64
+	// LagRecords are lacking here, ToSendRecords there.
+	LagRecords, ToSendRecords uint64
 	// Verified is when it was last found to hold the same as this device, Divergences how often it did not.
 	Verified                 time.Time
 	Divergences              uint64

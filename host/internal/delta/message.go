@@ -29,7 +29,7 @@ type Open struct {
 	Forgotten bool
 }
 
-// Message is what a responder sends. Exactly one field is set, but for Witnesses.
+// Message is what a responder sends. Exactly one field is set, but for Inside, Witnesses and Left.
 type Message struct {
 	// Accepted lists the scopes that will be sent; it is the first message.
 	Accepted []id.Scope
@@ -44,4 +44,10 @@ type Message struct {
 	Commits [][]byte
 	// Progress says that everything the responder knows of these scopes up to these vectors has been sent.
 	Progress []ScopeVector
+	// Left goes with Accepted, with Progress, or alone: about how many records are still to be sent. It is for people, and nothing
+	// follows from it.
+	Left uint64
 }
+
+// SaysLeft reports whether the message says how much is left, if only that nothing is.
+func (m *Message) SaysLeft() bool { return m.Accepted != nil || m.Progress != nil || m.Left > 0 }

@@ -29,7 +29,7 @@ func (d *device) arrivedFrom(caller *device) Opener {
 		a := &arrived{ctx: ctx, cancel: cancel}
 		serving, said := context.WithCancel(ctx)
 		defer said()
-		err := d.engine.Serve(serving, caller.peer(), open, nil, func(m delta.Message) error {
+		err := d.engine.Serve(serving, caller.peer(), open, outlet{send: func(m delta.Message) error {
 			if m.Progress != nil {
 				said()
 				return nil
@@ -41,7 +41,7 @@ func (d *device) arrivedFrom(caller *device) Opener {
 				a.list = append(a.list, m)
 			}
 			return nil
-		})
+		}})
 		if serving.Err() == nil {
 			cancel()
 			return nil, err

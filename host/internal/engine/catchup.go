@@ -61,6 +61,13 @@ func (c *catchUp) enter(ctx context.Context) *turn {
 	}
 }
 
+// busy reports whether whoever enters has to wait.
+func (c *catchUp) busy() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.line) > 0
+}
+
 // begin starts the turn; the caller holds mu.
 func (t *turn) begin() {
 	t.began = time.Now()

@@ -75,11 +75,14 @@ type Engine struct {
 	nudges     nudges
 	firsts     firsts
 	audience   audience
+	outlets    outlets
 
-	// mu guards held, faults and comparisons.
+	// mu guards the fields below it.
 	mu sync.Mutex
-	// held is what each connected peer last said it holds.
-	held map[heldKey][]delta.ScopeVector
+	// held is what each connected peer last said it holds, answered what it said when it was asked on behalf of Level, and left about how
+	// many records it last said it has still to send.
+	held, answered map[heldKey][]delta.ScopeVector
+	left           map[heldKey]uint64
 	// faults are why nothing is taken from a peer, as long as that is so.
 	faults map[heldKey]error
 	// comparisons are what came of comparing.
@@ -104,7 +107,7 @@ func (p Peer) run() run { return run{p.Principal, p.Instance} }
 func New(store *rows.Store, events Events) *Engine {
 	return &Engine{
 		store: store, events: events, neighbours: neighbours{circles: map[*rows.DB]*circle{}}, budget: newBudget(budgetBytes),
-		held: map[heldKey][]delta.ScopeVector{}, faults: map[heldKey]error{}, comparisons: map[heldKey]Compared{},
+		held: map[heldKey][]delta.ScopeVector{}, answered: map[heldKey][]delta.ScopeVector{}, left: map[heldKey]uint64{}, faults: map[heldKey]error{}, comparisons: map[heldKey]Compared{},
 	}
 }
 
@@ -211,8 +214,12 @@ func (e *Engine) note(p Peer, db *rows.DB, vectors []delta.ScopeVector) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	key := heldKey{p.run(), db.Name()}
-	known := e.held[key]
-	for _, v := range vectors {
+	e.held[key] = replaced(e.held[key], vectors)
+}
+
+// replaced returns what is known with other vectors for some scopes.
+func replaced(known, by []delta.ScopeVector) []delta.ScopeVector {
+	for _, v := range by {
 		i := slices.IndexFunc(known, func(k delta.ScopeVector) bool { return k.Scope == v.Scope })
 		if i < 0 {
 			known = append(known, v)
@@ -220,7 +227,7 @@ func (e *Engine) note(p Peer, db *rows.DB, vectors []delta.ScopeVector) {
 			known[i] = v
 		}
 	}
-	e.held[key] = known
+	return known
 }
 
 // heldBy returns what a peer last said it holds: nothing if it has not said anything.
@@ -234,6 +241,8 @@ func (e *Engine) forget(p Peer, db *rows.DB) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	delete(e.held, heldKey{p.run(), db.Name()})
+	delete(e.answered, heldKey{p.run(), db.Name()})
+	delete(e.left, heldKey{p.run(), db.Name()})
 	delete(e.faults, heldKey{p.run(), db.Name()})
 }
 
@@ -258,34 +267,6 @@ func (e *Engine) Fault(p id.Principal, db *rows.DB) error {
 		}
 	}
 	return nil
-}
-
-// Lag returns how many generations of a database the peer said it holds and this device lacks. Generations of records
-// outside the shared scopes count too, so it is an upper bound.
-func (e *Engine) Lag(p id.Principal, db *rows.DB) uint64 {
-	e.mu.Lock()
-	var known []delta.ScopeVector
-	for key, held := range e.held {
-		if key.peer == p && key.db == db.Name() {
-			known = append(known, held...)
-		}
-	}
-	e.mu.Unlock()
-	know := db.Published().Know
-	behind := id.Vector{}
-	for _, sv := range known {
-		mine := know.At(sv.Scope)
-		for w, g := range sv.Vector {
-			if g > mine[w] {
-				behind[w] = max(behind[w], g-mine[w])
-			}
-		}
-	}
-	var sum uint64
-	for _, n := range behind {
-		sum += n
-	}
-	return sum
 }
 
 // withInside adds the scopes within the given ones of which this device keeps knowledge by themselves: a member of another

@@ -149,7 +149,7 @@ func (d *device) from(caller *device, filter func(delta.Message) (delta.Message,
 		p := &pipe{ctx: ctx, cancel: cancel, messages: make(chan delta.Message), said: make(chan delta.Elsewhere, 1), served: make(chan struct{})}
 		go func() {
 			defer close(p.served)
-			p.err = d.engine.Serve(ctx, caller.peer(), open, p.said, func(m delta.Message) (err error) {
+			p.err = d.engine.Serve(ctx, caller.peer(), open, outlet{p.said, func(m delta.Message) (err error) {
 				if filter != nil {
 					if m, err = filter(m); err != nil {
 						return err
@@ -161,7 +161,7 @@ func (d *device) from(caller *device, filter func(delta.Message) (delta.Message,
 				case <-ctx.Done():
 					return ctx.Err()
 				}
-			})
+			}})
 		}()
 		return p, nil
 	}
@@ -284,7 +284,7 @@ func TestStrangerAndMissingAreAnsweredAlike(t *testing.T) {
 	scopes := []delta.ScopeVector{{Scope: id.Scope{Collection: collection("notes")}}}
 	pull := func(caller id.Principal, db, sg id.Name) error {
 		return a.engine.Serve(t.Context(), Peer{Principal: caller}, delta.Open{Database: db, Syncgroups: []id.Name{sg}, Known: scopes, Probe: true},
-			nil, func(delta.Message) error { return nil })
+			outlet{send: func(delta.Message) error { return nil }})
 	}
 	if err := pull(b.principal(), dbName, named("notes")); err != nil {
 		t.Fatalf("a member is refused: %v", err)
@@ -323,7 +323,7 @@ func TestOnlyScopesOfSharedSyncgroupsAreSent(t *testing.T) {
 	err := a.engine.Serve(t.Context(), b.peer(), delta.Open{
 		Database: dbName, Syncgroups: []id.Name{named("notes"), named("secrets")}, Probe: true,
 		Known: []delta.ScopeVector{{Scope: id.Scope{Collection: collection("notes")}}, {Scope: secret}, {Scope: part}},
-	}, nil, func(m delta.Message) error {
+	}, outlet{send: func(m delta.Message) error {
 		accepted = append(accepted, m.Accepted...)
 		for _, p := range m.Progress {
 			if p.Scope == secret {
@@ -331,7 +331,7 @@ func TestOnlyScopesOfSharedSyncgroupsAreSent(t *testing.T) {
 			}
 		}
 		return nil
-	})
+	}})
 	if err != nil || len(accepted) != 2 || accepted[0].Collection != collection("notes") || accepted[1] != part {
 		t.Errorf("accepted %v, %v; want notes and a part of it alone", accepted, err)
 	}

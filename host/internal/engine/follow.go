@@ -12,6 +12,7 @@ import (
 	"github.com/syncbase/syncbase/host/internal/delta"
 	"github.com/syncbase/syncbase/host/internal/id"
 	"github.com/syncbase/syncbase/host/internal/rows"
+	"github.com/syncbase/syncbase/host/internal/wire"
 )
 
 // Stream is an open pull, as its initiator sees it.
@@ -83,10 +84,14 @@ type follower struct {
 	witnesses []delta.Witness
 	// rebasing holds what is here against the inventories of the session, nil without any.
 	rebasing *rows.Rebasing
+	// left is how many records are left after what came last, as the peer says; accepted is set when it has answered in this session.
+	left     uint64
+	accepted bool
 }
 
 // run keeps a pull open whenever there is a syncgroup in common, and opens it anew when what is in common changes.
 func (f *follower) run(ctx context.Context) {
+	f.e.expect(f.peer, f.db)
 	defer f.e.forget(f.peer, f.db)
 	defer f.e.neighbours.leave(f.db, f.peer)
 	defer f.e.nudges.forget(f.peer, f.db.Name())
@@ -101,11 +106,15 @@ func (f *follower) run(ctx context.Context) {
 			f.failed(err)
 		case len(names) == 0 || state.Paused:
 			f.e.neighbours.leave(f.db, f.peer)
+			if len(names) == 0 {
+				f.nothingLeft()
+			}
 			f.untilMeta(ctx, state.Meta, nil, nil)
 			continue
 		default:
 			chosen, turned, line := f.e.neighbours.sit(f.db, f.peer, names)
 			if !chosen {
+				f.nothingLeft()
 				f.standBy(ctx, state.Meta, turned, names, scopes)
 				continue
 			}
@@ -116,6 +125,9 @@ func (f *follower) run(ctx context.Context) {
 			}
 			if err == nil || f.db.Published().Paused {
 				continue
+			}
+			if !f.accepted {
+				f.nothingLeft()
 			}
 			if ctx.Err() == nil {
 				f.e.neighbours.report(f.db, f.peer, true)
@@ -218,6 +230,9 @@ func (f *follower) pull(ctx context.Context, meta uint64, turned <-chan struct{}
 	})
 	// Once ctx has ended nobody looks at metadata that came last.
 	asFor := func() bool { return !changed.Load() && (f.db.Published().Meta == agreed.Load() || agree()) }
+	if line.busy() {
+		f.nothingLeft() // others send it
+	}
 	turn := line.enter(ctx)
 	watch.Go(func() { until(turn.over) })
 	err := f.session(ctx, asFor, turn, names, scopes)
@@ -316,7 +331,7 @@ func (f *follower) stuck(ctx context.Context, names []id.Name, scopes []id.Scope
 // session opens a pull and applies what arrives until it ends; what had arrived when it was cut off, too, while asFor says that it is
 // still what was asked for.
 func (f *follower) session(ctx context.Context, asFor func() bool, turn *turn, names []id.Name, scopes []id.Scope) error {
-	f.witnesses, f.rebasing = nil, nil
+	f.witnesses, f.rebasing, f.accepted = nil, nil, false
 	witnesses, err := f.db.Witnesses(scopes, f.peer.Device)
 	if err != nil {
 		return err
@@ -387,11 +402,13 @@ func (f *follower) apply(a *arrivals, ending *ending, turn *turn, runner *runner
 		step := rows.Step{Scopes: accepted}
 		size := 0
 		for more := true; more; {
+			before := len(step.Commits)
 			n, err := addMessage(&step, m, asked)
 			if err != nil {
 				return err
 			}
 			size += n
+			f.hear(&m, recordsOf(step.Commits[before:]))
 			if m.Accepted != nil {
 				break // what comes next may have to be seen to before any commits
 			}
@@ -403,6 +420,7 @@ func (f *follower) apply(a *arrivals, ending *ending, turn *turn, runner *runner
 		if err := f.take(a.stream, runner, step, uint64(size)); err != nil {
 			return err
 		}
+		f.e.noteLeft(f.peer, f.db, f.left)
 		if turn.alive(); len(step.Progress) > 0 {
 			turn.leave()
 			f.e.neighbours.report(f.db, f.peer, false)
@@ -443,6 +461,13 @@ func addMessage(step *rows.Step, m delta.Message, asked []id.Scope) (size int, e
 	step.Commits = append(step.Commits, commits...)
 	step.Progress = append(step.Progress, m.Progress...)
 	return size, nil
+}
+
+func recordsOf(commits []wire.Commit) (n int) {
+	for i := range commits {
+		n += len(commits[i].Records)
+	}
+	return n
 }
 
 // take applies a step and gives credit for it.

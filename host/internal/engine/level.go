@@ -13,10 +13,16 @@ import (
 	"github.com/syncbase/syncbase/host/internal/syncgroup"
 )
 
+// Source is a peer to ask, and how.
+type Source struct {
+	Peer Peer
+	Open Opener
+}
+
 // Level returns when this device holds everything of the syncgroup that the peers held when they were asked. It needs
 // somebody to be following them.
-func (e *Engine) Level(ctx context.Context, db *rows.DB, g syncgroup.Group, peers []Opener) error {
-	want, err := probeAll(ctx, db, g, peers)
+func (e *Engine) Level(ctx context.Context, db *rows.DB, g syncgroup.Group, peers []Source) error {
+	want, err := e.probeAll(ctx, db, g, peers)
 	if err != nil {
 		return err
 	}
@@ -40,13 +46,14 @@ func (e *Engine) Level(ctx context.Context, db *rows.DB, g syncgroup.Group, peer
 }
 
 // probeAll asks all peers at once what they hold of the syncgroup: one that hangs does not keep the others from being asked.
-func probeAll(ctx context.Context, db *rows.DB, g syncgroup.Group, peers []Opener) (want []delta.ScopeVector, err error) {
+func (e *Engine) probeAll(ctx context.Context, db *rows.DB, g syncgroup.Group, peers []Source) (want []delta.ScopeVector, err error) {
 	var all sync.WaitGroup
 	// mu guards want and err.
 	var mu sync.Mutex
-	for _, open := range peers {
+	for _, p := range peers {
 		all.Go(func() {
-			held, probeErr := probe(ctx, db, []id.Name{g.Name}, withInside(db, g.Spec.Scopes(g.Name)), open)
+			held, probeErr := probe(ctx, db, []id.Name{g.Name}, withInside(db, g.Spec.Scopes(g.Name)), p.Open)
+			e.noteAnswer(p.Peer, db, held)
 			mu.Lock()
 			defer mu.Unlock()
 			want, err = append(want, held...), cmp.Or(err, probeErr)

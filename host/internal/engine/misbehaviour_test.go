@@ -219,7 +219,7 @@ func TestLevelWaitsForWhatPeersHold(t *testing.T) {
 			t.Fatal(err)
 		}
 		done := make(chan error, 1)
-		go func() { done <- b.engine.Level(t.Context(), b.db, g, []Opener{a.from(b, nil)}) }()
+		go func() { done <- b.engine.Level(t.Context(), b.db, g, []Source{{a.peer(), a.from(b, nil)}}) }()
 		synctest.Wait()
 		select {
 		case err := <-done:
@@ -236,7 +236,7 @@ func TestLevelWaitsForWhatPeersHold(t *testing.T) {
 		liar := func(ctx context.Context, _ delta.Open) (Stream, error) {
 			return &script{ctx, []delta.Message{{Commits: [][]byte{{1}}}}}, nil
 		}
-		if err := b.engine.Level(t.Context(), b.db, g, []Opener{liar}); err == nil {
+		if err := b.engine.Level(t.Context(), b.db, g, []Source{{a.peer(), liar}}); err == nil {
 			t.Error("level although the peer answered with commits")
 		}
 	})

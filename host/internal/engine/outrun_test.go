@@ -20,7 +20,7 @@ func TestResponderThatIsToldOfForgottenDeletesEndsThePull(t *testing.T) {
 	}
 	forgotten := id.Vector{{Device: id.Device{9}, Epoch: 1}: 7}
 	told, before := false, uint64(0)
-	err := a.engine.Serve(t.Context(), b.peer(), open, nil, func(m delta.Message) error {
+	err := a.engine.Serve(t.Context(), b.peer(), open, outlet{send: func(m delta.Message) error {
 		if m.Accepted != nil {
 			return nil
 		}
@@ -38,7 +38,7 @@ func TestResponderThatIsToldOfForgottenDeletesEndsThePull(t *testing.T) {
 		_, err := r.End()
 		a.put("notes", "later", `1`)
 		return err
-	})
+	}})
 	if !told || !errors.Is(err, ErrHidden) || !errors.Is(err, rows.ErrOutrun) {
 		t.Errorf("told %v, then the pull ended with %v; want ErrHidden and ErrOutrun", told, err)
 	}

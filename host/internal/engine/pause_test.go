@@ -62,10 +62,10 @@ func TestPausedDatabaseAcceptsNoPull(t *testing.T) {
 		Database: dbName, Syncgroups: []id.Name{notes}, Self: b.db.Writer(),
 		Known: []delta.ScopeVector{{Scope: id.Scope{Collection: collection("notes")}}},
 	}
-	err := a.engine.Serve(t.Context(), b.peer(), open, nil, func(m delta.Message) error {
+	err := a.engine.Serve(t.Context(), b.peer(), open, outlet{send: func(m delta.Message) error {
 		t.Errorf("sent %+v", m)
 		return nil
-	})
+	}})
 	if !errors.Is(err, ErrHidden) || !errors.Is(err, ErrPaused) {
 		t.Errorf("%v, want ErrHidden and ErrPaused", err)
 	}

@@ -17,15 +17,18 @@ import (
 // again. With what goes around them they fit into the buffers of 32 KiB that gRPC keeps; the next larger ones have 1 MiB, and are cleared each time.
 const sendBytes = 31 << 10
 
+// leftRest is the least time between two words of how much is left.
+const leftRest = 250 * time.Millisecond
+
 // Serve answers a pull: it sends what the initiator lacks of the scopes that it may have, and goes on sending what is
 // committed until ctx ends. It returns ErrHidden when there is nothing that the caller may have, also when that becomes
-// so later. Said yields what the initiator says meanwhile; it may be nil.
-func (e *Engine) Serve(ctx context.Context, caller Peer, open delta.Open, said <-chan delta.Elsewhere, send func(delta.Message) error) error {
+// so later.
+func (e *Engine) Serve(ctx context.Context, caller Peer, open delta.Open, to Outlet) error {
 	db, err := e.store.Database(open.Database)
 	if err != nil {
 		return fmt.Errorf("%w: %s", ErrHidden, open.Database)
 	}
-	r := responder{db: db, caller: caller.Principal, open: open, said: said, send: send, want: func() { e.neighbours.want(db, caller) }}
+	r := responder{db: db, caller: caller.Principal, open: open, said: to.Said(), send: to.Send, want: func() { e.neighbours.want(db, caller) }}
 	if err := r.authorize(); err != nil {
 		return err
 	}
@@ -46,8 +49,12 @@ func (e *Engine) Serve(ctx context.Context, caller Peer, open delta.Open, said <
 		if first.Witnesses, err = db.Witnesses(accepted, open.Self.Device); err != nil {
 			return err
 		}
+		r.outgo = &outgo{db: db, caller: caller.Principal, self: open.Self, underway: to.Underway, have: r.known}
+		first.Left = r.outgo.yetToSend()
+		e.outlets.enter(r.outgo)
+		defer e.outlets.leave(r.outgo)
 	}
-	if err := send(first); err != nil {
+	if err := r.send(first); err != nil {
 		return err
 	}
 	r.plan = delta.NewPlan(open.Self, r.known)
@@ -57,7 +64,7 @@ func (e *Engine) Serve(ctx context.Context, caller Peer, open delta.Open, said <
 			return fmt.Errorf("%w: %w: %s", ErrHidden, ErrPaused, open.Database)
 		}
 		r.plan.Update(state.Know)
-		return send(delta.Message{Progress: r.plan.Held()})
+		return r.send(delta.Message{Progress: r.plan.Held()})
 	}
 	defer db.Answer(r.plan)()
 	if err := r.sendInventories(ctx); err != nil {
@@ -83,8 +90,13 @@ type responder struct {
 	meta    uint64
 	hold    holdBack
 	pending [][]byte
-	size    int
-	pace    pace
+	// size is that of pending, in bytes, and records how many it has.
+	size, records int
+	pace          pace
+	// outgo counts what is left, in a round that goes up to know; told is when the initiator was last told.
+	outgo *outgo
+	know  *delta.Knowledge
+	told  time.Time
 }
 
 // sendInventories tells of deletes that were forgotten here and that the initiator has not heard of: all keys where it has anything, and
@@ -188,10 +200,12 @@ func (r *responder) lacks(news []delta.ScopeVector) bool {
 
 // sendAll sends what the initiator lacks, and how far that goes: the first time also if it lacks nothing.
 func (r *responder) sendAll(ctx context.Context, first bool) error {
+	r.know = r.db.Published().Know
 	progress, err := r.db.Send(ctx, r.plan, r.add)
 	if err == nil {
 		err = r.flush()
 	}
+	r.outgo.round(r.know, 0)
 	if errors.Is(err, ErrPaused) || errors.Is(err, rows.ErrOutrun) {
 		return fmt.Errorf("%w: %w", ErrHidden, err)
 	}
@@ -212,26 +226,49 @@ func (r *responder) report(progress []delta.ScopeVector) error {
 	return r.send(delta.Message{Progress: progress})
 }
 
-// add collects a commit, which is valid only during the call.
-func (r *responder) add(commit []byte) error {
-	if r.size+len(commit) > sendBytes && r.size > 0 {
+// add collects a commit.
+func (r *responder) add(o rows.Outgoing) error {
+	if r.size > 0 && r.size+len(o.Commit) > sendBytes {
+		if err := r.tellLeft(o.Records, o.Left); err != nil {
+			return err
+		}
 		if err := r.flush(); err != nil {
 			return err
 		}
 	}
 	r.pace.commits++
-	r.pending = append(r.pending, slices.Clone(commit))
-	r.size += len(commit)
+	r.pending = append(r.pending, slices.Clone(o.Commit))
+	r.size += len(o.Commit)
+	r.records += o.Records
+	if r.size > sendBytes { // it alone
+		return r.tellLeft(0, o.Left)
+	}
 	return nil
+}
+
+// tellLeft tells how much is left, if that is due: what is pending, so many records more, and what comes after them. With less than a
+// message there is no need to.
+func (r *responder) tellLeft(more int, after func() uint64) error {
+	if time.Since(r.told) < leftRest {
+		return nil
+	}
+	r.outgo.round(r.know, uint64(r.records+more)+after())
+	r.told = time.Now()
+	return r.send(delta.Message{Left: r.outgo.yetToSend()})
 }
 
 func (r *responder) flush() error {
 	if len(r.pending) == 0 {
 		return nil
 	}
-	m := delta.Message{Commits: r.pending}
-	r.pending, r.size = nil, 0
-	return r.send(m)
+	m, size, records := delta.Message{Commits: r.pending}, r.size, r.records
+	r.pending, r.size, r.records = nil, 0, 0
+	r.outgo.sending(records)
+	if err := r.send(m); err != nil {
+		return err
+	}
+	r.outgo.sent(size, records)
+	return nil
 }
 
 // decode reads the commits of a message.

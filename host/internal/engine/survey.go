@@ -21,6 +21,7 @@ func (f *follower) survey(ctx context.Context, refusal error, names []id.Name, s
 	ctx, cancel := context.WithTimeout(ctx, surveyPatience)
 	defer cancel()
 	if held, err := probe(ctx, f.db, names, scopes, f.open); err == nil {
+		f.nothingLeft() // of what it was sending
 		f.e.note(f.peer, f.db, held)
 	}
 }

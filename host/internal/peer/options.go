@@ -37,6 +37,9 @@ type ServerStream interface {
 	Send(delta.Message) error
 	// Said yields what the initiator says of what it gets from elsewhere, in as few pieces as it is taken out in.
 	Said() <-chan delta.Elsewhere
+	// Underway returns how many bytes of commits were sent and are not applied by the initiator, as far as it has said. Safe for
+	// concurrent use.
+	Underway() int
 }
 
 // Puller answers pulls. It returns when ctx ends or there is nothing more to say; open has been checked.

@@ -80,7 +80,7 @@ func (l *Link) Pull(ctx context.Context, open delta.Open) (*PullStream, error) {
 func (p *PullStream) Close() { p.cancel() }
 
 // Recv returns the next message, checked: the first is Accepted with scopes that were asked for, the others Commits
-// within the window or Progress of accepted scopes. io.EOF when the peer has nothing more to say.
+// within the window, Progress of accepted scopes, or what is left. io.EOF when the peer has nothing more to say.
 func (p *PullStream) Recv() (delta.Message, error) {
 	m, err := p.stream.Recv()
 	if errors.Is(err, io.EOF) && p.accepted != nil {
@@ -135,7 +135,7 @@ func (p *PullStream) decode(m *peerv1.PullResponse) (delta.Message, error) {
 				return delta.Message{}, fmt.Errorf("progress of the scope %s, which it has not accepted", v.Scope)
 			}
 		}
-		return delta.Message{Progress: progress}, nil
+		return delta.Message{Progress: progress, Left: boundedLeft(body.Progress.GetLeft())}, nil
 	case *peerv1.PullResponse_Accepted:
 		return delta.Message{}, errors.New("accepted twice in one pull")
 	}
@@ -176,8 +176,11 @@ func (p *PullStream) decodeAccepted(m *peerv1.PullAccepted) (delta.Message, erro
 		}
 	}
 	p.accepted = accepted
-	return delta.Message{Accepted: scopes, Inside: inside, Witnesses: witnesses}, nil
+	return delta.Message{Accepted: scopes, Inside: inside, Witnesses: witnesses, Left: boundedLeft(m.GetLeft())}, nil
 }
+
+// boundedLeft takes what is only shown as it is, within bounds.
+func boundedLeft(n uint64) uint64 { return min(n, delta.MostRecords) }
 
 // take uses up room for a message. A message larger than the window may come when nothing else is under way.
 func (p *PullStream) take(size int64) bool {

@@ -118,7 +118,7 @@ func (p *pullSender) Send(m delta.Message) error {
 		return errors.New("pull: Accepted must be sent first, and once")
 	case m.Accepted != nil:
 		p.accepted = true
-		body := &peerv1.PullAccepted{Witnesses: encodeWitnesses(m.Witnesses)}
+		body := &peerv1.PullAccepted{Witnesses: encodeWitnesses(m.Witnesses), Left: m.Left}
 		for _, s := range m.Accepted {
 			body.Scopes = append(body.Scopes, encodeScope(s))
 		}
@@ -132,8 +132,8 @@ func (p *pullSender) Send(m delta.Message) error {
 			return err
 		}
 		return p.stream.Send(&peerv1.PullResponse{Message: &peerv1.PullResponse_Inventory{Inventory: body}})
-	case m.Progress != nil:
-		body := &peerv1.PullProgress{Vectors: encodeVectors(m.Progress)}
+	case m.SaysLeft():
+		body := &peerv1.PullProgress{Vectors: encodeVectors(m.Progress), Left: m.Left}
 		return p.stream.Send(&peerv1.PullResponse{Message: &peerv1.PullResponse_Progress{Progress: body}})
 	}
 	return p.sendCommits(m.Commits)
@@ -160,6 +160,13 @@ func (p *pullSender) sendCommits(commits [][]byte) error {
 		commits = commits[n:]
 	}
 	return nil
+}
+
+// Underway implements ServerStream.
+func (p *pullSender) Underway() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.inflight
 }
 
 // reserve waits until there is room for size bytes, or nothing at all under way.

@@ -38,7 +38,7 @@ func TestTombstoneWaitsForOpenPulls(t *testing.T) {
 			emitted := 0
 			switch how {
 			case "sent":
-				if _, err := d.db.Send(t.Context(), plan, func([]byte) error { emitted++; return nil }); err != nil || emitted == 0 {
+				if _, err := d.db.Send(t.Context(), plan, func(Outgoing) error { emitted++; return nil }); err != nil || emitted == 0 {
 					t.Fatalf("sent %d commits: %v", emitted, err)
 				}
 			case "got from elsewhere":
@@ -86,7 +86,7 @@ func TestPullIsOutrunByForgottenDeletes(t *testing.T) {
 			if when == "between" {
 				d.fetch(a)
 			}
-			progress, err := d.db.Send(t.Context(), plan, func([]byte) error {
+			progress, err := d.db.Send(t.Context(), plan, func(Outgoing) error {
 				if emitted++; emitted == 1 && when == "amid" {
 					d.fetch(a)
 				}
@@ -115,7 +115,7 @@ func TestPullGoesOnWithForgottenDeletesThatAreKnown(t *testing.T) {
 	defer end()
 	d.fetch(a)
 	d.put("more", `1`)
-	if _, err := d.db.Send(t.Context(), plan, func([]byte) error { return nil }); err != nil {
+	if _, err := d.db.Send(t.Context(), plan, func(Outgoing) error { return nil }); err != nil {
 		t.Error(err)
 	}
 }

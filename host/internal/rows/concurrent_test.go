@@ -91,8 +91,8 @@ func receiveUntil(t *testing.T, to, from *device, done <-chan struct{}) (records
 		}
 		last = state
 		step := Step{Scopes: whole}
-		progress, err := from.db.Send(context.Background(), plan, func(data []byte) error {
-			c, err := wire.DecodeCommit(append([]byte(nil), data...))
+		progress, err := from.db.Send(context.Background(), plan, func(o Outgoing) error {
+			c, err := wire.DecodeCommit(append([]byte(nil), o.Commit...))
 			step.Commits = append(step.Commits, c)
 			if c.First != gen+1 {
 				t.Errorf("generation %d after %d", c.First, gen)

@@ -237,8 +237,8 @@ func (d *device) tryPull(from *device) (Received, error) {
 	plan := delta.NewPlan(d.db.Writer(), delta.Request(d.db.Published().Know, whole))
 	step := Step{Scopes: whole}
 	var err error
-	step.Progress, err = from.db.Send(context.Background(), plan, func(data []byte) error {
-		c, err := wire.DecodeCommit(append([]byte(nil), data...))
+	step.Progress, err = from.db.Send(context.Background(), plan, func(o Outgoing) error {
+		c, err := wire.DecodeCommit(append([]byte(nil), o.Commit...))
 		step.Commits = append(step.Commits, c)
 		return err
 	})

@@ -37,7 +37,7 @@ func (db *DB) openMail(runs []delta.Range) mail {
 
 // upTo sends the letters that were learned before the commit seq. One waits for what its writer did before and is in the log later,
 // since that was a letter, too, and was taken: to the peer, whoever has told of something has told of all before it.
-func (m *mail) upTo(seq uint64, runs []*run, plan *delta.Plan, emit func(commit []byte) error) error {
+func (m *mail) upTo(seq uint64, runs []*run, plan *delta.Plan, emit func(commit []byte, records int) error) error {
 	for len(m.list) > 0 && m.list[0].seq < seq {
 		l := m.list[0]
 		if slices.ContainsFunc(runs, func(r *run) bool { return r.writer == l.Writer && r.gen < l.Least }) {
@@ -51,7 +51,7 @@ func (m *mail) upTo(seq uint64, runs []*run, plan *delta.Plan, emit func(commit 
 	return nil
 }
 
-func (m *mail) send(l *Letter, plan *delta.Plan, emit func(commit []byte) error) error {
+func (m *mail) send(l *Letter, plan *delta.Plan, emit func(commit []byte, records int) error) error {
 	data, err := m.snap.Get(letterKey(m.db.num, letterCommit, l.ID))
 	if err != nil {
 		return err
@@ -66,7 +66,7 @@ func (m *mail) send(l *Letter, plan *delta.Plan, emit func(commit []byte) error)
 	if len(c.Records) == 0 {
 		return nil
 	}
-	return emit(c.Append(nil))
+	return emit(c.Append(nil), len(c.Records))
 }
 
 func (m *mail) close() error {

@@ -20,8 +20,8 @@ func (d *device) requestScopes(from *device, scopes []id.Scope) Step {
 	}
 	plan := delta.NewPlan(d.db.Writer(), delta.Request(d.db.Published().Know, scopes))
 	step := Step{Scopes: scopes}
-	progress, err := from.db.Send(context.Background(), plan, func(data []byte) error {
-		c, err := wire.DecodeCommit(append([]byte(nil), data...))
+	progress, err := from.db.Send(context.Background(), plan, func(o Outgoing) error {
+		c, err := wire.DecodeCommit(append([]byte(nil), o.Commit...))
 		step.Commits = append(step.Commits, c)
 		return err
 	})

@@ -16,10 +16,9 @@ import (
 
 // Send streams to emit what the plan's initiator lacks of what is durable here: encoded commits in the order in which
 // this device learned them, so that whatever a record was made from goes before it. The plan then counts them as sent.
-// The bytes are valid only during the call. It returns the progress to report after the last commit; none means that there
-// was nothing to say. While syncing is paused it sends nothing and returns ErrPaused. Of a plan that is being answered (Answer) it may
-// also return ErrOutrun.
-func (db *DB) Send(ctx context.Context, plan *delta.Plan, emit func(commit []byte) error) ([]delta.ScopeVector, error) {
+// It returns the progress to report after the last commit; none means that there was nothing to say. While syncing is paused it
+// sends nothing and returns ErrPaused. Of a plan that is being answered (Answer) it may also return ErrOutrun.
+func (db *DB) Send(ctx context.Context, plan *delta.Plan, emit func(Outgoing) error) ([]delta.ScopeVector, error) {
 	state := db.Published()
 	if state.Paused {
 		return nil, fmt.Errorf("%w: %s", ErrPaused, db.name)
@@ -28,13 +27,8 @@ func (db *DB) Send(ctx context.Context, plan *delta.Plan, emit func(commit []byt
 	if len(runs) == 0 {
 		return db.answers.sent(plan), nil
 	}
-	s := sender{db: db, plan: plan, answer: db.answers.find(plan), current: map[uint32]bool{}, mail: db.openMail(runs)}
-	s.emit = func(commit []byte) error {
-		if err := s.outrun(); err != nil {
-			return err
-		}
-		return emit(commit)
-	}
+	s := sender{db: db, plan: plan, answer: db.answers.find(plan), emit: emit, current: map[uint32]bool{}, mail: db.openMail(runs)}
+	s.left = s.countLeft
 	err := s.open(runs)
 	if err == nil {
 		err = s.stream(ctx)
@@ -53,7 +47,8 @@ type sender struct {
 	db      *DB
 	plan    *delta.Plan
 	answer  *answer
-	emit    func([]byte) error
+	emit    func(Outgoing) error
+	left    func() uint64
 	runs    runHeap
 	all     []*run
 	encoder wire.CommitEncoder
@@ -70,8 +65,11 @@ type run struct {
 	num    uint32
 	writer id.Writer
 	gen    uint64
-	head   logHeader
-	body   []byte
+	// last is the generation at which the run ends at the latest; bounded says that there is a record of it.
+	last    uint64
+	bounded bool
+	head    logHeader
+	body    []byte
 }
 
 func (s *sender) open(ranges []delta.Range) error {
@@ -89,7 +87,7 @@ func (s *sender) open(ranges []delta.Range) error {
 		if err != nil {
 			return err
 		}
-		run := &run{it: it, coll: r.Collection, num: num, writer: r.Writer}
+		run := &run{it: it, coll: r.Collection, num: num, writer: r.Writer, last: r.To}
 		s.all = append(s.all, run)
 		if ok, err := s.load(run, it.First()); err != nil {
 			return err
@@ -131,14 +129,14 @@ func (s *sender) stream(ctx context.Context) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if err := s.mail.upTo(s.runs[0].head.seq, s.runs, s.plan, s.emit); err != nil {
+		if err := s.mail.upTo(s.runs[0].head.seq, s.runs, s.plan, s.send); err != nil {
 			return err
 		}
 		if err := s.sendCommit(); err != nil {
 			return err
 		}
 	}
-	return s.mail.upTo(math.MaxUint64, nil, s.plan, s.emit)
+	return s.mail.upTo(math.MaxUint64, nil, s.plan, s.send)
 }
 
 // sendCommit sends the commit that the first run stands on, with its records from every run.
@@ -146,12 +144,14 @@ func (s *sender) sendCommit() error {
 	first := s.runs[0]
 	seq, w, start := first.head.seq, first.writer, first.gen-first.head.index
 	s.encoder.Begin(w, start, first.head.count, first.head.time)
+	records := 0
 	for len(s.runs) > 0 {
 		r := s.runs[0]
 		if r.head.seq != seq || r.writer != w || r.gen-r.head.index != start {
 			break
 		}
 		s.encoder.Add(r.coll, r.gen, r.body)
+		records++
 		ok, err := s.load(r, r.it.Next())
 		if err != nil {
 			return err
@@ -163,7 +163,14 @@ func (s *sender) sendCommit() error {
 		}
 	}
 	s.buf = s.encoder.Append(s.buf[:0])
-	return s.emit(s.buf)
+	return s.send(s.buf, records)
+}
+
+func (s *sender) send(commit []byte, records int) error {
+	if err := s.outrun(); err != nil {
+		return err
+	}
+	return s.emit(Outgoing{Commit: commit, Records: records, Left: s.left})
 }
 
 func (s *sender) close() error {

@@ -151,7 +151,7 @@ func TestPause(t *testing.T) {
 	}
 	send := func() (n int, err error) {
 		plan := delta.NewPlan(b.db.Writer(), delta.Request(b.db.Published().Know, whole))
-		_, err = a.db.Send(context.Background(), plan, func([]byte) error { n++; return nil })
+		_, err = a.db.Send(context.Background(), plan, func(Outgoing) error { n++; return nil })
 		return n, err
 	}
 	if n, err := send(); n != 0 || !errors.Is(err, ErrPaused) {
@@ -173,7 +173,7 @@ func TestPauseIsAPointOfTheLog(t *testing.T) {
 	early := a.put("early", `1`)
 	plan := delta.NewPlan(b.db.Writer(), delta.Request(b.db.Published().Know, whole))
 	first := true
-	progress, err := a.db.Send(context.Background(), plan, func([]byte) error {
+	progress, err := a.db.Send(context.Background(), plan, func(Outgoing) error {
 		if first {
 			a.set(func(s *Settings) { s.SyncPaused = true })
 			a.put("late", `2`)
@@ -187,7 +187,7 @@ func TestPauseIsAPointOfTheLog(t *testing.T) {
 	if got := progress[0].Vector[a.db.Writer()]; got != early.Gen {
 		t.Errorf("sent up to generation %d, want %d", got, early.Gen)
 	}
-	if _, err := a.db.Send(context.Background(), plan, func([]byte) error { return nil }); !errors.Is(err, ErrPaused) {
+	if _, err := a.db.Send(context.Background(), plan, func(Outgoing) error { return nil }); !errors.Is(err, ErrPaused) {
 		t.Errorf("the next time: %v", err)
 	}
 }

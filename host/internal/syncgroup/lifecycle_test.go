@@ -240,8 +240,8 @@ func (d *device) takeSome(from *device, want func(*wire.Commit) bool) {
 	scopes := g.Spec.Scopes(sg)
 	step, all := rows.Step{Scopes: scopes}, true
 	plan := delta.NewPlan(d.db.Writer(), delta.Request(d.db.Published().Know, scopes))
-	progress, err := from.db.Send(d.t.Context(), plan, func(data []byte) error {
-		c, err := wire.DecodeCommit(append([]byte(nil), data...))
+	progress, err := from.db.Send(d.t.Context(), plan, func(o rows.Outgoing) error {
+		c, err := wire.DecodeCommit(append([]byte(nil), o.Commit...))
 		if all = all && want(&c); all {
 			step.Commits = append(step.Commits, c)
 		}

@@ -671,7 +671,7 @@ type Peer struct {
 	Connected bool `protobuf:"varint,4,opt,name=connected,proto3" json:"connected,omitempty"`
 	// When it was last heard of; absent if never since the daemon started.
 	LastContact *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=last_contact,json=lastContact,proto3" json:"last_contact,omitempty"`
-	// Records that the peer is known to hold and this device lacks.
+	// Records that the peer is known to hold and this device lacks; about, and rather too many. It falls while they come.
 	LagRecords uint64 `protobuf:"varint,6,opt,name=lag_records,json=lagRecords,proto3" json:"lag_records,omitempty"`
 	// Proven by its certificate, without scheme; empty until somebody has answered at the address.
 	Principal string `protobuf:"bytes,7,opt,name=principal,proto3" json:"principal,omitempty"`
@@ -687,7 +687,10 @@ type Peer struct {
 	// since the daemon started.
 	Verified *timestamppb.Timestamp `protobuf:"bytes,12,opt,name=verified,proto3" json:"verified,omitempty"`
 	// How often a comparison showed that it does not, although neither lacked anything of the other.
-	Divergences   uint64 `protobuf:"varint,13,opt,name=divergences,proto3" json:"divergences,omitempty"`
+	Divergences uint64 `protobuf:"varint,13,opt,name=divergences,proto3" json:"divergences,omitempty"`
+	// Records that the peer pulls from this device and has not confirmed: about, and rather too many. 0 while it does not pull from
+	// this device.
+	ToSendRecords uint64 `protobuf:"varint,14,opt,name=to_send_records,json=toSendRecords,proto3" json:"to_send_records,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -813,6 +816,13 @@ func (x *Peer) GetDivergences() uint64 {
 	return 0
 }
 
+func (x *Peer) GetToSendRecords() uint64 {
+	if x != nil {
+		return x.ToSendRecords
+	}
+	return 0
+}
+
 // SyncgroupState is how a syncgroup stands on this device.
 type SyncgroupState struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -820,14 +830,14 @@ type SyncgroupState struct {
 	Database string `protobuf:"bytes,1,opt,name=database,proto3" json:"database,omitempty"`
 	// "owner:name", in full.
 	Name string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
-	// As far as this device has heard.
+	// As far as this device has heard; while pending, itself and who let it in are among them.
 	Members uint64 `protobuf:"varint,3,opt,name=members,proto3" json:"members,omitempty"`
-	// Members that this device has an open stream from.
+	// Those of the members, without this device, to which there is a connection.
 	Connected uint64 `protobuf:"varint,4,opt,name=connected,proto3" json:"connected,omitempty"`
 	// Largest lag behind one connected member, in records of the database; an upper bound, since it counts records
 	// outside the syncgroup too.
 	LagRecords uint64 `protobuf:"varint,5,opt,name=lag_records,json=lagRecords,proto3" json:"lag_records,omitempty"`
-	// "member", or "pending" while the metadata has not arrived: then members, connected and lag_records say little.
+	// "member", or "pending" while the metadata has not arrived: then there may be members that are not counted yet.
 	State         string `protobuf:"bytes,6,opt,name=state,proto3" json:"state,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -6821,7 +6831,7 @@ const file_node_v1_node_proto_rawDesc = "" +
 	"\x03pid\x18\x04 \x01(\x03R\x03pid\x12\x1a\n" +
 	"\brestarts\x18\x05 \x01(\x04R\brestarts\x12\x18\n" +
 	"\aversion\x18\x06 \x01(\tR\aversion\x12\x18\n" +
-	"\amessage\x18\a \x01(\tR\amessage\"\xb0\x03\n" +
+	"\amessage\x18\a \x01(\tR\amessage\"\xd8\x03\n" +
 	"\x04Peer\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
 	"\aaddress\x18\x02 \x01(\tR\aaddress\x12\x10\n" +
@@ -6838,7 +6848,8 @@ const file_node_v1_node_proto_rawDesc = "" +
 	" \x01(\x04R\tbytesSent\x12\x14\n" +
 	"\x05error\x18\v \x01(\tR\x05error\x126\n" +
 	"\bverified\x18\f \x01(\v2\x1a.google.protobuf.TimestampR\bverified\x12 \n" +
-	"\vdivergences\x18\r \x01(\x04R\vdivergences\"\xaf\x01\n" +
+	"\vdivergences\x18\r \x01(\x04R\vdivergences\x12&\n" +
+	"\x0fto_send_records\x18\x0e \x01(\x04R\rtoSendRecords\"\xaf\x01\n" +
 	"\x0eSyncgroupState\x12\x1a\n" +
 	"\bdatabase\x18\x01 \x01(\tR\bdatabase\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x18\n" +

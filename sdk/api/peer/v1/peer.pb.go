@@ -1269,7 +1269,7 @@ type PullResponse_Commits struct {
 
 type PullResponse_Progress struct {
 	// Everything that the responder knows of these scopes up to these vectors has been sent on this stream. The first
-	// one comes as soon as the caller is level with the responder, and names every accepted scope.
+	// one with vectors comes as soon as the caller is level with the responder, and names every accepted scope.
 	Progress *PullProgress `protobuf:"bytes,3,opt,name=progress,proto3,oneof"`
 }
 
@@ -1399,7 +1399,9 @@ type PullAccepted struct {
 	Witnesses []*Witness `protobuf:"bytes,2,rep,name=witnesses,proto3" json:"witnesses,omitempty"`
 	// Scopes within those above of which the responder keeps knowledge by themselves, and that were not asked for; at most
 	// 256. It may know more of them than of the whole, and sends that to whoever asks for them.
-	Inside        []*Scope `protobuf:"bytes,3,rep,name=inside,proto3" json:"inside,omitempty"`
+	Inside []*Scope `protobuf:"bytes,3,rep,name=inside,proto3" json:"inside,omitempty"`
+	// About how many records of these scopes the caller lacks, rather too many. It is for people alone.
+	Left          uint64 `protobuf:"varint,4,opt,name=left,proto3" json:"left,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1455,6 +1457,13 @@ func (x *PullAccepted) GetInside() []*Scope {
 	return nil
 }
 
+func (x *PullAccepted) GetLeft() uint64 {
+	if x != nil {
+		return x.Left
+	}
+	return 0
+}
+
 // Commits are at least one commit. Their bytes count against the window until they are credited.
 type Commits struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1505,8 +1514,11 @@ func (x *Commits) GetCommits() [][]byte {
 // PullProgress says how far the responder has come.
 type PullProgress struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Accepted scopes only. After the first message, those of which nothing new is known are left out.
-	Vectors       []*ScopeVector `protobuf:"bytes,1,rep,name=vectors,proto3" json:"vectors,omitempty"`
+	// Accepted scopes only. After the first message that has any, those of which nothing new is known are left out.
+	Vectors []*ScopeVector `protobuf:"bytes,1,rep,name=vectors,proto3" json:"vectors,omitempty"`
+	// About how many records are still to be sent on this stream, rather too many. It is for people alone. A message with nothing else
+	// may come before commits where there is much to send.
+	Left          uint64 `protobuf:"varint,2,opt,name=left,proto3" json:"left,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1546,6 +1558,13 @@ func (x *PullProgress) GetVectors() []*ScopeVector {
 		return x.Vectors
 	}
 	return nil
+}
+
+func (x *PullProgress) GetLeft() uint64 {
+	if x != nil {
+		return x.Left
+	}
+	return 0
 }
 
 // GetTimeRequest asks for the time.
@@ -1978,15 +1997,17 @@ const file_peer_v1_peer_proto_rawDesc = "" +
 	"\x04held\x18\x05 \x03(\v2\x1d.syncbase.peer.v1.VectorEntryR\x04held\x127\n" +
 	"\adropped\x18\x06 \x03(\v2\x1d.syncbase.peer.v1.VectorEntryR\adropped\x12\x1d\n" +
 	"\n" +
-	"dropped_at\x18\a \x01(\x04R\tdroppedAt\"\xa9\x01\n" +
+	"dropped_at\x18\a \x01(\x04R\tdroppedAt\"\xbd\x01\n" +
 	"\fPullAccepted\x12/\n" +
 	"\x06scopes\x18\x01 \x03(\v2\x17.syncbase.peer.v1.ScopeR\x06scopes\x127\n" +
 	"\twitnesses\x18\x02 \x03(\v2\x19.syncbase.peer.v1.WitnessR\twitnesses\x12/\n" +
-	"\x06inside\x18\x03 \x03(\v2\x17.syncbase.peer.v1.ScopeR\x06inside\"#\n" +
+	"\x06inside\x18\x03 \x03(\v2\x17.syncbase.peer.v1.ScopeR\x06inside\x12\x12\n" +
+	"\x04left\x18\x04 \x01(\x04R\x04left\"#\n" +
 	"\aCommits\x12\x18\n" +
-	"\acommits\x18\x01 \x03(\fR\acommits\"G\n" +
+	"\acommits\x18\x01 \x03(\fR\acommits\"[\n" +
 	"\fPullProgress\x127\n" +
-	"\avectors\x18\x01 \x03(\v2\x1d.syncbase.peer.v1.ScopeVectorR\avectors\"D\n" +
+	"\avectors\x18\x01 \x03(\v2\x1d.syncbase.peer.v1.ScopeVectorR\avectors\x12\x12\n" +
+	"\x04left\x18\x02 \x01(\x04R\x04left\"D\n" +
 	"\x0eGetTimeRequest\x122\n" +
 	"\bdatabase\x18\x01 \x01(\v2\x16.syncbase.peer.v1.NameR\bdatabase\"\x8d\x01\n" +
 	"\x0fGetTimeResponse\x12\x1a\n" +
