@@ -4,7 +4,6 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/google/go-cmp/cmp/cmpopts"
 	"pgregory.net/rapid"
 
 	"github.com/syncbase/syncbase/host/internal/delta"
@@ -153,7 +152,7 @@ func TestExchangeConverges(t *testing.T) {
 		members := exchange(t, func(*rapid.T) []id.Scope { return []id.Scope{{Collection: shared}} })
 		for _, m := range members {
 			for _, key := range keys {
-				if diff := cmp.Diff(members[0].row(key), m.row(key), cmpopts.EquateEmpty()); diff != "" {
+				if diff := cmp.Diff(members[0].row(key), m.row(key), alike); diff != "" {
 					t.Fatalf("row %s differs (-first +%c):\n%s", key, m.self.Device[0], diff)
 				}
 			}

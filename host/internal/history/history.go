@@ -39,7 +39,13 @@ type Head struct {
 	// Tips are the links laid on top of the version, at most wire.MaxParents; empty when there are none. Whoever writes
 	// next takes them as parents.
 	Tips []id.Version
+	// Aside are links laid on versions that the head follows from, by somebody who did not know of what followed. Nothing names
+	// them as parents, so who shows what lost against the row's versions begins here, too; they decide nothing. The last maxAside.
+	Aside []id.Version
 }
+
+// maxAside bounds Head.Aside.
+const maxAside = 4
 
 // covers reports whether v is the head's version or in its history.
 func (h *Head) covers(v id.Version) bool {
@@ -128,6 +134,9 @@ func (s *State) applyLink(r *wire.Record) Outcome {
 			continue
 		}
 		before := h.past()
+		if h.Version != winner && !before.covers(r.Version) {
+			h.layAside(r.Version)
+		}
 		topped := h.Version == winner && h.addTip(r)
 		if h.unite(before, past{r.Seen, []id.Version{r.Version}, r.Beside}) || topped {
 			outcome = Linked
@@ -163,13 +172,32 @@ func (h *Head) addTip(r *wire.Record) bool {
 	return true
 }
 
+// layAside takes links aside that nothing names as parents.
+func (h *Head) layAside(links ...id.Version) {
+	list := slices.Clone(h.Aside)
+	for _, v := range links {
+		if !slices.Contains(list, v) {
+			list = append(list, v)
+		}
+	}
+	h.Aside = list[max(0, len(list)-maxAside):]
+}
+
+// follow takes over the history of a head that the head follows from.
+func (h *Head) follow(o *Head) {
+	if len(o.Aside) > 0 || len(o.Tips) > 0 {
+		h.layAside(slices.Concat(o.Aside, slices.DeleteFunc(slices.Clone(o.Tips), h.covers))...)
+	}
+	h.inherit(o.past())
+}
+
 // supersede removes the heads that the new one follows from. It takes over what links had added to their history: a
 // link holds for everything that stems from its winner, whichever of the two arrives first.
 func (s *State) supersede(by *Head) {
 	heads := make([]Head, 0, len(s.Heads)+1)
 	for i := range s.Heads {
 		if h := &s.Heads[i]; by.covers(h.Version) {
-			by.inherit(h.past())
+			by.follow(h)
 		} else {
 			heads = append(heads, *h)
 		}
@@ -184,7 +212,7 @@ func (s *State) dropCovered() {
 		h, covered := heads[i], false
 		for j := range heads {
 			if o := &heads[j]; i != j && o.covers(h.Version) && !h.covers(o.Version) {
-				o.inherit(h.past())
+				o.follow(&h)
 				covered = true
 			}
 		}

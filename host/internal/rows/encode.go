@@ -24,20 +24,37 @@ func corrupt(what string, cause error) error {
 	return fmt.Errorf("%w: %s: %v", ErrCorrupt, what, cause)
 }
 
-// contestedVersion is the version byte of a row or tombstone whose other heads lie in space `19`.
-const contestedVersion = 2
+// Version bytes of rows and tombstones beside valueVersion: of those whose other heads lie in space `19`, of those, and of open heads,
+// that have links aside (history.Head.Aside), and of those with both.
+const (
+	contestedVersion      = 2
+	asideVersion          = 3
+	contestedAsideVersion = 4
+)
 
 // contested reports whether a stored row or tombstone has open heads beside the one that it holds.
-func contested(data []byte) bool { return len(data) > 0 && data[0] == contestedVersion }
+func contested(data []byte) bool {
+	return len(data) > 0 && (data[0] == contestedVersion || data[0] == contestedAsideVersion)
+}
+
+// contest marks a stored row or tombstone as one that has open heads beside it.
+func contest(data []byte) { data[0] += contestedVersion - valueVersion }
 
 // appendHead encodes a row or tombstone, or an open head.
 func appendHead(dst []byte, h *history.Head) []byte {
-	dst = append(dst, valueVersion)
+	if len(h.Aside) > 0 {
+		dst = append(dst, asideVersion)
+	} else {
+		dst = append(dst, valueVersion)
+	}
 	dst = wire.AppendWriter(dst, h.Version.Writer)
 	dst = binary.AppendUvarint(dst, h.Version.Gen)
 	dst = binary.BigEndian.AppendUint64(dst, uint64(h.Time))
 	if isPlain(h) {
 		return append(append(dst, plainBody...), h.Value...)
+	}
+	if len(h.Aside) > 0 {
+		dst = wire.AppendVersions(dst, h.Version, h.Aside)
 	}
 	dst = wire.AppendVersions(dst, h.Version, h.Tips)
 	body := wire.Record{
@@ -53,7 +70,8 @@ func appendHead(dst []byte, h *history.Head) []byte {
 // decodeHead reads a row or tombstone, or an open head; the head aliases data.
 func decodeHead(data []byte) (history.Head, error) {
 	c := cursor{data: data}
-	if v := c.byte(); v != valueVersion && v != contestedVersion {
+	form := c.byte()
+	if form < valueVersion || form > contestedAsideVersion {
 		c.bad = true
 	}
 	v := id.Version{Writer: c.writer(), Gen: c.uvarint()}
@@ -61,7 +79,15 @@ func decodeHead(data []byte) (history.Head, error) {
 	if c.bad {
 		return history.Head{}, corrupt("row", nil)
 	}
-	tips, rest, err := wire.DecodeVersions(c.data, v)
+	rest := c.data
+	var aside []id.Version
+	var err error
+	if form >= asideVersion {
+		if aside, rest, err = wire.DecodeVersions(rest, v); err != nil {
+			return history.Head{}, corrupt("row", err)
+		}
+	}
+	tips, rest, err := wire.DecodeVersions(rest, v)
 	if err != nil {
 		return history.Head{}, corrupt("row", err)
 	}
@@ -71,7 +97,7 @@ func decodeHead(data []byte) (history.Head, error) {
 	}
 	return history.Head{
 		Version: v, Time: t, Deleted: r.Kind == wire.Delete, Raw: r.Raw,
-		Type: r.Type, Value: r.Value, Seen: r.Seen, Beside: r.Beside, Resolves: r.Parents, Round: r.Round, Tips: tips,
+		Type: r.Type, Value: r.Value, Seen: r.Seen, Beside: r.Beside, Resolves: r.Parents, Round: r.Round, Tips: tips, Aside: aside,
 	}, nil
 }
 
@@ -82,7 +108,7 @@ const plainBody = "\x00\x00\x00\x00"
 // isPlain reports whether a row has nothing but a JSON value.
 func isPlain(h *history.Head) bool {
 	return !h.Deleted && !h.Raw && h.Type == "" && len(h.Tips) == 0 && len(h.Seen) == 0 && len(h.Beside) == 0 &&
-		len(h.Resolves) == 0 && h.Round == 0
+		len(h.Resolves) == 0 && h.Round == 0 && len(h.Aside) == 0
 }
 
 // decodePlain reads a row that has nothing but a JSON value, which is what almost all rows of a scan are. It reports false,

@@ -59,10 +59,10 @@ func (db *DB) History(c id.Collection, key string) (id.Version, []Node, error) {
 	if buried.Covers(head.Version) {
 		return id.Version{}, nil, fmt.Errorf("%w: %s", ErrNoRow, describe(c, key))
 	}
-	heads, todo := []id.Version{head.Version}, slices.Concat(head.Tips, []id.Version{head.Version})
+	heads, todo := []id.Version{head.Version}, slices.Concat(head.Aside, head.Tips, []id.Version{head.Version})
 	if contested(data) {
 		err := openHeads(db.s.kv, db.num, num, key, func(h history.Head, _ []byte) {
-			heads, todo = append(heads, h.Version), slices.Concat(todo, h.Tips, []id.Version{h.Version})
+			heads, todo = append(heads, h.Version), slices.Concat(todo, h.Aside, h.Tips, []id.Version{h.Version})
 		})
 		if err != nil {
 			return id.Version{}, nil, err

@@ -399,7 +399,7 @@ func (r *renewal) head(ref rowRef, h *history.Head, in renamed) (tell bool, err 
 	was, tips := h.Version, h.Tips
 	var own bool
 	h.Version, own = r.name(h.Version)
-	h.Tips, h.Beside, h.Resolves = r.sorted(h.Tips), r.sorted(h.Beside), r.names(h.Resolves)
+	h.Tips, h.Beside, h.Resolves, h.Aside = r.sorted(h.Tips), r.sorted(h.Beside), r.names(h.Resolves), r.names(h.Aside)
 	if own {
 		h.Seen = r.seen(h.Seen, was.Writer)
 		return false, nil

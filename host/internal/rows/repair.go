@@ -221,7 +221,7 @@ func makeRow(b *kv.Batch, ref string, records []logged, from rowSource) {
 	shown := merge.LastWins(state.Heads)
 	value := appendHead(nil, &state.Heads[shown])
 	if len(state.Heads) > 1 {
-		value[0] = contestedVersion
+		contest(value)
 	}
 	if state.Heads[shown].Deleted {
 		row = tomb

@@ -339,7 +339,7 @@ func (t *txn) writeRow(row *rowState) error {
 	head := &row.Heads[row.at()]
 	t.body = appendHead(t.body[:0], head)
 	if len(row.Heads) > 1 {
-		t.body[0] = contestedVersion
+		contest(t.body)
 	}
 	if err := t.writeOpen(row.rowRef, row); err != nil {
 		return err
