@@ -16,7 +16,8 @@ type mail struct {
 	list []*Letter
 }
 
-// openMail is to be called before the log is looked at: what is a letter no more by then is in the log, or superseded.
+// openMail is to be called before the log is looked at: what is a letter no more by then is in the log, or superseded. And the log is to be
+// looked at by way of the mail: what is a letter now, and is taken in the next moment, would go twice.
 func (db *DB) openMail(runs []delta.Range) mail {
 	db.mu.Lock()
 	defer db.mu.Unlock()
@@ -33,6 +34,14 @@ func (db *DB) openMail(runs []delta.Range) mail {
 		m.snap = db.s.kv.Snapshot()
 	}
 	return m
+}
+
+// log is where the log is read: as it was when the letters were listed, if there are any.
+func (m *mail) log() kv.Reader {
+	if m.snap == nil {
+		return m.db.s.kv
+	}
+	return m.snap
 }
 
 // upTo sends the letters that were learned before the commit seq. One waits for what its writer did before and is in the log later,

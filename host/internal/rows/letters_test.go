@@ -333,6 +333,36 @@ func TestLettersAreTriedAgainByThemselves(t *testing.T) {
 	}
 }
 
+// A letter that is taken just when it is about to be sent goes once.
+func TestLetterThatIsTakenMeanwhileIsSentOnce(t *testing.T) {
+	small, other, writer := newDevice(t, 1).create(), newDevice(t, 2), newDevice(t, 3)
+	other.pull(small)
+	writer.pull(small)
+	small.quota(10)
+	writer.put("b", big(400))
+	small.pull(writer)
+	plan := delta.NewPlan(other.db.Writer(), delta.Request(other.db.Published().Know, whole))
+	runs := plan.Update(small.db.Published().Know)
+	sent := 0
+	s := small.db.newSender(plan, runs, func(o Outgoing) error {
+		if c, err := wire.DecodeCommit(o.Commit); err != nil || c.Writer == writer.db.Writer() {
+			sent++
+		}
+		return nil
+	})
+	small.set(func(s *Settings) { s.QuotaBytes = 0 })
+	if sum := small.retry(); sum.Applied != 1 {
+		t.Fatalf("tried again: %+v", sum)
+	}
+	err := s.open(runs)
+	if err == nil {
+		err = s.stream(t.Context())
+	}
+	if err = errors.Join(err, s.close()); err != nil || sent != 1 {
+		t.Errorf("sent %d times: %v", sent, err)
+	}
+}
+
 // What was a letter and was taken goes before a later letter of the same writer, although it was learned after it.
 func TestTakenLetterGoesBeforeThoseThatWait(t *testing.T) {
 	small, other, writer := newDevice(t, 1).create(), newDevice(t, 2), newDevice(t, 3)

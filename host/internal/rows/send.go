@@ -27,8 +27,7 @@ func (db *DB) Send(ctx context.Context, plan *delta.Plan, emit func(Outgoing) er
 	if len(runs) == 0 {
 		return db.answers.sent(plan), nil
 	}
-	s := sender{db: db, plan: plan, answer: db.answers.find(plan), emit: emit, current: map[uint32]bool{}, mail: db.openMail(runs)}
-	s.left = s.countLeft
+	s := db.newSender(plan, runs, emit)
 	err := s.open(runs)
 	if err == nil {
 		err = s.stream(ctx)
@@ -72,6 +71,13 @@ type run struct {
 	body    []byte
 }
 
+// newSender is to be opened, and closed also when that fails.
+func (db *DB) newSender(plan *delta.Plan, runs []delta.Range, emit func(Outgoing) error) *sender {
+	s := &sender{db: db, plan: plan, answer: db.answers.find(plan), emit: emit, current: map[uint32]bool{}, mail: db.openMail(runs)}
+	s.left = s.countLeft
+	return s
+}
+
 func (s *sender) open(ranges []delta.Range) error {
 	for _, r := range ranges {
 		num, known := s.db.CollectionNum(r.Collection)
@@ -83,7 +89,7 @@ func (s *sender) open(ranges []delta.Range) error {
 		}
 		lo := logKey(s.db.num, num, id.Version{Writer: r.Writer, Gen: r.From + 1})
 		hi := logKey(s.db.num, num, id.Version{Writer: r.Writer, Gen: r.To})
-		it, err := s.db.s.kv.Iter(lo, append(hi, 0))
+		it, err := s.mail.log().Iter(lo, append(hi, 0))
 		if err != nil {
 			return err
 		}
