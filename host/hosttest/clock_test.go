@@ -48,7 +48,7 @@ func restart(h *hosttest.Host, server func() time.Time) {
 }
 
 // reference: store-129
-// The clock advances, moves of it are seen within seconds, and what they do to writes is decided by what is known.
+// The clock advances; that it was set forward or back is seen within two seconds, and made good where a server said what time it is.
 // reference: sync-133
 // The time of writes only goes forward.
 // reference: sync-134

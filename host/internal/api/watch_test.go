@@ -84,6 +84,8 @@ func text(b client.Batch) string {
 	return strings.Join(parts, " ")
 }
 
+// reference: store-303
+// Restarts at any time cost a watch nothing: it has each batch once, in order.
 // reference: store-66
 // A watch breaks when the daemon is restarted, and goes on from its marker with exactly what is newer.
 //
@@ -224,6 +226,9 @@ func TestWatchInitial(t *testing.T) {
 	}
 }
 
+// reference: store-303
+// A watch ends with the reason when the database is destroyed; one of a collection also when that is, or when the access is
+// lost, which it is told first.
 func TestWatchEnds(t *testing.T) {
 	for _, c := range []struct {
 		what string
@@ -338,6 +343,9 @@ func TestWatchSplitsBatches(t *testing.T) {
 	}
 }
 
+// reference: store-303
+// A watcher that does not read holds up no commit, and gets every change in order when it reads.
+//
 // TestSlowWatcher wants commits to go on while a watcher does not read, and the watcher to get all of it in the end.
 func TestSlowWatcher(t *testing.T) {
 	w := newWorld(t)

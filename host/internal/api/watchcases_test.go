@@ -273,6 +273,8 @@ func TestWaitingWatch(t *testing.T) {
 	}
 }
 
+// reference: store-303
+// A marker from before what was reclaimed is refused as too old.
 // reference: store-72
 // Keys with slashes in awkward places arrive as they are, in the initial state and afterwards; without a marker and
 // without the initial state nothing of what is there arrives, but what is new. A marker from before what was reclaimed is

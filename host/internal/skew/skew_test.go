@@ -73,6 +73,8 @@ func TestTick(t *testing.T) {
 		// reference: sync-121
 		// What is known of servers, restarts and hops outlives a tick.
 		"nothing happens to what is known": {from: informed(time.Minute, 3, 1), wait: time.Second, want: informed(time.Minute, 3, 1)},
+		// reference: store-129
+		// A restart of the machine is seen by its uptime.
 		// reference: sync-122
 		// An uptime that runs backwards is a restart: it is counted, and the clock is taken as it then is.
 		"restart":                       {from: informed(7*time.Second, 0, 0), wait: -time.Minute, clock: time.Hour, want: informed(7*time.Second, 1, 0)},
