@@ -90,12 +90,12 @@ var mutants = []mutant{
 	},
 	{
 		name: "history-supersede-inherit", file: historyDir + "/history.go", tests: historyDir, run: "TestReplicasConverge",
-		old: "by.inherit(h.past())\n\t\t} else {", new: "_ = h.past()\n\t\t} else {",
+		old: "by.follow(h)\n\t\t} else {", new: "_ = h.past()\n\t\t} else {",
 		breaks: "what follows from a winner loses what links had added to its history",
 	},
 	{
-		name: "history-drop-inherit", file: historyDir + "/history.go", tests: historyDir, run: "TestReplicasConverge",
-		old: "o.inherit(h.past())\n\t\t\t\tcovered = true", new: "covered = true",
+		name: "history-drop-inherit", file: historyDir + "/history.go", tests: historyDir, run: "TestExchangeConverges",
+		old: "o.follow(&h)\n\t\t\t\tcovered = true", new: "covered = true",
 		breaks: "a head that another one covers takes its history with it",
 	},
 	{
