@@ -3,6 +3,7 @@ package host
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -22,6 +23,8 @@ import (
 const (
 	// askApartEvery is how often a peer is asked for what nothing here gives reason to ask.
 	askApartEvery = 15 * time.Minute
+	// askAgain is how soon a peer is asked again that has not answered.
+	askAgain = 30 * time.Second
 	// askBack is how often in that time a peer's own question is reason enough, since asking it is one to the peer, too.
 	askBack = 4
 	// maxApart bounds what is remembered.
@@ -107,29 +110,45 @@ func (b *apartBook) note(p peer.Peer, list []together, now time.Time) (fresh []t
 	return fresh
 }
 
+// stance is a syncgroup that this device is a member of, or that has ended here.
+type stance struct {
+	together
+	made  int64
+	ended bool
+}
+
 // askApart asks a peer what it would admit this device to, until the link ends: at once, when this device has come to be a member
-// of something else, when the peer asks the same, and now and then.
+// of something else or something has ended, which the peer may not know either, when the peer asks the same, and now and then.
 func (h *Host) askApart(ctx context.Context, link *peer.Link) {
-	var last []together
+	var last []stance
 	var when time.Time
 	backs := 0
 	for {
 		asked, changed := h.apart.next(link.Peer().Principal)
-		own := h.memberOf()
+		all, own := h.stances()
 		now := h.opts.Seams.Now()
-		due := !slices.Equal(own, last) || now.Sub(when) >= askApartEvery || now.Before(when)
+		due := !slices.Equal(all, last) || now.Sub(when) >= askApartEvery || now.Before(when)
 		if due {
 			backs = 0
 		} else if asked {
 			backs++
 		}
-		if len(own) > 0 && (due || asked && backs <= askBack) {
-			last, when = own, now
-			if err := h.findApart(ctx, link, own); err != nil && ctx.Err() == nil {
-				h.log.Debug("peer does not say what this device may join", "peer", link.Peer().Name, "error", err)
-			}
+		pause := askApartEvery
+		var err error
+		if due || asked {
+			err = h.askFormer(ctx, link) // which gives the peer no reason to ask
 		}
-		again := time.NewTimer(askApartEvery)
+		if due || asked && backs <= askBack {
+			last, when = all, now
+			err = errors.Join(err, h.findApart(ctx, link, all, own))
+		}
+		if err != nil && ctx.Err() == nil {
+			h.log.Debug("peer does not say what this device may join", "peer", link.Peer().Name, "error", err)
+		}
+		if errors.Is(err, context.DeadlineExceeded) {
+			last, pause = nil, askAgain
+		}
+		again := time.NewTimer(pause)
 		select {
 		case <-changed:
 		case <-again.C:
@@ -142,23 +161,34 @@ func (h *Host) askApart(ctx context.Context, link *peer.Link) {
 	}
 }
 
-// memberOf lists the syncgroups that this device exchanges records of.
-func (h *Host) memberOf() (list []together) {
+// stances lists the syncgroups that this device exchanges records of, and with those that have ended here.
+func (h *Host) stances() (all []stance, own []together) {
 	dbs, _ := h.rows.Databases()
 	for _, db := range dbs {
-		groups, err := syncgroup.All(db)
+		groups, err := syncgroup.Known(db)
 		if err != nil {
 			continue // it is going, or whoever needs it says what is wrong
 		}
 		for _, g := range groups {
-			list = append(list, together{db.Name(), g.Name})
+			is := stance{together{db.Name(), g.Name}, g.Spec.Made.UnixMicro(), g.State == syncgroup.Destroyed}
+			if g.State.Synchronises() {
+				own = append(own, is.together)
+			}
+			if g.State.Synchronises() || is.ended {
+				all = append(all, is)
+			}
 		}
 	}
-	slices.SortFunc(list, together.compare)
-	return list
+	slices.SortFunc(own, together.compare)
+	slices.SortFunc(all, func(a, b stance) int { return a.compare(b.together) })
+	return all, own
 }
 
-func (h *Host) findApart(ctx context.Context, link *peer.Link, own []together) error {
+// findApart asks for it. Where this device is a member of nothing, that tells the peer that something has ended, and it may ask back.
+func (h *Host) findApart(ctx context.Context, link *peer.Link, all []stance, own []together) error {
+	if len(all) == 0 {
+		return nil
+	}
 	ctx, cancel := context.WithTimeout(ctx, invitationPatience)
 	defer cancel()
 	invitations, err := link.Invitations(ctx)

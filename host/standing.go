@@ -185,7 +185,7 @@ func (h *Host) heedStanding(ctx context.Context, link *peer.Link, db *rows.DB) e
 	forgotten := map[id.Name]syncgroup.Group{} // those of which the peer says nothing, or that this device left before it joined again
 	for _, g := range groups {
 		letIn := g.State == syncgroup.Pending && g.Admitter == link.Peer().Principal
-		if g.State == syncgroup.Active || g.State == syncgroup.Removed || g.State == syncgroup.Ejected || letIn {
+		if g.State != syncgroup.Destroyed && (g.State != syncgroup.Pending || letIn) {
 			names = append(names, g.Name)
 		}
 		if g.State == syncgroup.Active || letIn {
@@ -203,23 +203,31 @@ func (h *Host) heedStanding(ctx context.Context, link *peer.Link, db *rows.DB) e
 		if s.Membership != string(syncgroup.GoneEnded) && s.Membership != string(syncgroup.GoneLeft) {
 			delete(forgotten, s.Syncgroup)
 		}
-		said := syncgroup.Standing{Since: s.Since, By: s.Ejection.By, From: s.Ejection.From, Knew: s.Ejection.Knew, Spec: s.Spec}
-		if s.Membership != "member" {
-			said.Gone = syncgroup.Gone(s.Membership)
-		}
-		changed, err := syncgroup.Heed(db, s.Syncgroup, link.Peer().Principal, said)
+		changed, err := h.heed(link, db, s)
 		if err != nil {
 			return err
 		}
 		if changed {
 			delete(forgotten, s.Syncgroup)
-			h.log.Warn("this device is no member of a syncgroup any more", "syncgroup", s.Syncgroup, "database", db.Name(), "peer", link.Peer().Name, "says", s.Membership)
 		}
 	}
 	for _, g := range forgotten {
 		err = errors.Join(err, h.remind(ctx, link, db, g))
 	}
 	return err
+}
+
+// heed takes what a peer says of how this device stands, and reports whether that changed anything.
+func (h *Host) heed(link *peer.Link, db *rows.DB, s peer.Standing) (changed bool, err error) {
+	said := syncgroup.Standing{Since: s.Since, By: s.Ejection.By, From: s.Ejection.From, Knew: s.Ejection.Knew, Spec: s.Spec}
+	if s.Membership != "member" {
+		said.Gone = syncgroup.Gone(s.Membership)
+	}
+	changed, err = syncgroup.Heed(db, s.Syncgroup, link.Peer().Principal, said)
+	if changed {
+		h.log.Warn("this device is no member of a syncgroup any more", "syncgroup", s.Syncgroup, "database", db.Name(), "peer", link.Peer().Name, "says", s.Membership)
+	}
+	return changed, err
 }
 
 // remindAfter is how long others may take to hear of a member before it asks to be let in again.

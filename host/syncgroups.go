@@ -85,7 +85,7 @@ func (s syncgroups) Join(ctx context.Context, caller id.Principal, dbName, name 
 	}
 	admitter, admission, err := s.admission(ctx, dbName, name, how, as)
 	if err != nil {
-		return "", err
+		return "", s.withWayOut(dbName, name, err)
 	}
 	db, err := s.database(caller, dbName)
 	if err != nil {
@@ -184,6 +184,13 @@ func (s syncgroups) state(db *rows.DB, g syncgroup.Group) (api.SyncgroupState, e
 		p := link.Peer().Principal
 		return p == s.h.identity.Principal() || !known[p]
 	})))
+	free, err := syncgroup.Deserted(db, g)
+	if err != nil {
+		return state, err
+	}
+	if free {
+		state.Reason += "; " + deserted
+	}
 	if err := s.h.describePublication(db, g, &state); err != nil {
 		return state, err
 	}

@@ -366,7 +366,7 @@ var mutants = []mutant{
 	},
 	{
 		name: "syncgroup-pending", file: syncgroupDir + "/state.go", tests: syncgroupDir,
-		old: "return !know.Dominates(until), nil", new: "return !know.Dominates(until) && !registered, nil",
+		old: "return err == nil && !whole, err", new: "return err == nil && !whole && !registered, err",
 		breaks: "a newcomer decides before it knows who the others are",
 	},
 	{

@@ -123,8 +123,8 @@ func shared(db *rows.DB, p id.Principal) (names []id.Name, scopes []id.Scope, er
 	})
 }
 
-// asked returns the syncgroups and scopes to ask the peer for: those that are shared, and the metadata alone where one of the
-// two was ejected. Which ejections count depends on all of them, and who is out may be the only one that has heard of some.
+// asked returns the syncgroups and scopes to ask the peer for: those that are shared, and the metadata alone where this device
+// has left, which tells it whether anybody is there to come back to, and where one of the two was ejected. Which ejections count depends on all of them, and who is out may be the only one that has heard of some.
 func asked(db *rows.DB, p id.Principal) (names []id.Name, scopes []id.Scope, err error) {
 	groups, err := syncgroup.Known(db)
 	if err != nil {
@@ -156,7 +156,7 @@ func askedOf(db *rows.DB, g syncgroup.Group, p id.Principal) ([]id.Scope, error)
 		return nil, err
 	case member && (g.State.Synchronises() || g.State == syncgroup.Removed):
 		return all, nil
-	case member && g.State == syncgroup.Ejected:
+	case member && (g.State == syncgroup.Ejected || g.State == syncgroup.Left):
 		return all[:1], nil
 	case !member && (g.State == syncgroup.Active || g.State == syncgroup.Ejected):
 		if reveals, err := syncgroup.Reveals(db, g, p); !reveals {
@@ -168,7 +168,7 @@ func askedOf(db *rows.DB, g syncgroup.Group, p id.Principal) ([]id.Scope, error)
 }
 
 // served returns what a member may be sent. Of syncgroups that this device left or was ejected from, or that were destroyed,
-// that is the metadata alone, from which the others learn of it: nobody else may be left who knows.
+// that is the metadata alone, from which the others learn of it: nobody else may be left who knows. So do those who have left, too.
 func served(db *rows.DB, p id.Principal) (names []id.Name, scopes []id.Scope, err error) {
 	return common(db, p, func(g syncgroup.Group) []id.Scope {
 		all := g.Spec.Scopes(g.Name)
@@ -192,7 +192,11 @@ func common(db *rows.DB, p id.Principal, of func(syncgroup.Group) []id.Scope) (n
 		if len(mine) == 0 {
 			continue
 		}
-		member, err := syncgroup.HasMember(db, g, p)
+		may := syncgroup.HasMember
+		if g.State == syncgroup.Left || g.State == syncgroup.Destroyed {
+			may = syncgroup.MayHear
+		}
+		member, err := may(db, g, p)
 		if err != nil {
 			return nil, nil, err
 		}

@@ -69,7 +69,7 @@ func (f *Frozen) keeps(c id.Collection) bool {
 // destroyable refuses to destroy a collection that is kept. Called with mu held.
 func (db *DB) destroyable(c id.Collection) error {
 	if f := &db.frozen; f.keeps(c) {
-		return fmt.Errorf("%s is %w, and cannot be destroyed alone, which would keep this device from joining again: %s; or destroy the database on this device",
+		return fmt.Errorf("%s is %w, and cannot be destroyed alone, which would keep this device from joining again: %s; or destroy the syncgroup for all its members, or the database on this device alone",
 			describe(c, ""), ErrFrozen, f.Reason)
 	}
 	return nil

@@ -154,5 +154,5 @@ func Invites(db *rows.DB, g Group, self, p id.Principal) (bool, error) {
 		return false, nil
 	}
 	m, found, err := register(db, g.Name, p)
-	return err == nil && (!found || m.Gone == GoneLeft), err
+	return err == nil && (!found || m.Gone == GoneLeft || m.Gone == GoneEnded), err
 }

@@ -111,10 +111,10 @@ func mayAdopt(db *rows.DB, name id.Name, spec Spec) error {
 	return nil
 }
 
-// heedEnd takes the word of a member with Admin that the syncgroup has ended, also where this device was ejected from it before.
+// heedEnd takes the word of a member with Admin that the syncgroup has ended, also where this device was ejected from it or left it before.
 func heedEnd(db *rows.DB, g *Group, from id.Principal, said Standing) (bool, error) {
 	switch g.State {
-	case Active, Removed, Ejected:
+	case Active, Removed, Ejected, Left:
 	default:
 		return false, nil
 	}

@@ -42,9 +42,9 @@ func Leave(db *rows.DB, name id.Name, self id.Principal, now time.Time) error {
 		return err
 	}
 	_, err = db.Commit([]rows.Op{memberOp(Metadata(name), m)}, nil)
-	if err == nil && l.Admitter != "" {
-		// What is still to come does not matter any more.
-		l.Admitter, l.Until = "", nil
+	if err == nil {
+		// It waits for nothing any more; that something was still to come says what it does not know.
+		l.Admitter, l.Left = "", m.Changed
 		err = l.store(db, name)
 	}
 	return errors.Join(err, Enforce(db))
@@ -152,7 +152,7 @@ type ending struct {
 // Destroy ends the syncgroup for everybody. The members stop when they hear of it; their data stays, read-only where
 // nothing else shares it.
 func Destroy(db *rows.DB, name id.Name, by id.Principal, now time.Time) error {
-	g, err := ready(db, name)
+	g, err := endable(db, name)
 	if err != nil {
 		return err
 	}
@@ -256,6 +256,8 @@ func Heed(db *rows.DB, name id.Name, from id.Principal, said Standing) (bool, er
 		return false, err
 	case said.Gone == GoneEnded:
 		return heedEnd(db, &g, from, said)
+	case g.State == Left && registered && trusts(&g, from) && heedsWhenOut(own, said):
+		return takeEjection(db, name, own, said)
 	case said.Gone == "" || l.Ejected || g.State != Active && g.State != Removed:
 		return false, nil
 	case !trusts(&g, from) || registered && !said.Since.After(own.since()):
@@ -289,7 +291,7 @@ func takeLeaving(db *rows.DB, name id.Name, l *local, own Member, word refusal) 
 	if err := enforce(db, name, Left); err != nil {
 		return false, err
 	}
-	l.Refused = &word
+	l.Refused, l.Left = &word, word.Since
 	if err := l.store(db, name); err != nil {
 		return false, err
 	}

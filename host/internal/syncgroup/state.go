@@ -11,7 +11,6 @@ import (
 	"github.com/syncbase/syncbase/host/internal/kv"
 	"github.com/syncbase/syncbase/host/internal/perm"
 	"github.com/syncbase/syncbase/host/internal/rows"
-	"github.com/syncbase/syncbase/host/internal/wire"
 )
 
 // State is how this device stands to a syncgroup.
@@ -46,6 +45,8 @@ type local struct {
 	// Until is what the admitter knew of the metadata when it had let this device in: the membership is pending until all
 	// of it has arrived.
 	Until []byte `json:"until,omitempty"`
+	// Left is when this device left. A copy of it, which has the same register, may have joined again; this one has not.
+	Left time.Time `json:"left,omitzero"`
 	// Ejected: a member with Admin said so, which its metadata never will.
 	Ejected bool `json:"ejected,omitempty"`
 	// Refused is what a member with Admin said of the membership last.
@@ -69,6 +70,10 @@ func (l *local) removed(g *Group) bool {
 // outside says why this device is no member any more, for people.
 func (l *local) outside(g *Group, own Member) string {
 	when := func(t time.Time) string { return t.UTC().Format(time.DateTime) + " UTC" }
+	since := own.since()
+	if !l.Left.IsZero() {
+		since = l.Left
+	}
 	switch {
 	case g.State == Ejected && own.Gone == GoneEjected && own.By == "":
 		return "ejected on " + when(own.since())
@@ -82,11 +87,11 @@ func (l *local) outside(g *Group, own Member) string {
 		return fmt.Sprintf("not on the access list any more since %s, says %s", when(l.Refused.Since), l.Refused.By)
 	case g.State == Removed:
 		return "not on the access list any more"
-	case g.State == Left && l.Refused != nil && l.Refused.Since.Equal(own.since()):
+	case g.State == Left && l.Refused != nil && l.Refused.Since.Equal(since):
 		return fmt.Sprintf("left on %s, says %s; not as this daemon is now: a copy of this device that runs elsewhere left, or this one did before it was set back",
-			when(own.since()), l.Refused.By)
+			when(since), l.Refused.By)
 	case g.State == Left:
-		return "left on " + when(own.since())
+		return "left on " + when(since)
 	case g.State == Destroyed:
 		return "destroyed"
 	}
@@ -171,7 +176,7 @@ func (l *local) state(db *rows.DB, g *Group, own Member, registered bool) (State
 		return Destroyed, nil
 	case registered && own.Gone == GoneEjected:
 		return Ejected, nil
-	case registered && own.Gone != "":
+	case registered && own.Gone != "", !l.Left.IsZero():
 		return Left, nil
 	case registered && (!g.Spec.Permissions.Allows(own.Principal, perm.Read) || l.removed(g)):
 		return Removed, nil
@@ -203,13 +208,8 @@ func (l *local) pending(db *rows.DB, name id.Name, registered bool) (bool, error
 	if len(l.Until) == 0 {
 		return !registered, nil
 	}
-	until, err := wire.DecodeVector(l.Until)
-	if err != nil {
-		return false, fmt.Errorf("syncgroup %s: state on this device: %w", name, err)
-	}
-	know := db.Published().Know.At(id.Scope{Collection: Metadata(name)})
-	dropSuperseded(until, know)
-	return !know.Dominates(until), nil
+	whole, err := l.whole(db, name)
+	return err == nil && !whole, err
 }
 
 // dropSuperseded takes out what is waited for of writers that have become others since. A device that was set back gives new
@@ -268,7 +268,11 @@ func enforce(db *rows.DB, name id.Name, as State) error {
 			continue
 		}
 		f.Scopes = append(f.Scopes, scopes...)
-		if g.State != Destroyed {
+		free, err := Deserted(db, g)
+		if err != nil {
+			return err
+		}
+		if g.State != Destroyed && !free {
 			f.Kept = append(f.Kept, scopes...)
 		}
 		why = append(why, fmt.Sprintf("%s (%s)", g.Name, g.State))

@@ -150,8 +150,8 @@ type Group struct {
 	Outside string
 }
 
-// Create makes a syncgroup with self as its only member. The collections must exist. One that was destroyed can be created
-// anew: it begins without any of its former members.
+// Create makes a syncgroup with self as its only member. The collections must exist. One that was destroyed or deserted can be
+// created anew: it begins without any of its former members.
 func Create(db *rows.DB, name id.Name, spec Spec, self Member) error {
 	if err := errors.Join(name.Validate(), spec.Validate()); err != nil {
 		return err
@@ -195,23 +195,6 @@ func Create(db *rows.DB, name id.Name, spec Spec, self Member) error {
 		return err
 	}
 	return Enforce(db)
-}
-
-// absent fails if this device has the syncgroup or was let into it. What a creation that was cut short has left behind
-// does not count, and one that was destroyed is returned.
-func absent(db *rows.DB, name id.Name) (destroyed *Group, err error) {
-	g, err := Find(db, name)
-	switch {
-	case errors.Is(err, ErrNone):
-		return nil, nil
-	case err != nil:
-		return nil, err
-	case g.State == Destroyed:
-		return &g, nil
-	case g.Admitter != "" || !g.Version.IsZero():
-		return nil, fmt.Errorf("syncgroup %s %w", name, ErrExists)
-	}
-	return nil, nil
 }
 
 // adopt begins to be what l says and tracks what the specification names.
