@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+
+	"github.com/syncbase/syncbase/host/internal/peer"
 )
 
 // stopGrace is how long calls in progress may take after the daemon was told to stop.
@@ -53,7 +55,7 @@ func (h *Host) listenPeers() ([]net.Listener, error) {
 			closeAll(all)
 			return nil, fmt.Errorf("listen for peers: %w", err)
 		}
-		all = append(all, l)
+		all = append(all, peer.Guard(l))
 		addresses = append(addresses, l.Addr().String())
 	}
 	h.mu.Lock()

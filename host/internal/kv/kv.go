@@ -211,6 +211,7 @@ func (o Options) pebble() *pebble.Options {
 		MemTableStopWritesThreshold: 3,
 		L0CompactionThreshold:       4,
 		L0StopWritesThreshold:       24,
+		MaxOpenFiles:                maxOpenFiles(),
 		LBaseMaxBytes:               64 << 20,
 		FormatMajorVersion:          pebble.FormatNewest,
 		Logger:                      quiet{},

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"slices"
 	"sync"
+	"syscall"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/objstorage/objstorageprovider"
@@ -84,13 +85,24 @@ func (t *Tables) Ingest() error {
 		return err
 	}
 	t.s.marks.note()
-	return t.s.guarded(func() error {
+	var refused error
+	err := t.s.guarded(func() error {
 		// Tables bypass the log, and what they build on may be there, and not synced yet.
 		if err := t.s.db.LogData(nil, pebble.Sync); err != nil {
 			return err
 		}
-		return t.s.db.Ingest(context.Background(), t.paths)
+		err := t.s.db.Ingest(context.Background(), t.paths)
+		if outOfFiles(err) { // Pebble could not look into the tables, and has taken none
+			refused, err = err, nil
+		}
+		return err
 	})
+	return errors.Join(err, refused)
+}
+
+// outOfFiles reports whether the process or the machine has no descriptor left, which passes.
+func outOfFiles(err error) bool {
+	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE)
 }
 
 // Discard gives up what was not ingested.
@@ -128,7 +140,11 @@ func (b *Batch) Ingest() error {
 		return err
 	}
 	b.ingested = true
-	return t.Ingest()
+	err := t.Ingest()
+	if outOfFiles(err) {
+		b.Discard()
+	}
+	return err
 }
 
 // crowdedFrom is how many layers of tables may wait to be merged before batches go through the log again, where Pebble lets

@@ -88,6 +88,7 @@ func (c incomingCredentials) ServerHandshake(raw net.Conn) (net.Conn, credential
 	if err != nil {
 		return nil, nil, err
 	}
+	proven(raw)
 	proof := info.(*identity.AuthInfo)
 	if proof.Callback() {
 		return nil, nil, c.sessions.takeCallback(&channel{Conn: conn, counted: counted, proof: proof, address: raw.RemoteAddr().String()})
