@@ -15,15 +15,15 @@ import (
 )
 
 // slow is how many bytes a second go through a line that is slow.
-const slow = 100_000
+const slow = 40_000
 
-// many writes rows of about 300 bytes, 500 in a commit.
+// many writes rows of about 300 bytes, 200 in a commit.
 func many(h *hosttest.Host, prefix string, rows int) {
 	value := `"` + strings.Repeat("x", 300) + `"`
 	var ops []*nodev1.Op
 	for i := range rows {
 		ops = append(ops, hosttest.Put(fmt.Sprintf("%s%06d", prefix, i), value))
-		if len(ops) == 500 || i == rows-1 {
+		if len(ops) == 200 || i == rows-1 {
 			h.Commit(ops...)
 			ops = nil
 		}
@@ -63,7 +63,11 @@ func syncgroupOf(t *testing.T, h *hosttest.Host) *nodev1.SyncgroupState {
 // as much as there is, and that it becomes less; in the end nothing is.
 func observeLag(t *testing.T, a, b *hosttest.Host, rows int) {
 	t.Helper()
-	time.Sleep(2 * time.Second) // by then b has heard of it
+	time.Sleep(2 * time.Second)
+	if lag := peerOf(t, b, "a").GetLagRecords(); lag == 0 {
+		t.Error("after two seconds b has not heard that it lacks anything")
+	}
+	time.Sleep(5 * time.Second) // by then what was under way is there, and behind it a said how much had been written meanwhile
 	var lags, owed []uint64
 	for began := time.Now(); ; time.Sleep(time.Second) {
 		toSend, lag, sg := peerOf(t, a, "b").GetToSendRecords(), peerOf(t, b, "a").GetLagRecords(), syncgroupOf(t, b)
@@ -71,10 +75,10 @@ func observeLag(t *testing.T, a, b *hosttest.Host, rows int) {
 		if missing == 0 {
 			break
 		}
-		if lag < uint64(missing)*9/10 || lag > uint64(rows)+1000 {
+		if lag < uint64(missing)*9/10 || lag > uint64(rows)+400 {
 			t.Errorf("after %v b lacks %d rows and has the lag %d", time.Since(began), missing, lag)
 		}
-		if toSend < uint64(missing)*9/10 || toSend > uint64(rows)+1000 {
+		if toSend < uint64(missing)*9/10 || toSend > uint64(rows)+400 {
 			t.Errorf("after %v b lacks %d rows, and a has %d to send", time.Since(began), missing, toSend)
 		}
 		if sg.GetLagRecords() != lag {
@@ -96,9 +100,9 @@ func observeLag(t *testing.T, a, b *hosttest.Host, rows int) {
 
 func falls(t *testing.T, what string, list []uint64) {
 	t.Helper()
-	if n := len(list); n < 8 {
+	if n := len(list); n < 5 {
 		t.Fatalf("%s was seen %d times: %d", what, n, list)
-	} else if list[n/2] > list[0]*3/4 || list[n-1] > list[0]/4 {
+	} else if list[n/2] > list[0]*4/5 || list[n-1] > list[0]/4 {
 		t.Errorf("%s does not become less: %d", what, list)
 	}
 }
@@ -108,8 +112,8 @@ func TestLagIsKnownWhileMuchIsSent(t *testing.T) {
 	shared(t, hosttest.Options{}, func(t *testing.T, c *hosttest.Cluster) {
 		a, b := c.Host("a"), c.Host("b")
 		c.Limit("a", "b", slow)
-		many(a, "k", 5000)
-		observeLag(t, a, b, 5000)
+		many(a, "k", 2000)
+		observeLag(t, a, b, 2000)
 	})
 }
 
@@ -119,40 +123,14 @@ func TestLagIsKnownToNewcomers(t *testing.T) {
 		c := hosttest.New(t, hosttest.Options{})
 		a, b := c.Host("a"), c.Host("b")
 		a.Create()
-		many(a, "k", 5000)
+		many(a, "k", 2000)
 		time.Sleep(time.Second)
 		c.Limit("a", "b", slow)
 		b.Join(a)
 		if got := syncgroupOf(t, b); got.GetState() != "pending" || got.GetMembers() != 2 || got.GetConnected() > 1 {
 			t.Errorf("after joining: %v", got)
 		}
-		observeLag(t, a, b, 5000)
-	})
-}
-
-// What lies in collections that are not shared does not count for long, and neither does what the other side wrote.
-func TestLagIsOfWhatIsShared(t *testing.T) {
-	shared(t, hosttest.Options{}, func(t *testing.T, c *hosttest.Cluster) {
-		a, b := c.Host("a"), c.Host("b")
-		c.Limit("a", "b", slow)
-		if _, err := a.API().CreateCollection(t.Context(), &nodev1.CreateCollectionRequest{Database: hosttest.Database, Collection: "own"}); err != nil {
-			t.Fatal(err)
-		}
-		many(b, "b", 3000)
-		many(a, "a", 3000)
-		var ops []*nodev1.Op
-		for i := range 9000 {
-			ops = append(ops, hosttest.Put(fmt.Sprintf("%06d", i), `1`))
-		}
-		for _, op := range ops {
-			op.GetPut().Collection = "own"
-		}
-		a.Commit(ops...)
-		time.Sleep(5 * time.Second)
-		lag, missing := peerOf(t, b, "a").GetLagRecords(), 6000-len(b.Rows())
-		if missing < 200 || lag < uint64(missing)*9/10 || lag > uint64(missing)+1000 {
-			t.Errorf("b lacks %d rows and has the lag %d", missing, lag)
-		}
+		observeLag(t, a, b, 2000)
 	})
 }
 
@@ -162,10 +140,10 @@ func TestLagBehindAnOlderMember(t *testing.T) {
 	shared(t, hosttest.Options{Older: func(host string) bool { return host == "a" }}, func(t *testing.T, c *hosttest.Cluster) {
 		a, b := c.Host("a"), c.Host("b")
 		c.Limit("a", "b", slow)
-		many(a, "k", 3000)
+		many(a, "k", 1200)
 		waitShortly(t, b)
-		if lag := peerOf(t, b, "a").GetLagRecords(); lag < 1000 || lag > 4000 {
-			t.Errorf("b, which has %d of 3000 rows, has the lag %d", len(b.Rows()), lag)
+		if lag := peerOf(t, b, "a").GetLagRecords(); lag < 400 || lag > 1600 {
+			t.Errorf("b, which has %d of 1200 rows, has the lag %d", len(b.Rows()), lag)
 		}
 		c.Settle(2 * time.Minute)
 		if lag := peerOf(t, b, "a").GetLagRecords(); lag != 0 {

@@ -81,6 +81,7 @@ func TestLagIsKnownFromAnswers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, b := both(t)
 		hang := b.follow(a, func(ctx context.Context, _ delta.Open) (Stream, error) { return &script{ctx, nil}, nil })
+		synctest.Wait()
 		for i := range 5 {
 			a.put("notes", fmt.Sprint(i), `1`)
 		}

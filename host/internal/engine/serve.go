@@ -17,7 +17,7 @@ import (
 // again. With what goes around them they fit into the buffers of 32 KiB that gRPC keeps; the next larger ones have 1 MiB, and are cleared each time.
 const sendBytes = 31 << 10
 
-// leftRest is the least time between two words of how much is left.
+// leftRest is the least time between two words of how much is left of a round.
 const leftRest = 250 * time.Millisecond
 
 // Serve answers a pull: it sends what the initiator lacks of the scopes that it may have, and goes on sending what is
@@ -93,7 +93,7 @@ type responder struct {
 	// size is that of pending, in bytes, and records how many it has.
 	size, records int
 	pace          pace
-	// outgo counts what is left, in a round that goes up to know; told is when the initiator was last told.
+	// outgo counts what is left, in a round that goes up to know; told is when the initiator was last told in it.
 	outgo *outgo
 	know  *delta.Knowledge
 	told  time.Time
@@ -200,7 +200,7 @@ func (r *responder) lacks(news []delta.ScopeVector) bool {
 
 // sendAll sends what the initiator lacks, and how far that goes: the first time also if it lacks nothing.
 func (r *responder) sendAll(ctx context.Context, first bool) error {
-	r.know = r.db.Published().Know
+	r.know, r.told = r.db.Published().Know, time.Time{} // at the end of the last round nothing was left
 	progress, err := r.db.Send(ctx, r.plan, r.add)
 	if err == nil {
 		err = r.flush()
