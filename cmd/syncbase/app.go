@@ -77,7 +77,7 @@ func (a *app) run(ctx context.Context, args []string) int {
 
 // oneLine keeps messages to the one line that scripts and people expect.
 func oneLine(err error) string {
-	return strings.Join(strings.FieldsFunc(err.Error(), func(r rune) bool { return r == '\n' || r == '\r' }), "; ")
+	return harmless(strings.Join(strings.FieldsFunc(err.Error(), func(r rune) bool { return r == '\n' || r == '\r' }), "; "))
 }
 
 func exitCode(err error) int {

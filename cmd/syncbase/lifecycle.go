@@ -89,12 +89,12 @@ syncbase syncgroup invitations notes -o json`, cobra.MaximumNArgs(1), func(ctx c
 		}
 		return a.connect(ctx, func(c *client.Client) error {
 			names := a.namer(ctx, c)
-			t := a.table("DATABASE", "SYNCGROUP", "CREATOR", "PEERS", "DESCRIPTION")
+			t := a.table("DATABASE", "SYNCGROUP", "CREATOR", "PEERS", "DECLINED", "DESCRIPTION")
 			for i, err := range c.Invitations(ctx, opts) {
 				if err != nil {
 					return err
 				}
-				if err := t.row(i, names.short(i.Database), names.short(i.Syncgroup), i.Creator, strings.Join(i.Peers, " "), i.Description); err != nil {
+				if err := t.row(i, names.short(i.Database), names.short(i.Syncgroup), i.Creator, strings.Join(i.Peers, " "), yesNo(i.Declined), i.Description); err != nil {
 					return err
 				}
 			}

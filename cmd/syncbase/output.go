@@ -11,6 +11,7 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+	"unicode"
 
 	"github.com/syncbase/syncbase/sdk/client"
 )
@@ -70,14 +71,33 @@ func (t *table) row(object any, cells ...any) error {
 		if i > 0 {
 			fmt.Fprint(t.tabs, "\t")
 		}
-		if text, is := cell.(string); is && t.narrow && i < len(cells)-1 {
-			cell = clip(text, narrowCell)
+		if text, is := cell.(string); is {
+			if text = harmless(text); t.narrow && i < len(cells)-1 {
+				text = clip(text, narrowCell)
+			}
+			cell = text
 		}
 		fmt.Fprint(t.tabs, cell)
 	}
 	_, err := fmt.Fprintln(t.tabs)
 	return err
 }
+
+// harmless is text without what would command a terminal, or end a cell: it may come from a plugin, a peer, or who writes rows.
+func harmless(text string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case unicode.IsPrint(r):
+			return r
+		case unicode.IsSpace(r):
+			return ' '
+		}
+		return unicode.ReplacementChar
+	}, text)
+}
+
+// oneLineText is harmless text with single spaces.
+func oneLineText(text string) string { return strings.Join(strings.Fields(harmless(text)), " ") }
 
 // end writes out what is buffered.
 func (t *table) end() error {

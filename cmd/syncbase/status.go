@@ -6,7 +6,6 @@ import (
 	"io"
 	"strings"
 	"time"
-	"unicode"
 
 	"github.com/spf13/cobra"
 
@@ -172,17 +171,6 @@ var pluginColumns = []string{"PLUGIN", "KIND", "STATE", "PID", "RESTARTS", "VERS
 
 func pluginRow(t *table, p client.Plugin) error {
 	return t.row(p, p.Name, p.Kind, p.State, p.PID, p.Restarts, p.Version, clip(oneLineText(p.Message), 80))
-}
-
-// oneLineText is text on one line, without what would command a terminal: it may come from a plugin or a peer.
-func oneLineText(text string) string {
-	visible := strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) || unicode.IsSpace(r) {
-			return r
-		}
-		return '\uFFFD'
-	}, text)
-	return strings.Join(strings.Fields(visible), " ")
 }
 
 var peerColumns = []string{"PEER", "ADDRESS", "VIA", "CONNECTED", "LAST CONTACT", "LAG", "TO SEND", "ERROR"}

@@ -55,7 +55,7 @@ type Version struct {
 const (
 	MaxSiblings   = 256
 	MaxIDBytes    = 256
-	MaxNameBytes  = 1 << 10
+	MaxNameBytes  = 4 << 10
 	MaxTypeBytes  = 256
 	MaxValueBytes = 4 << 20
 )

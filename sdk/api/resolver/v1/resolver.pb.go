@@ -124,9 +124,9 @@ type ResolveRequest struct {
 	// Numbers the requests of a batch from 1. After a restart of the plugin those without an answer come again, with
 	// their numbers.
 	Seq uint64 `protobuf:"varint,1,opt,name=seq,proto3" json:"seq,omitempty"`
-	// "owner:name" of the collection.
+	// "owner:name" of the collection; at most 4 KiB.
 	Collection string `protobuf:"bytes,2,opt,name=collection,proto3" json:"collection,omitempty"`
-	// Of the row; at most 1 KiB.
+	// Of the row; at most 4 KiB.
 	Key string `protobuf:"bytes,3,opt,name=key,proto3" json:"key,omitempty"`
 	// Nearest common ancestor, absent when there is none or it has been reclaimed.
 	Base *Version `protobuf:"bytes,4,opt,name=base,proto3" json:"base,omitempty"`
