@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -42,6 +44,8 @@ type asking struct {
 	// pending have not answered; answered have, and refused is why the first of them does not let this device in.
 	pending, answered int
 	refused           error
+	// distrust is why those who were reached and do not trust this device, or it them, cannot be asked.
+	distrust []string
 	// last is when somebody was asked last, quiet since when nothing has happened.
 	last, quiet time.Time
 }
@@ -59,7 +63,7 @@ func (s syncgroups) askAround(ctx context.Context, name id.Name, a *asking) (pee
 		if link := a.next(s.h.peers.Links()); link != nil {
 			a.start(ctx, &all, link)
 		}
-		if a.pending == 0 && a.answered > 0 && time.Since(a.quiet) >= joinQuiet {
+		if a.pending == 0 && time.Since(a.quiet) >= joinQuiet && (a.answered > 0 || a.strangers(s.h.peers.Known())) {
 			return peer.Peer{}, peer.Admission{}, a.failure(name)
 		}
 		select {
@@ -112,6 +116,18 @@ func (a *asking) take(v verdict) {
 	}
 }
 
+// strangers reports whether everybody who is known was reached and cannot be asked, as one side does not trust the other.
+func (a *asking) strangers(known []peer.Status) bool {
+	a.distrust = nil
+	for _, k := range known {
+		if errors.Is(k.Err, peer.ErrRefused) {
+			a.distrust = append(a.distrust, peer.Said(k.Err))
+		}
+	}
+	slices.Sort(a.distrust)
+	return len(a.distrust) > 0 && len(a.distrust) == len(known)
+}
+
 // failure says why nobody has let this device in.
 func (a *asking) failure(name id.Name) error {
 	switch {
@@ -121,6 +137,13 @@ func (a *asking) failure(name id.Name) error {
 		return fmt.Errorf("%w: %d of %d peers have not answered within %s, and no other admits this device to %s", api.ErrUnavailable, a.pending, len(a.asked), joinPatience, name)
 	case a.answered > 0:
 		return fmt.Errorf("%w: none of the %d peers that can be reached has the syncgroup %s, or would tell this device of it; if another has, give its address with --peer", api.ErrNotFound, a.answered, name)
+	case len(a.distrust) > 0:
+		const most = 3
+		text := strings.Join(a.distrust[:min(len(a.distrust), most)], "; ")
+		if more := len(a.distrust) - most; more > 0 {
+			text += fmt.Sprintf("; and %d more", more)
+		}
+		return fmt.Errorf("%w: nobody who was reached can be asked: %s", api.ErrDenied, text)
 	}
 	return fmt.Errorf("%w: nobody who could be asked was reached within %s; give an address with --peer", api.ErrUnavailable, joinPatience)
 }
@@ -136,7 +159,7 @@ func joinError(target string, err error) error {
 	case errors.Is(err, peer.ErrDenied):
 		return fmt.Errorf("%w: %s does not admit this device: %s", api.ErrDenied, target, peer.Said(err))
 	case errors.Is(err, peer.ErrPaused):
-		return fmt.Errorf("%w: %s has paused syncing of this database; have it resumed there, or join at another member", api.ErrNotFound, target)
+		return fmt.Errorf("%w: %s has paused syncing of this database; have it resumed there, or join at another member", api.ErrUnavailable, target)
 	case errors.Is(err, peer.ErrNotFound):
 		return fmt.Errorf("%w: %s has no such syncgroup, or does not admit this device: check the names, and that the access list of the syncgroup gives it Read", api.ErrNotFound, target)
 	case errors.Is(err, peer.ErrUnreachable), errors.Is(err, peer.ErrUnknown):

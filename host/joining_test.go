@@ -1,42 +1,48 @@
 package host
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"strings"
 	"testing"
 
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
-
 	"github.com/syncbase/syncbase/host/internal/api"
+	"github.com/syncbase/syncbase/host/internal/id"
 	"github.com/syncbase/syncbase/host/internal/peer"
 )
 
-// Why a join fails is said in words of people, whatever came from below, and with the class that the exit code is made of.
-func TestJoinErrorsAreForPeople(t *testing.T) {
-	said := func(c codes.Code) error { return status.Error(c, "the reason") }
-	for _, c := range []struct {
-		name string
-		from error
-		want error
-		text string
-	}{
-		{"broken connection", fmt.Errorf("peer b: %w: %w", peer.ErrUnreachable, said(codes.Unavailable)), api.ErrUnavailable, "at: the reason"},
-		{"refused", fmt.Errorf("peer b: %w: %w", peer.ErrRefused, said(codes.Unauthenticated)), api.ErrDenied, "at: the reason"},
-		{"denied", fmt.Errorf("peer b: %w: %w", peer.ErrDenied, said(codes.PermissionDenied)), api.ErrDenied, "at does not admit this device: the reason"},
-		{"time is up", fmt.Errorf("peer b: %w: %w", context.DeadlineExceeded, said(codes.DeadlineExceeded)), api.ErrUnavailable, "at has not answered in time"},
-		{"internal", fmt.Errorf("peer b: %w", said(codes.Internal)), api.ErrUnavailable, "at did not take the request: the reason"},
-		{"invalid", fmt.Errorf("peer b: %w", said(codes.InvalidArgument)), api.ErrUnavailable, "at did not take the request: the reason"},
-	} {
-		err := joinError("at", c.from)
-		if !errors.Is(err, c.want) || !strings.HasSuffix(err.Error(), c.text) || strings.Contains(err.Error(), "rpc error") {
-			t.Errorf("%s: %v", c.name, err)
-		}
+// Who asks around among strangers is told at once that nobody will answer, and why; while somebody else may still be reached the asking
+// goes on.
+func TestAskingAmongStrangers(t *testing.T) {
+	stranger := func(name string) peer.Status {
+		return peer.Status{Name: name, Address: "10.0.0.1:1", Err: fmt.Errorf("%w: %q does not trust the authority of this device", peer.ErrRefused, name)}
 	}
-	local := errors.New("of this device")
-	if err := joinError("at", local); !errors.Is(err, local) {
-		t.Errorf("an error of this device's own: %v", err)
+	silent := peer.Status{Name: "c", Err: peer.ErrUnreachable}
+	for _, c := range []struct {
+		known []peer.Status
+		over  bool
+		want  error
+		texts []string
+	}{
+		{nil, false, api.ErrUnavailable, nil},
+		{[]peer.Status{silent}, false, api.ErrUnavailable, nil},
+		{[]peer.Status{stranger("b"), stranger("")}, true, api.ErrDenied, []string{`"b" does`, `"" does`}},
+		{[]peer.Status{stranger("b"), silent}, false, api.ErrDenied, []string{`"b" does`}},
+		{[]peer.Status{stranger("b"), {Name: "d"}}, false, api.ErrDenied, nil},
+		{[]peer.Status{stranger("1"), stranger("2"), stranger("3"), stranger("4")}, true, api.ErrDenied, []string{"; and 1 more"}},
+	} {
+		a := &asking{}
+		if over := a.strangers(c.known); over != c.over {
+			t.Errorf("%v: over %v, want %v", c.known, over, c.over)
+		}
+		err := a.failure(id.Name{Owner: "o", Local: "sg"})
+		if !errors.Is(err, c.want) {
+			t.Errorf("%v: %v, want %v", c.known, err, c.want)
+		}
+		for _, text := range c.texts {
+			if !strings.Contains(err.Error(), text) {
+				t.Errorf("%v lacks %q", err, text)
+			}
+		}
 	}
 }
