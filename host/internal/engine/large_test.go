@@ -101,6 +101,9 @@ func TestMillionRecordsOverCutsAndCrashes(t *testing.T) {
 		}
 		crashed := make(chan crash)
 		opener := a.from(b, func(m delta.Message) (delta.Message, error) {
+			if len(m.Commits) == 0 {
+				return m, nil // every pull begins with some of those
+			}
 			n := messages.Add(1)
 			if n%perCrash == 0 && n <= crashes*perCrash {
 				c := crash{fs.CrashClone(), make(chan struct{})}
