@@ -11,6 +11,8 @@ import (
 	"github.com/syncbase/syncbase/host/internal/blobs"
 	"github.com/syncbase/syncbase/host/internal/chunk"
 	"github.com/syncbase/syncbase/host/internal/fetch"
+	"github.com/syncbase/syncbase/host/internal/id"
+	"github.com/syncbase/syncbase/host/internal/rows"
 )
 
 // blobService is blobs, for clients.
@@ -28,38 +30,43 @@ func (b blobService) Put(ctx context.Context, db uint32, r io.Reader) (string, u
 	return ref.String(), size, nil
 }
 
-// find reads a reference to a blob that the database has. Any other does not exist for it, wherever it may be.
-func (b blobService) find(db uint32, text string) (chunk.Ref, error) {
+// find reads a reference to a blob that is there for the caller. Any other does not exist for it, wherever it may be.
+func (b blobService) find(of api.BlobScope, text string) (chunk.Ref, error) {
 	ref, err := chunk.ParseRef(text)
 	if err != nil {
 		return ref, fmt.Errorf("%w: %w", api.ErrInvalid, err)
 	}
-	has, err := b.has(db, ref)
+	has, err := b.has(of, ref)
 	if err == nil && !has {
-		err = fmt.Errorf("%w: %s was neither put through this database nor does a row of it refer to it", blobs.ErrNotFound, ref)
+		err = fmt.Errorf("%w: %s was neither put through this database nor does a row of it refer to it that may be read", blobs.ErrNotFound, ref)
 	}
 	return ref, err
 }
 
-func (b blobService) has(db uint32, ref chunk.Ref) (bool, error) {
-	found := errors.New("found")
-	err := b.h.blobs.ReferencedBy(ref, func(num, _ uint32, _ string) error {
-		if num == db {
-			return found
+func (b blobService) has(of api.BlobScope, ref chunk.Ref) (bool, error) {
+	put, referred := false, false
+	may, err := b.h.eachReference(ref, func(db *rows.DB, c id.Collection, _ string) (bool, error) {
+		if db.Num() != of.DB {
+			return false, nil
 		}
+		referred = true
+		return of.MayRead(c), nil
+	})
+	if err != nil || may || referred {
+		return may, err
+	}
+	err = b.h.blobs.ReferencedBy(ref, func(db, collection uint32, _ string) error {
+		put = put || db == of.DB && collection == 0
 		return nil
 	})
-	if errors.Is(err, found) {
-		return true, nil
-	}
-	return false, err
+	return put, err
 }
 
 // locatePatience is how long a reader waits for somebody who has the blob.
 const locatePatience = 30 * time.Second
 
-func (b blobService) Fetch(ctx context.Context, db uint32, text string, priority int32, progress func(api.FetchProgress) error) error {
-	ref, err := b.find(db, text)
+func (b blobService) Fetch(ctx context.Context, of api.BlobScope, text string, priority int32, progress func(api.FetchProgress) error) error {
+	ref, err := b.find(of, text)
 	if err != nil {
 		return err
 	}
@@ -85,8 +92,8 @@ func fetchState(s fetch.State) api.FetchState {
 	return api.FetchPending
 }
 
-func (b blobService) Read(ctx context.Context, db uint32, text string, offset, length uint64, started func(uint64) error, w io.Writer) error {
-	ref, err := b.find(db, text)
+func (b blobService) Read(ctx context.Context, of api.BlobScope, text string, offset, length uint64, started func(uint64) error, w io.Writer) error {
+	ref, err := b.find(of, text)
 	if err != nil {
 		return err
 	}
@@ -139,8 +146,8 @@ func (b blobService) size(ctx context.Context, ref chunk.Ref) (uint64, error) {
 	return size, err
 }
 
-func (b blobService) Stat(_ context.Context, db uint32, text string) (api.Blob, error) {
-	ref, err := b.find(db, text)
+func (b blobService) Stat(_ context.Context, of api.BlobScope, text string) (api.Blob, error) {
+	ref, err := b.find(of, text)
 	if err != nil {
 		return api.Blob{}, err
 	}
@@ -173,9 +180,9 @@ func (b blobService) remote(ref chunk.Ref) (api.Blob, error) {
 	return blob, err
 }
 
-func (b blobService) List(_ context.Context, db uint32, visit func(api.Blob) error) error {
+func (b blobService) List(_ context.Context, of api.BlobScope, visit func(api.Blob) error) error {
 	err := b.h.blobs.List(func(stat blobs.Stat) error {
-		if has, err := b.has(db, stat.Ref); err != nil || !has {
+		if has, err := b.has(of, stat.Ref); err != nil || !has {
 			return err
 		}
 		blob, err := b.describe(stat)
@@ -191,7 +198,7 @@ func (b blobService) List(_ context.Context, db uint32, visit func(api.Blob) err
 		if _, err := b.h.blobs.Stat(ref); err == nil {
 			return nil
 		}
-		if has, err := b.has(db, ref); err != nil || !has {
+		if has, err := b.has(of, ref); err != nil || !has {
 			return err
 		}
 		blob, err := b.remote(ref)

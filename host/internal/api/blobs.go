@@ -10,6 +10,7 @@ import (
 
 	nodev1 "github.com/syncbase/syncbase/sdk/api/node/v1"
 
+	"github.com/syncbase/syncbase/host/internal/id"
 	"github.com/syncbase/syncbase/host/internal/perm"
 )
 
@@ -40,6 +41,19 @@ func (s *Server) openBlob(ctx context.Context, database, ref string) (*target, B
 	}
 	store, err := s.blobs()
 	return t, store, err
+}
+
+// blobs are those that the caller may have. Who may not read a row learns neither what it refers to nor the bytes of that.
+func (t *target) blobs() BlobScope {
+	decided := map[id.Collection]bool{}
+	return BlobScope{DB: t.db.Num(), MayRead: func(c id.Collection) bool {
+		may, known := decided[c]
+		if !known {
+			may = t.check(c, perm.Read) == nil
+			decided[c] = may
+		}
+		return may
+	}}
 }
 
 // PutBlob takes Write on the database.
@@ -96,14 +110,14 @@ func (*uploaded) tooLarge(n int) error {
 	return fmt.Errorf("%w: %d bytes in one message, the limit is %d", ErrInvalid, n, maxPutData)
 }
 
-// GetBlob takes Read on the database.
+// GetBlob takes Read on the database, and of the blob as BlobScope says.
 func (s *Server) GetBlob(req *nodev1.GetBlobRequest, stream grpc.ServerStreamingServer[nodev1.GetBlobResponse]) error {
 	t, store, err := s.openBlob(stream.Context(), req.GetDatabase(), req.GetRef())
 	if err != nil {
 		return err
 	}
 	started := func(size uint64) error { return stream.Send(&nodev1.GetBlobResponse{Size: size}) }
-	return store.Read(stream.Context(), t.db.Num(), req.GetRef(), req.GetOffset(), req.GetLength(), started, downloaded{stream})
+	return store.Read(stream.Context(), t.blobs(), req.GetRef(), req.GetOffset(), req.GetLength(), started, downloaded{stream})
 }
 
 // downloaded writes bytes to a client.
@@ -130,7 +144,7 @@ var fetchStates = map[FetchState]nodev1.FetchState{
 	FetchDone:     nodev1.FetchState_FETCH_STATE_DONE,
 }
 
-// FetchBlob takes Read on the database.
+// FetchBlob takes Read on the database, and of the blob as BlobScope says.
 func (s *Server) FetchBlob(req *nodev1.FetchBlobRequest, stream grpc.ServerStreamingServer[nodev1.FetchBlobResponse]) error {
 	t, store, err := s.openBlob(stream.Context(), req.GetDatabase(), req.GetRef())
 	if err != nil {
@@ -145,7 +159,7 @@ func (s *Server) FetchBlob(req *nodev1.FetchBlobRequest, stream grpc.ServerStrea
 			State: fetchStates[p.State], Received: p.Received, Total: p.Total, Source: p.Source,
 		})
 	}
-	if err := store.Fetch(ctx, t.db.Num(), req.GetRef(), req.GetPriority(), report); err != nil {
+	if err := store.Fetch(ctx, t.blobs(), req.GetRef(), req.GetPriority(), report); err != nil {
 		if cause := context.Cause(ctx); cause != nil {
 			err = cause
 		}
@@ -169,20 +183,20 @@ func blob(b *Blob) *nodev1.Blob {
 	}
 }
 
-// StatBlob takes Read on the database.
+// StatBlob takes Read on the database, and of the blob as BlobScope says.
 func (s *Server) StatBlob(ctx context.Context, req *nodev1.StatBlobRequest) (*nodev1.StatBlobResponse, error) {
 	t, store, err := s.openBlob(ctx, req.GetDatabase(), req.GetRef())
 	if err != nil {
 		return nil, err
 	}
-	b, err := store.Stat(ctx, t.db.Num(), req.GetRef())
+	b, err := store.Stat(ctx, t.blobs(), req.GetRef())
 	if err != nil {
 		return nil, err
 	}
 	return &nodev1.StatBlobResponse{Blob: blob(&b)}, nil
 }
 
-// ListBlobs takes Read on the database.
+// ListBlobs takes Read on the database, and lists what BlobScope says.
 func (s *Server) ListBlobs(req *nodev1.ListBlobsRequest, stream grpc.ServerStreamingServer[nodev1.ListBlobsResponse]) error {
 	t, err := s.openFor(stream.Context(), req.GetDatabase(), perm.Read)
 	if err != nil {
@@ -192,7 +206,7 @@ func (s *Server) ListBlobs(req *nodev1.ListBlobsRequest, stream grpc.ServerStrea
 	if err != nil {
 		return err
 	}
-	return store.List(stream.Context(), t.db.Num(), func(b Blob) error {
+	return store.List(stream.Context(), t.blobs(), func(b Blob) error {
 		return stream.Send(&nodev1.ListBlobsResponse{Blob: blob(&b)})
 	})
 }

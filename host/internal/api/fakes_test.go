@@ -20,6 +20,8 @@ type fakes struct {
 	waits chan struct{}
 	// torn is what reading the bytes of a blob fails with.
 	torn error
+	// within is the collection whose rows refer to the blob, if there is one.
+	within id.Collection
 }
 
 func (f *fakes) block(ctx context.Context) error {
@@ -117,17 +119,17 @@ func (f fakeBlobs) Put(_ context.Context, _ uint32, r io.Reader) (string, uint64
 	return fakeRef, uint64(len(data)), err
 }
 
-func (f fakeBlobs) bytes(ref string) ([]byte, error) {
+func (f fakeBlobs) bytes(of BlobScope, ref string) ([]byte, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if ref != fakeRef || f.blob == nil {
+	if ref != fakeRef || f.blob == nil || f.within.Name.Local != "" && !of.MayRead(f.within) {
 		return nil, fmt.Errorf("%w: blob %s", ErrNotFound, ref)
 	}
 	return f.blob, nil
 }
 
-func (f fakeBlobs) Read(_ context.Context, _ uint32, ref string, offset, length uint64, started func(uint64) error, w io.Writer) error {
-	data, err := f.bytes(ref)
+func (f fakeBlobs) Read(_ context.Context, of BlobScope, ref string, offset, length uint64, started func(uint64) error, w io.Writer) error {
+	data, err := f.bytes(of, ref)
 	if err != nil {
 		return err
 	}
@@ -147,8 +149,8 @@ func (f fakeBlobs) Read(_ context.Context, _ uint32, ref string, offset, length 
 	return err
 }
 
-func (f fakeBlobs) Fetch(ctx context.Context, _ uint32, ref string, _ int32, progress func(FetchProgress) error) error {
-	data, err := f.bytes(ref)
+func (f fakeBlobs) Fetch(ctx context.Context, of BlobScope, ref string, _ int32, progress func(FetchProgress) error) error {
+	data, err := f.bytes(of, ref)
 	if err != nil {
 		return err
 	}
@@ -158,13 +160,13 @@ func (f fakeBlobs) Fetch(ctx context.Context, _ uint32, ref string, _ int32, pro
 	return f.block(ctx)
 }
 
-func (f fakeBlobs) Stat(_ context.Context, _ uint32, ref string) (Blob, error) {
-	data, err := f.bytes(ref)
+func (f fakeBlobs) Stat(_ context.Context, of BlobScope, ref string) (Blob, error) {
+	data, err := f.bytes(of, ref)
 	return Blob{Ref: ref, Size: uint64(len(data)), Locations: []string{"server"}}, err
 }
 
-func (f fakeBlobs) List(_ context.Context, _ uint32, visit func(Blob) error) error {
-	data, err := f.bytes(fakeRef)
+func (f fakeBlobs) List(_ context.Context, of BlobScope, visit func(Blob) error) error {
+	data, err := f.bytes(of, fakeRef)
 	if err != nil {
 		return nil
 	}

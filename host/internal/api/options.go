@@ -229,22 +229,31 @@ type BlobBytes interface {
 	VerifyBlobs(ctx context.Context, report func(ref, why string), done func(blobs int)) error
 }
 
+// BlobScope is the blobs of a database that a caller may have: those to which rows refer that it may read, and those to which no row refers
+// (yet) and that were put through the database. Others are not there for it.
+type BlobScope struct {
+	// DB is rows.DB.Num of the database.
+	DB uint32
+	// MayRead reports whether the caller may read the rows of a collection.
+	MayRead func(id.Collection) bool
+}
+
 // BlobWriter takes blobs in.
 type BlobWriter interface {
 	// Put reads to the end and returns when the blob is durable.
 	Put(ctx context.Context, db uint32, r io.Reader) (ref string, size uint64, err error)
 	// Fetch brings a blob here. It calls progress now and then, from one goroutine at a time; an error of progress ends it.
-	Fetch(ctx context.Context, db uint32, ref string, priority int32, progress func(FetchProgress) error) error
+	Fetch(ctx context.Context, of BlobScope, ref string, priority int32, progress func(FetchProgress) error) error
 }
 
 // BlobReader gives blobs out.
 type BlobReader interface {
 	// Read writes length bytes from the offset on, to the end when length is 0, fetching what is not here. It calls
 	// started once, with the size of the whole blob, before it writes.
-	Read(ctx context.Context, db uint32, ref string, offset, length uint64, started func(size uint64) error, w io.Writer) error
-	Stat(ctx context.Context, db uint32, ref string) (Blob, error)
-	// List visits the blobs of the database.
-	List(ctx context.Context, db uint32, visit func(Blob) error) error
+	Read(ctx context.Context, of BlobScope, ref string, offset, length uint64, started func(size uint64) error, w io.Writer) error
+	Stat(ctx context.Context, of BlobScope, ref string) (Blob, error)
+	// List visits the blobs.
+	List(ctx context.Context, of BlobScope, visit func(Blob) error) error
 }
 
 // FetchState is how far the fetching of a blob is.

@@ -5526,8 +5526,8 @@ func (x *PutBlobResponse) GetSize() uint64 {
 	return 0
 }
 
-// GetBlobRequest takes Read on the database. NOT_FOUND when nothing here refers to the blob and nobody is known to hold
-// it; UNAVAILABLE when within 30 s no peer tells its size.
+// GetBlobRequest takes Read on the database and, if rows of it refer to the blob, on the collection of one of these.
+// NOT_FOUND when the caller may not have the blob, nothing here refers to it, or nobody is known to hold it; UNAVAILABLE when within 30 s no peer tells its size.
 type GetBlobRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// "owner:name", or a name of the caller's own.
@@ -5655,7 +5655,7 @@ func (x *GetBlobResponse) GetData() []byte {
 	return nil
 }
 
-// FetchBlobRequest takes Read on the database. The fetch goes on when the caller goes away.
+// FetchBlobRequest takes what GetBlobRequest does. The fetch goes on when the caller goes away.
 type FetchBlobRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// "owner:name", or a name of the caller's own.
@@ -5792,8 +5792,8 @@ func (x *FetchBlobResponse) GetSource() string {
 	return ""
 }
 
-// StatBlobRequest takes Read on the database. NOT_FOUND when nothing here refers to the blob and nobody is known to
-// hold it.
+// StatBlobRequest takes what GetBlobRequest does. NOT_FOUND when the caller may not have the blob, nothing here refers to
+// it, or nobody is known to hold it.
 type StatBlobRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// "owner:name", or a name of the caller's own.
@@ -5985,7 +5985,7 @@ func (x *StatBlobResponse) GetBlob() *Blob {
 	return nil
 }
 
-// ListBlobsRequest takes Read on the database.
+// ListBlobsRequest takes Read on the database; only blobs that the caller may have are listed.
 type ListBlobsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// "owner:name", or a name of the caller's own.
