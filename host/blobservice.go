@@ -43,18 +43,30 @@ func (b blobService) find(of api.BlobScope, text string) (chunk.Ref, error) {
 	return ref, err
 }
 
+// has reports whether the blob is there for the caller. As for peers, rows of private syncgroups count alone if there are any that refer to it.
 func (b blobService) has(of api.BlobScope, ref chunk.Ref) (bool, error) {
-	put, referred := false, false
-	may, err := b.h.eachReference(ref, func(db *rows.DB, c id.Collection, _ string) (bool, error) {
+	private, err := b.h.isPrivate(ref)
+	if err != nil {
+		return false, err
+	}
+	referred := false
+	may, err := b.h.eachReference(ref, func(db *rows.DB, c id.Collection, key string) (bool, error) {
 		if db.Num() != of.DB {
 			return false, nil
 		}
 		referred = true
-		return of.MayRead(c), nil
+		if !of.MayRead(c) {
+			return false, nil
+		}
+		if private {
+			return inPrivate(db, c, key)
+		}
+		return true, nil
 	})
 	if err != nil || may || referred {
 		return may, err
 	}
+	put := false
 	err = b.h.blobs.ReferencedBy(ref, func(db, collection uint32, _ string) error {
 		put = put || db == of.DB && collection == 0
 		return nil

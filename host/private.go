@@ -11,27 +11,31 @@ import (
 // to it, only these count: who has learned the reference, and writes it into a row of another syncgroup, gets nothing by
 // that.
 func (h *Host) mayHave(ref chunk.Ref, p id.Principal) (bool, error) {
-	private, err := h.hasPrivate()
+	private, err := h.isPrivate(ref)
 	if err != nil {
 		return false, err
 	}
-	within := func(accept func(db *rows.DB, g syncgroup.Group) (bool, error)) (bool, error) {
-		return h.eachReference(ref, func(db *rows.DB, c id.Collection, key string) (bool, error) {
-			return inGroup(db, c, key, func(g syncgroup.Group) (bool, error) { return accept(db, g) })
+	return h.eachReference(ref, func(db *rows.DB, c id.Collection, key string) (bool, error) {
+		return inGroup(db, c, key, func(g syncgroup.Group) (bool, error) {
+			if private && !g.Spec.Private {
+				return false, nil
+			}
+			return syncgroup.HasMember(db, g, p)
 		})
-	}
-	if private {
-		private, err = within(func(_ *rows.DB, g syncgroup.Group) (bool, error) { return g.Spec.Private, nil })
-		if err != nil {
-			return false, err
-		}
-	}
-	return within(func(db *rows.DB, g syncgroup.Group) (bool, error) {
-		if private && !g.Spec.Private {
-			return false, nil
-		}
-		return syncgroup.HasMember(db, g, p)
 	})
+}
+
+// isPrivate reports whether rows of private syncgroups refer to the blob.
+func (h *Host) isPrivate(ref chunk.Ref) (bool, error) {
+	if private, err := h.hasPrivate(); err != nil || !private {
+		return false, err
+	}
+	return h.eachReference(ref, inPrivate)
+}
+
+// inPrivate reports whether a private syncgroup shares the row.
+func inPrivate(db *rows.DB, c id.Collection, key string) (bool, error) {
+	return inGroup(db, c, key, func(g syncgroup.Group) (bool, error) { return g.Spec.Private, nil })
 }
 
 // hasPrivate reports whether this device is in a private syncgroup at all.

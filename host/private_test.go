@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/syncbase/syncbase/host/internal/api"
 	"github.com/syncbase/syncbase/host/internal/blobs"
 	"github.com/syncbase/syncbase/host/internal/chunk"
 	"github.com/syncbase/syncbase/host/internal/id"
@@ -70,6 +71,12 @@ func TestPrivateBlobsAreForMembers(t *testing.T) {
 	want("a private syncgroup of others refers to it", false)
 	share("open", false, friend)
 	want("a syncgroup of its own refers to it, too", false)
+	for readable, want := range map[string]bool{"open": false, "secret": true} {
+		has, err := blobService{h}.has(api.BlobScope{DB: db.Num(), MayRead: func(c id.Collection) bool { return c.Name.Local == readable }}, ref)
+		if err != nil || has != want {
+			t.Errorf("a client that may read %s has it: %t, %v; want %t", readable, has, err, want)
+		}
+	}
 	share("club", true, friend)
 	want("a private syncgroup of its own refers to it, too", true)
 }
