@@ -25,6 +25,20 @@ func apartAll(c *hosttest.Cluster) {
 	}
 }
 
+// bothLeave has two hosts, which are all, leave out of each other's sight, and hear of it when they meet.
+func bothLeave(t *testing.T, c *hosttest.Cluster, a, b *hosttest.Host) {
+	t.Helper()
+	a.Commit(hosttest.Put("before", `1`))
+	c.Settle(time.Minute)
+	apartAll(c)
+	leave(t, a)
+	leave(t, b)
+	c.Heal()
+	for _, h := range c.Hosts() {
+		eventually(t, h.Name()+" hears that nobody is left", func() bool { return deserted(t, h) })
+	}
+}
+
 func tryCreate(t *testing.T, h *hosttest.Host) error {
 	_, err := h.API().CreateSyncgroup(t.Context(), &nodev1.CreateSyncgroupRequest{
 		Database: hosttest.Database, Syncgroup: hosttest.Syncgroup,
@@ -119,15 +133,7 @@ func TestAllLeaveAtOnce(t *testing.T) {
 func TestWhatNobodySharesCanBeDestroyed(t *testing.T) {
 	shared(t, hosttest.Options{}, func(t *testing.T, c *hosttest.Cluster) {
 		a, b := c.Host("a"), c.Host("b")
-		a.Commit(hosttest.Put("before", `1`))
-		c.Settle(time.Minute)
-		apartAll(c)
-		leave(t, a)
-		leave(t, b)
-		c.Heal()
-		for _, h := range c.Hosts() {
-			eventually(t, h.Name()+" hears that nobody is left", func() bool { return deserted(t, h) })
-		}
+		bothLeave(t, c, a, b)
 		if err := tryDestroyCollection(t, a); err != nil {
 			t.Errorf("destroy the collection: %v", err)
 		}
@@ -255,15 +261,7 @@ func TestOneLeavesWhileItIsEjected(t *testing.T) {
 func TestBothCreateAgain(t *testing.T) {
 	shared(t, hosttest.Options{}, func(t *testing.T, c *hosttest.Cluster) {
 		a, b := c.Host("a"), c.Host("b")
-		a.Commit(hosttest.Put("before", `1`))
-		c.Settle(time.Minute)
-		apartAll(c)
-		leave(t, a)
-		leave(t, b)
-		c.Heal()
-		for _, h := range c.Hosts() {
-			eventually(t, h.Name()+" hears that nobody is left", func() bool { return deserted(t, h) })
-		}
+		bothLeave(t, c, a, b)
 		apartAll(c)
 		a.CreateSyncgroup(hosttest.Syncgroup, "")
 		time.Sleep(time.Second)
